@@ -1,0 +1,3 @@
+"""Conformance and op-support harness for the ExecuTorch Core ML backend."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,115 @@
+"""Evidence files: the environment blocks first, then one record a line, sorted.
+
+A file written by `write_evidence` says in its first line how many records follow, so that a truncated
+copy is noticed even when it was cut at the end of a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.evidence.record import Record, sort_records
+from harness.evidence.vocabulary import HarnessError
+
+HEADER_KEY = "evidence"
+
+
+@dataclass
+class Evidence:
+    """Records and the environments they were measured in, by environment id."""
+
+    environments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
+    path: Path | None = None
+
+    def by_check(self) -> dict[str, Record]:
+        return {record.check_id: record for record in self.records}
+
+
+def is_simulated(environment: dict[str, Any] | None) -> bool:
+    """True for records of the simulated Core ML host: they never count as evidence of hardware."""
+    return bool(environment and environment.get("simulated"))
+
+
+def write_evidence(path: Path, evidence: Evidence, *, with_timing: bool = False) -> None:
+    """Write atomically. Timings differ from run to run and are left out unless asked for."""
+    records = sort_records(evidence.records)
+    header = {"environments": evidence.environments, "records": len(records)}
+    lines = [json.dumps({HEADER_KEY: header}, sort_keys=True, ensure_ascii=False)]
+    for record in records:
+        lines.append((record if with_timing else record.with_(timing={})).to_line())
+    write_text_atomically(path, "\n".join(lines) + "\n")
+
+
+def read_evidence(path: Path) -> Evidence:
+    """Read an evidence file; `HarnessError` names the file and line when it is truncated or foreign."""
+    lines = _read_lines(path)
+    if not lines:
+        raise HarnessError(f"{path}: empty, not an evidence file")
+    header = _parse(path, 1, lines[0])
+    if not isinstance(header, dict) or not isinstance(header.get(HEADER_KEY), dict):
+        raise HarnessError(f"{path}: not an evidence file (no header in its first line)")
+    head = header[HEADER_KEY]
+    evidence = Evidence(environments=dict(head.get("environments") or {}), path=path)
+    for number, line in enumerate(lines[1:], start=2):
+        evidence.records.append(_record(path, number, line))
+    expected = head.get("records")
+    if expected != len(evidence.records):
+        raise HarnessError(f"{path}: truncated, {len(evidence.records)} of {expected} records")
+    return evidence
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise HarnessError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise HarnessError(f"{path}: is a directory, expected an evidence file") from None
+    except UnicodeDecodeError:
+        raise HarnessError(f"{path}: not text, not an evidence file") from None
+    except OSError as error:
+        raise HarnessError(f"{path}: {error.strerror}") from None
+
+
+def _parse(path: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise HarnessError(f"{path}: line {number} is not JSON: truncated or not an evidence file") from None
+
+
+def _record(path: Path, number: int, line: str) -> Record:
+    try:
+        return Record.from_json(_parse(path, number, line))
+    except HarnessError as error:
+        text = str(error)
+        raise HarnessError(text if text.startswith(str(path)) else f"{path}: line {number}: {text}") from None
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Replace `path` in one step, so that a reader never sees half a file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise HarnessError(f"{path}: cannot write: {error.strerror}") from None
+
+
+def merge_evidence(parts: Iterable[Evidence]) -> Evidence:
+    """Union of records; of two for the same check and environment the later one wins."""
+    merged = Evidence()
+    by_key: dict[tuple[str, str], Record] = {}
+    for part in parts:
+        merged.environments.update(part.environments)
+        for record in part.records:
+            by_key[(record.check_id, record.environment)] = record
+    merged.records = sort_records(by_key.values())
+    return merged

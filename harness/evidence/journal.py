@@ -1,0 +1,196 @@
+"""The journal of a run: append-only, one pair of files per writing process.
+
+`journal-<process>.jsonl` holds finished records, each appended when it exists. `inflight-<process>.json` is
+rewritten at each phase of the running check, so that a run killed from outside says where it was. A run
+directory also holds `environment.json`.
+
+Resuming: a finished check is not run again. A check in flight when its run was killed is run again; when it was
+in flight twice, the check itself is taken to be what kills the process, and it becomes a `crash`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_text_atomically
+from harness.evidence.record import ErrorInfo, Record, split_check_id
+from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+
+ENVIRONMENT_FILE = "environment.json"
+#: A check found in flight this often is what kills the process.
+FATAL_ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class InFlight:
+    """A check that had begun and has no record: where it was, and how often it was begun."""
+
+    check_id: str
+    phase: Phase
+    attempts: int
+
+    def as_crash(self, environment: str) -> Record:
+        """The record of a check that took its process with it."""
+        case, recipe, unit = split_check_id(self.check_id)
+        message = f"the process ended while the check was in phase {self.phase}"
+        return Record(
+            case=case,
+            recipe=recipe,
+            unit=unit,
+            outcome=Outcome.CRASH,
+            phase=self.phase,
+            reason=message,
+            error=ErrorInfo("ProcessEnded", message, f"process ended in {self.phase}"),
+            environment=environment,
+        )
+
+
+@dataclass
+class RunState:
+    """What a run directory already knows."""
+
+    environments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    in_flight: dict[str, InFlight] = field(default_factory=dict)
+    #: Journals whose last line was cut by a kill; that check counts as not finished.
+    cut_short: list[Path] = field(default_factory=list)
+
+
+class Journal:
+    """Writer for one process. Not shared between processes: each opens its own."""
+
+    def __init__(self, run_dir: Path, process: str) -> None:
+        self.run_dir = run_dir
+        try:
+            run_dir.mkdir(parents=True, exist_ok=True)
+            # Line-buffered by hand: a record is on disk before the next check begins.
+            self._file = open(run_dir / f"journal-{process}.jsonl", "a", encoding="utf-8")  # noqa: SIM115
+            self._in_flight = open(run_dir / f"inflight-{process}.json", "a+b", buffering=0)  # noqa: SIM115
+            self._in_flight.truncate(0)
+        except OSError as error:
+            raise HarnessError(f"{run_dir}: cannot write the run directory: {error.strerror}") from None
+
+    def begin(self, check_id: str, attempts: int, phase: Phase = Phase.EAGER) -> None:
+        self._check, self._attempts = check_id, attempts
+        self.phase(phase)
+
+    def phase(self, phase: Phase) -> None:
+        """Write ahead: called before the phase's work starts."""
+        text = json.dumps({"check": self._check, "phase": str(phase), "attempts": self._attempts})
+        self._in_flight.truncate(0)
+        self._in_flight.write(text.encode() + b"\n")
+
+    def append(self, record: Record) -> None:
+        self._file.write(record.to_line() + "\n")
+        self._file.flush()
+        self._in_flight.truncate(0)
+
+    def close(self) -> None:
+        self._file.close()
+        self._in_flight.close()
+
+
+def check_writable(run_dir: Path) -> None:
+    """Raises `HarnessError` before any work is done when nothing could be recorded."""
+    probe = run_dir / f".probe-{os.getpid()}"
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise HarnessError(f"{run_dir}: cannot write the run directory: {error.strerror}") from None
+
+
+def write_environment(run_dir: Path, environment_id: str, block: dict[str, Any]) -> None:
+    """Add this environment to the run's; the first block under an id stays, so a resumed run keeps its date."""
+    known = _read_environments(run_dir)
+    known.setdefault(environment_id, block)
+    write_text_atomically(run_dir / ENVIRONMENT_FILE, json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
+def _read_environments(run_dir: Path) -> dict[str, dict[str, Any]]:
+    path = run_dir / ENVIRONMENT_FILE
+    if not path.exists():
+        return {}
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise HarnessError(f"{path}: unreadable or not JSON") from None
+    if not isinstance(known, dict):
+        raise HarnessError(f"{path}: not an environment file")
+    return known
+
+
+def read_run(run_dir: Path) -> RunState:
+    """Everything recorded in a run directory, by any process that wrote there."""
+    state = RunState(environments=_read_environments(run_dir))
+    for path in sorted(run_dir.glob("journal-*.jsonl")):
+        for record in _read_journal(path, state):
+            state.records[record.check_id] = record
+    for path in sorted(run_dir.glob("inflight-*.json")):
+        entry = _read_in_flight(path)
+        if entry is None or entry.check_id in state.records:
+            continue
+        before = state.in_flight.get(entry.check_id)
+        if before is None or before.attempts < entry.attempts:
+            state.in_flight[entry.check_id] = entry
+    return state
+
+
+def _read_journal(path: Path, state: RunState) -> list[Record]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise HarnessError(f"{path}: unreadable, not a journal") from None
+    records = []
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            records.append(Record.from_json(json.loads(line)))
+        except ValueError:
+            if number == len(lines):  # no newline after it: the writer was killed in the middle of it
+                state.cut_short.append(path)
+                continue
+            raise HarnessError(f"{path}: line {number} is not JSON: damaged or not a journal") from None
+        except HarnessError as error:
+            raise HarnessError(f"{path}: line {number}: {error}") from None
+    return records
+
+
+def _read_in_flight(path: Path) -> InFlight | None:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return InFlight(data["check"], Phase(data["phase"]), int(data["attempts"]))
+    return None
+
+
+def repair_cut_journals(state: RunState) -> None:
+    """End a line cut by a kill, so that what is appended next starts on a line of its own."""
+    for path in state.cut_short:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        write_text_atomically(path, "".join(line + "\n" for line in lines[:-1]))
+
+
+def read_run_or_file(path: Path) -> Evidence:
+    """Evidence from a run directory or from an evidence file.
+
+    A check still in flight in a run that nobody resumed is a `crash` at the phase it was in.
+    """
+    if not path.exists():
+        raise HarnessError(f"{path}: no such file or run directory")
+    if not path.is_dir():
+        return read_evidence(path)
+    state = read_run(path)
+    if not state.records and not state.in_flight:
+        raise HarnessError(f"{path}: no journal in this directory")
+    environment = next(iter(state.environments), "")
+    crashed = [entry.as_crash(environment) for entry in state.in_flight.values()]
+    part = Evidence(environments=state.environments, records=[*state.records.values(), *crashed], path=path)
+    return merge_evidence([part])

@@ -1,0 +1,197 @@
+"""`Record`: what one check found, one JSON object per line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ErrorInfo:
+    """An exception as evidence.
+
+    `signature` is the message with everything removed that changes from run to run
+    (names of values, sizes, addresses, paths), so that equal faults group together.
+    """
+
+    type: str
+    message: str
+    signature: str
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """How close the result came.
+
+    `limit` and `worst` are absolute errors at the element that came closest to its bound (`at`, its
+    index, prefixed by the output's number), `headroom` is limit / worst (inf when exact), `max_ulp` in
+    units of the last place of the recipe's precision, `sqnr_db` in decibel.
+    """
+
+    tolerance_class: str
+    limit: float | None = None
+    worst: float | None = None
+    headroom: float | None = None
+    max_ulp: float | None = None
+    max_abs: float | None = None
+    sqnr_db: float | None = None
+    at: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One check: case x recipe x unit.
+
+    Counts are of nodes: `delegated` and `fallback` by ATen overload, `mil_ops` by MIL operator type.
+    `placement` maps a MIL operator to `{"preferred": device, "supported": [devices]}`; an absent operator is
+    unknown. `missing_kernels` are fallback operators for which ExecuTorch's registry has no kernel.
+    `timing` is in seconds. `environment` names the block at the head of the file.
+    """
+
+    case: str
+    recipe: str
+    unit: str
+    outcome: Outcome
+    phase: Phase
+    op: str = ""
+    api: str = ""
+    dtype: str = ""
+    origin: str = ""
+    reason: str = ""
+    error: ErrorInfo | None = None
+    cause: str | None = None
+    delegated: dict[str, int] = field(default_factory=dict)
+    fallback: dict[str, int] = field(default_factory=dict)
+    missing_kernels: list[str] = field(default_factory=list)
+    mil_ops: dict[str, int] = field(default_factory=dict)
+    placement: dict[str, dict[str, Any]] = field(default_factory=dict)
+    numerics: Numerics | None = None
+    notes: list[str] = field(default_factory=list)
+    timing: dict[str, float] = field(default_factory=dict)
+    seed: int | None = None
+    environment: str = ""
+    schema: int = SCHEMA
+
+    @property
+    def check_id(self) -> str:
+        return check_id(self.case, self.recipe, self.unit)
+
+    def with_(self, **changes: Any) -> Record:
+        return replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain JSON types; empty fields are left out."""
+        data: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value is None or value == "" or value == {} or value == []:
+                continue
+            if f.name == "error":
+                value = {"type": value.type, "message": value.message, "signature": value.signature}
+            elif f.name == "numerics":
+                value = _numerics_to_json(value)
+            elif f.name in ("outcome", "phase"):
+                value = str(value)
+            data[f.name] = value
+        return data
+
+    def to_line(self) -> str:
+        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Record:
+        """Raises `HarnessError` naming what is wrong when `data` is not a record of this schema."""
+        if not isinstance(data, dict):
+            raise HarnessError(f"not a record: {type(data).__name__}")
+        if data.get("schema") != SCHEMA:
+            raise HarnessError(f"record schema {data.get('schema')!r}, this harness reads {SCHEMA}")
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(data) - known)
+        if unknown:
+            raise HarnessError(f"record has unknown fields {', '.join(unknown)}")
+        missing = sorted({"case", "recipe", "unit", "outcome", "phase"} - set(data))
+        if missing:
+            raise HarnessError(f"record lacks {', '.join(missing)}")
+        values = dict(data)
+        try:
+            values["outcome"] = Outcome(values["outcome"])
+            values["phase"] = Phase(values["phase"])
+            if "error" in values:
+                values["error"] = ErrorInfo(**values["error"])
+            if "numerics" in values:
+                values["numerics"] = _numerics_from_json(values["numerics"])
+        except (ValueError, TypeError, AttributeError) as error:
+            raise HarnessError(f"record {data.get('case')!r}: {error}") from None
+        return cls(**values)
+
+
+def check_id(case: str, recipe: str, unit: str) -> str:
+    """The id of a check: `<case>@<recipe>@<unit>`."""
+    return f"{case}@{recipe}@{unit}"
+
+
+def split_check_id(text: str) -> tuple[str, str, str]:
+    """`(case, recipe, unit)`; raises `HarnessError` when `text` is not a check id."""
+    parts = text.split("@")
+    if len(parts) != 3 or not all(parts):
+        raise HarnessError(f"{text!r} is not a check id: expected <case>@<recipe>@<unit>")
+    return parts[0], parts[1], parts[2]
+
+
+def sort_records(records: Iterable[Record]) -> list[Record]:
+    """Records in the stable order of committed evidence: by case, recipe, unit; numbers in ids by value."""
+    return sorted(records, key=lambda r: (natural_key(r.case), r.recipe, r.unit))
+
+
+def natural_key(text: str) -> list[tuple[int, int | str]]:
+    """Sort key in which `opinfo-10` follows `opinfo-9`."""
+    key: list[tuple[int, int | str]] = []
+    digits = ""
+    letters = ""
+    for char in text:
+        if char.isascii() and char.isdigit():
+            if letters:
+                key.append((1, letters))
+                letters = ""
+            digits += char
+        else:
+            if digits:
+                key.append((0, int(digits)))
+                digits = ""
+            letters += char
+    if digits:
+        key.append((0, int(digits)))
+    if letters:
+        key.append((1, letters))
+    return key
+
+
+# JSON has no inf and nan; `headroom` of an exact result is infinite.
+def _number_to_json(value: Any) -> Any:
+    if isinstance(value, float):
+        if value != value:
+            return "nan"
+        if value in (float("inf"), float("-inf")):
+            return "inf" if value > 0 else "-inf"
+        return float(f"{value:.6g}")
+    return value
+
+
+def _numerics_to_json(numerics: Numerics) -> dict[str, Any]:
+    data = {"class": numerics.tolerance_class}
+    for f in fields(numerics):
+        value = getattr(numerics, f.name)
+        if f.name != "tolerance_class" and value is not None:
+            data[f.name] = _number_to_json(value)
+    return data
+
+
+def _numerics_from_json(data: dict[str, Any]) -> Numerics:
+    values = {k: float(v) if v in ("nan", "inf", "-inf") else v for k, v in data.items() if k != "class"}
+    return Numerics(tolerance_class=data.get("class", ""), **values)
