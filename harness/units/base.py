@@ -1,0 +1,76 @@
+"""What a unit is: something that opens a delegate's package and predicts with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from harness.lowering.program import UnpackedDelegate
+
+
+class NotRunnable(Exception):
+    """This unit cannot judge the program here; the message is the record's reason (`not_run`)."""
+
+
+class LoadFailed(Exception):
+    """The unit refused the package (`load_error`)."""
+
+
+class PredictFailed(Exception):
+    """The package loaded, then predicting raised (`run_error`)."""
+
+
+class ProgramContradiction(Exception):
+    """The emitted program contradicts itself: declared shape or dtype, missing value (`invalid_program`)."""
+
+
+@dataclass
+class Prediction:
+    """Outputs by position of `UnpackedDelegate.output_names`, and what was noticed on the way."""
+
+    outputs: list[np.ndarray]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A model input or output as the package's description declares it.
+
+    dtype is numpy's name (`float32`, `float16`, `int32`); shape is None where it is flexible.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] | None
+
+
+class OpenDelegate(Protocol):
+    """A loaded package.
+
+    `features` are the inputs by position. `predict` takes arrays of exactly these dtypes and shapes (rank 0 is [1]).
+    `mil_ops` counts the program's operators by MIL type, `placement` is as in `Record.placement`.
+    """
+
+    features: list[Feature]
+    mil_ops: dict[str, int]
+    placement: dict[str, dict[str, Any]]
+
+    def predict(self, inputs: list[np.ndarray]) -> Prediction: ...
+
+    def close(self) -> None: ...
+
+
+class UnitRunner(Protocol):
+    """One place to run. `unavailable` answers at once, without loading anything heavy."""
+
+    name: str
+
+    def unavailable(self, target: str) -> str | None:
+        """Why this unit cannot run here for a deployment target such as `iOS18`; None when it can."""
+        ...
+
+    def open(self, delegate: UnpackedDelegate) -> OpenDelegate:
+        """Load the package; raises `LoadFailed`, `NotRunnable` or `ProgramContradiction`."""
+        ...
