@@ -1,0 +1,1 @@
+"""Pages, comparisons and explanations, made from records alone. Imports no torch."""

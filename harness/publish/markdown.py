@@ -1,0 +1,57 @@
+"""Markdown from plain text: tables, code spans, anchors. Nothing of a machine gets through."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from tabulate import tabulate
+
+#: An absolute path of two parts or more; pages keep its last part only.
+_PATH = re.compile(r"(?<![\w./:@-])(?:[A-Za-z]:)?(?:[/\\][\w.+@~-]+){2,}")
+_PADDING = re.compile(r" {2,}\|")
+_LONG = 160
+
+
+def scrub(text: str) -> str:
+    """`text` on one line, with absolute paths cut to their last part."""
+    return _PATH.sub(lambda match: re.split(r"[/\\]", match.group())[-1], " ".join(text.split()))
+
+
+def shorten(text: str, limit: int = _LONG) -> str:
+    text = scrub(text)
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def plain(text: str, limit: int = _LONG) -> str:
+    """Text safe as running words of a table cell."""
+    return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", shorten(text, limit))
+
+
+def code(text: str, limit: int = _LONG) -> str:
+    """A code span that may stand in a table; a pipe would end the cell even inside a span."""
+    text = shorten(text, limit).replace("|", "\\|")
+    if not text:
+        return ""
+    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+    return f"{fence} {text} {fence}" if len(fence) > 1 else f"`{text}`"
+
+
+def codes(names: Iterable[str], limit: int = 12) -> str:
+    """Some names as code spans; how many more there are when the list is longer."""
+    names = list(names)
+    shown = ", ".join(code(name) for name in names[:limit])
+    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], align: Sequence[str] | None = None) -> str:
+    """A GitHub table. Not padded: one longer name would otherwise change every line of a committed page."""
+    rows = [[str(value) if value is not None else "" for value in row] for row in rows]
+    text = tabulate(rows, headers=list(headers), tablefmt="github", disable_numparse=True, colalign=align)
+    head, rule, *body = text.splitlines()
+    return "\n".join([_PADDING.sub(" |", head), re.sub(r"-{3,}", "---", rule), *(_PADDING.sub(" |", x) for x in body)])
+
+
+def anchor(heading: str) -> str:
+    """The id GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

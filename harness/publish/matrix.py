@@ -1,0 +1,280 @@
+"""The support matrix: records aggregated to operators, API entries and models, per recipe and unit.
+
+What counts as evidence for an operator
+- Only cases whose graph contains it. Where a failure came before the graph was known (nothing delegated, nothing
+  fell back), it counts for the operator the case was made for.
+- In a program that works, each operator is judged by itself: delegated is `pass`, not delegated `fallback`, both
+  `partial`; the case's own outcome may be worse because of its neighbours.
+- In a program that fails, the blame goes to the operator the case was made for, or to the only one there is. Where
+  neither holds, it stays with the API entry.
+
+Status of a cell: the worst judged outcome in it, in the order of `SEVERITY`. `not_run` and `invalid_case` judge
+nothing; a cell with nothing else in it is not measured, which is neither support nor the lack of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.evidence.files import Evidence
+from harness.evidence.record import Numerics, Record, natural_key
+from harness.evidence.vocabulary import HARDWARE_UNITS, SEVERITY, UNJUDGED, WORKING, HarnessError, Outcome, Unit
+from harness.publish.naming import is_model, is_operator_case, may_fill, model_name, same_operator
+
+#: How a compute plan names the Apple Neural Engine.
+ANE = "ANE"
+NOT_MEASURED = "not measured"
+_RANK = {outcome: rank for rank, outcome in enumerate(SEVERITY)}
+_UNIT_ORDER = {str(unit): position for position, unit in enumerate(Unit)}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measured combination; outcomes of two environments are never mixed in a cell."""
+
+    recipe: str
+    unit: str
+    environment: str
+
+    def sort_key(self) -> tuple[str, int, str, str]:
+        return (self.environment, _UNIT_ORDER.get(self.unit, len(_UNIT_ORDER)), self.unit, self.recipe)
+
+
+@dataclass
+class Cell:
+    """Counts of outcomes, and the record that came closest to its bound."""
+
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    closest: Record | None = None
+    #: Checks that asked for the ANE and work: in all, with a compute plan, with ANE supported for all of it.
+    ane_asked: int = 0
+    ane_known: int = 0
+    ane_supported: int = 0
+
+    @property
+    def judged(self) -> int:
+        return sum(count for outcome, count in self.counts.items() if outcome not in UNJUDGED)
+
+    @property
+    def passed(self) -> int:
+        return self.counts[Outcome.PASS]
+
+    @property
+    def status(self) -> Outcome | None:
+        """The worst judged outcome; None when nothing was judged."""
+        return worst(self.counts)
+
+    @property
+    def text(self) -> str:
+        """`pass 41`, or `pass 40/41, wrong_value 1`: passes first, then the worst."""
+        judged = self.judged
+        if not judged:
+            return NOT_MEASURED
+        if self.passed == judged:
+            return f"pass {judged}"
+        parts = [f"pass {self.passed}/{judged}"] if self.passed else []
+        others = [outcome for outcome in reversed(SEVERITY) if self.counts[outcome] and outcome is not Outcome.PASS]
+        return ", ".join(parts + [f"{outcome} {self.counts[outcome]}" for outcome in others])
+
+    @property
+    def ane(self) -> str:
+        """ANE support as compute plans list it; empty when no working check asked for it."""
+        if not self.ane_asked:
+            return ""
+        if not self.ane_known:
+            return "unknown"
+        unknown = self.ane_asked - self.ane_known
+        return f"{self.ane_supported}/{self.ane_known}" + (f", {unknown} unknown" if unknown else "")
+
+    def add(self, outcome: Outcome, record: Record) -> None:
+        self.counts[outcome] += 1
+        if headroom_of(record) is not None and (
+            self.closest is None or headroom_of(record) < headroom_of(self.closest)  # type: ignore[operator]
+        ):
+            self.closest = record
+        if record.unit in (Unit.CPU_AND_NE, Unit.ALL) and outcome in (Outcome.PASS, Outcome.PARTIAL):
+            self.ane_asked += 1
+            supported = ane_supported(record)
+            self.ane_known += supported is not None
+            self.ane_supported += supported is True
+
+
+@dataclass
+class Row:
+    """An ATen operator or an API entry: `related` holds the API entries that reach it, or the operators it becomes."""
+
+    name: str
+    cells: dict[Column, Cell] = field(default_factory=dict)
+    dtypes: set[str] = field(default_factory=set)
+    related: set[str] = field(default_factory=set)
+    cases: dict[Outcome, set[str]] = field(default_factory=dict)
+
+    def cell(self, column: Column) -> Cell:
+        return self.cells.get(column, _EMPTY)
+
+    @property
+    def status(self) -> Outcome | None:
+        """The worst status of its cells."""
+        return worst(status for cell in self.cells.values() if (status := cell.status))
+
+    @property
+    def closest(self) -> Record | None:
+        """Of all cells, the record that came closest to its bound."""
+        records = [cell.closest for cell in self.cells.values() if cell.closest]
+        return min(records, key=lambda record: headroom_of(record) or 0.0, default=None)
+
+    def add(self, column: Column, outcome: Outcome, record: Record, related: Iterable[str]) -> None:
+        self.cells.setdefault(column, Cell()).add(outcome, record)
+        self.cases.setdefault(outcome, set()).add(record.case)
+        if record.dtype and outcome not in UNJUDGED:
+            self.dtypes.add(record.dtype)
+        self.related.update(name for name in related if name)
+
+
+_EMPTY = Cell()
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One check of a whole model; `nodes` and `delegated` count graph nodes."""
+
+    model: str
+    record: Record
+    delegated: int
+    nodes: int
+
+    @property
+    def percent(self) -> float | None:
+        return 100.0 * self.delegated / self.nodes if self.nodes else None
+
+
+@dataclass
+class Matrix:
+    """Everything the pages show. `records` are those that may be shown; `ignored` counts the simulated ones."""
+
+    environments: dict[str, dict[str, Any]]
+    columns: list[Column]
+    operators: list[Row]
+    apis: list[Row]
+    models: list[ModelRow]
+    records: list[Record]
+    ignored: int
+
+    @property
+    def unmeasured_units(self) -> list[str]:
+        """Units of Core ML itself for which no record judges anything."""
+        measured = {column.unit for column in self.columns}
+        return [str(unit) for unit in HARDWARE_UNITS if unit not in measured]
+
+
+def build_matrix(evidence: Evidence) -> Matrix:
+    """Aggregate; `HarnessError` for a record whose environment the evidence does not describe."""
+    for record in evidence.records:
+        if record.environment not in evidence.environments:
+            where = f"{evidence.path}: " if evidence.path else ""
+            raise HarnessError(f"{where}{record.check_id} names environment {record.environment!r}, described nowhere")
+    records = [r for r in evidence.records if may_fill(r.unit, evidence.environments[r.environment])]
+    in_graphs = sorted({name for r in records if is_operator_case(r) for name in (*r.delegated, *r.fallback)})
+    operators: dict[str, Row] = {}
+    apis: dict[str, Row] = {}
+    for record in records:
+        if not is_operator_case(record):
+            continue
+        column = Column(record.recipe, record.unit, record.environment)
+        for name, outcome in attribute(record, in_graphs):
+            operators.setdefault(name, Row(name)).add(column, outcome, record, [record.api])
+        if record.api:
+            graph = (*record.delegated, *record.fallback)
+            apis.setdefault(record.api, Row(record.api)).add(column, record.outcome, record, graph)
+    columns = {Column(r.recipe, r.unit, r.environment) for r in records if r.outcome not in UNJUDGED}
+    used = {record.environment for record in records}
+    return Matrix(
+        environments={name: block for name, block in evidence.environments.items() if name in used},
+        columns=sorted(columns, key=Column.sort_key),
+        operators=_sorted_rows(operators),
+        apis=_sorted_rows(apis),
+        models=[_model_row(record) for record in records if is_model(record)],
+        records=records,
+        ignored=len(evidence.records) - len(records),
+    )
+
+
+def attribute(record: Record, in_graphs: Iterable[str] = ()) -> Iterator[tuple[str, Outcome]]:
+    """`(operator, outcome)` for every operator this record is evidence for; rules in the module's docstring.
+
+    `in_graphs` are the operators seen in any graph: a failure before the graph was known is put under the name the
+    operator has there.
+    """
+    outcome = record.outcome
+    graph = record.delegated.keys() | record.fallback.keys()
+    if not graph:
+        if record.op:
+            yield _name_in_graphs(record.op, in_graphs), outcome
+        return
+    if outcome in WORKING:
+        for name in sorted(graph):
+            yield name, _own_outcome(name, record)
+        return
+    own = sorted(name for name in graph if record.op and same_operator(record.op, name))
+    suspects = sorted(record.delegated or record.fallback)
+    if not own and len(suspects) == 1:
+        own = suspects
+    for name in own:
+        # An operator that stayed outside the delegates did not cause what went wrong inside them.
+        innocent = outcome not in UNJUDGED and record.delegated and name not in record.delegated
+        yield name, Outcome.FALLBACK if innocent else outcome
+
+
+def _own_outcome(name: str, record: Record) -> Outcome:
+    if name not in record.fallback:
+        return Outcome.PASS
+    return Outcome.PARTIAL if name in record.delegated else Outcome.FALLBACK
+
+
+def _name_in_graphs(operator: str, in_graphs: Iterable[str]) -> str:
+    matches = [name for name in in_graphs if same_operator(operator, name)]
+    return matches[0] if len(matches) == 1 and operator not in in_graphs else operator
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome | None:
+    """The worst judged outcome by `SEVERITY`, None when there is none."""
+    return max((o for o in outcomes if o in _RANK), key=_RANK.__getitem__, default=None)
+
+
+def headroom_of(record: Record) -> float | None:
+    """limit / worst of a judged value, None where nothing was compared (or NaN)."""
+    headroom = record.numerics.headroom if record.numerics else None
+    return None if headroom is None or headroom != headroom else headroom
+
+
+def numerics_text(numerics: Numerics | None) -> str:
+    """`ULP: 2.4e-4 of 4.9e-4 (x2)`: class, worst error, its bound, how many times it fits."""
+    if numerics is None:
+        return ""
+    if numerics.sqnr_db is not None and numerics.limit is None:
+        return f"{numerics.tolerance_class}: {numerics.sqnr_db:.1f} dB"
+    if numerics.worst is None or numerics.limit is None:
+        return numerics.tolerance_class
+    if numerics.worst == 0:
+        return f"{numerics.tolerance_class}: exact"
+    headroom = f" (x{numerics.headroom:.2g})" if numerics.headroom is not None else ""
+    return f"{numerics.tolerance_class}: {numerics.worst:.2g} of {numerics.limit:.2g}{headroom}"
+
+
+def ane_supported(record: Record) -> bool | None:
+    """True when the compute plan lists the ANE as supported for every operator it knows; None without a plan."""
+    plans = [plan.get("supported") for plan in record.placement.values() if isinstance(plan, dict)]
+    known = [devices for devices in plans if devices]
+    return all(ANE in devices for devices in known) if known else None
+
+
+def _model_row(record: Record) -> ModelRow:
+    delegated = sum(record.delegated.values())
+    return ModelRow(model_name(record), record, delegated, delegated + sum(record.fallback.values()))
+
+
+def _sorted_rows(rows: dict[str, Row]) -> list[Row]:
+    return sorted(rows.values(), key=lambda row: natural_key(row.name))

@@ -1,0 +1,83 @@
+"""Names as records spell them, taken apart: recipes, ATen operators, kinds of cases, environments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from harness.evidence.files import is_simulated
+from harness.evidence.record import Record
+from harness.evidence.vocabulary import HARDWARE_UNITS
+
+
+@dataclass(frozen=True)
+class RecipeName:
+    """`fp16-ios17-pt2e-int8` as precision `fp16`, target `ios17`, quantization `pt2e-int8` (empty when none)."""
+
+    precision: str
+    target: str
+    quantization: str
+
+
+def parse_recipe(recipe: str) -> RecipeName:
+    precision, _, rest = recipe.partition("-")
+    target, _, quantization = rest.partition("-")
+    return RecipeName(precision, target, quantization)
+
+
+def is_model(record: Record) -> bool:
+    return record.case.startswith("models/")
+
+
+def model_name(record: Record) -> str:
+    """`models/mobilenet_v2/float32` is `mobilenet_v2`."""
+    return record.case.split("/")[1] if "/" in record.case else record.case
+
+
+def is_operator_case(record: Record) -> bool:
+    """True for cases made to try one operator; a model or a user's own file says too little about each of its own."""
+    return bool(record.op or record.api) and not is_model(record) and not record.case.startswith("check/")
+
+
+def subject(record: Record) -> str:
+    """What a reader looks a record up by: its operator, else its API entry, else the case without its sample."""
+    if is_model(record):
+        return model_name(record)
+    return record.op or record.api or record.case.rsplit("/", 1)[0]
+
+
+def same_operator(named: str, in_graph: str) -> bool:
+    """True when a graph's operator is the one a case names.
+
+    The edge dialect replaces views by their copying variants (`aten.permute.default` becomes
+    `aten.permute_copy.default`), and a case may name the operator without its overload.
+    """
+    space, packet, overload = _parts(named)
+    graph_space, graph_packet, graph_overload = _parts(in_graph)
+    same_packet = packet == graph_packet or f"{packet}_copy" == graph_packet
+    return space == graph_space and same_packet and overload in ("", graph_overload)
+
+
+def _parts(operator: str) -> tuple[str, str, str]:
+    space, _, rest = operator.partition(".")
+    packet, _, overload = rest.partition(".")
+    return space, packet, overload
+
+
+def short_operator(operator: str) -> str:
+    """`aten.gelu.default` as backend documentation writes it: `gelu`; other overloads and namespaces stay."""
+    space, packet, overload = _parts(operator)
+    name = packet if overload in ("", "default") else f"{packet}.{overload}"
+    return name if space == "aten" else f"{space}.{name}"
+
+
+def may_fill(unit: str, environment: dict[str, Any] | None) -> bool:
+    """Whether a record of `unit` from `environment` may stand in a published table.
+
+    Nothing of a simulated Core ML host may, and a column of Core ML itself needs macOS.
+    """
+    if is_simulated(environment):
+        return False
+    if unit in HARDWARE_UNITS:
+        return str((environment or {}).get("os", "")).startswith("macos")
+    return True

@@ -1,0 +1,88 @@
+"""Counts by outcome: for the end of a test run, for the pages, for a CI job's summary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from harness.evidence.files import is_simulated
+from harness.evidence.record import Record
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, SEVERITY, UNJUDGED, WORKING, Outcome
+from harness.publish import markdown
+from harness.publish.matrix import Column
+from harness.publish.naming import subject
+
+#: Best first; those that judge nothing last.
+ORDER: tuple[Outcome, ...] = (*SEVERITY, *sorted(UNJUDGED))
+_EXAMPLES = 20
+
+
+def count_table(records: Iterable[Record]) -> tuple[list[str], list[list[str]]]:
+    """`(headers, rows)`: an outcome a row, `recipe unit` a column, a total at the end of each; only outcomes seen."""
+    counts: dict[Column, Counter[Outcome]] = {}
+    for record in records:
+        counts.setdefault(Column(record.recipe, record.unit, ""), Counter())[record.outcome] += 1
+    columns = sorted(counts, key=Column.sort_key)
+    total = sum(counts.values(), Counter[Outcome]())
+    headers = ["outcome", *(f"{column.recipe} {column.unit}" for column in columns), "all"]
+    rows = [
+        [str(outcome), *(str(counts[column][outcome] or "") for column in columns), str(total[outcome])]
+        for outcome in ORDER
+        if total[outcome]
+    ]
+    rows.append(["checks", *(str(counts[column].total()) for column in columns), str(total.total())])
+    return headers, rows
+
+
+def summary_text(records: Sequence[Record]) -> str:
+    """The count table as aligned plain text; one sentence when there is no record."""
+    if not records:
+        return "no checks recorded"
+    headers, rows = count_table(records)
+    align = ["left", *["right"] * (len(headers) - 1)]
+    return tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True, colalign=align)
+
+
+def count_line(records: Iterable[Record]) -> str:
+    """`120 checks: 100 pass, 20 fallback`."""
+    total = Counter(record.outcome for record in records)
+    parts = ", ".join(f"{total[outcome]} {outcome}" for outcome in ORDER if total[outcome])
+    return f"{total.total()} checks" + (f": {parts}" if parts else "")
+
+
+def summary_markdown(records: Sequence[Record], environments: dict[str, dict[str, Any]]) -> str:
+    """A CI job's summary: environment, counts, and the first failing checks by operator."""
+    lines = ["## Core ML conformance", ""]
+    lines += [f"- {describe_environment(environments[name])}" for name in sorted(environments)]
+    if not records:
+        return "\n".join([*lines, "", "No checks recorded.", ""])
+    headers, rows = count_table(records)
+    lines += ["", markdown.table(headers, rows, ["left", *["right"] * (len(headers) - 1)]), ""]
+    failing = [r for r in records if r.outcome not in WORKING and r.outcome not in UNJUDGED]
+    if failing:
+        failing.sort(key=lambda record: -SEVERITY.index(record.outcome))
+        lines += [f"### The worst of {len(failing)} failing checks" if len(failing) > _EXAMPLES else "### Failing", ""]
+        shown = [
+            (markdown.code(subject(r)), str(r.outcome), markdown.code(r.check_id), markdown.plain(what_went_wrong(r)))
+            for r in failing[:_EXAMPLES]
+        ]
+        lines += [markdown.table(["operator", "outcome", "check", "what"], shown), ""]
+    return "\n".join(lines)
+
+
+def describe_environment(block: dict[str, Any]) -> str:
+    """One line: versions, system, chip, date. A simulated host says so first."""
+    versions = block.get("versions") or {}
+    parts = [f"{name} {versions[name]}" for name in ("executorch", "coremltools", "torch") if name in versions]
+    parts += [str(block[key]) for key in ("os", "chip", "date") if block.get(key)]
+    return ("SIMULATED HOST, " if is_simulated(block) else "") + ", ".join(parts)
+
+
+def what_went_wrong(record: Record) -> str:
+    """The shortest true sentence about a record: its error's signature, its reason, or what its outcome means."""
+    if record.error and record.error.signature:
+        return f"{record.error.type}: {record.error.signature}"
+    return record.reason or OUTCOME_MEANINGS[record.outcome]
