@@ -1,0 +1,330 @@
+"""The four Core ML units: prediction through coremltools, from the one lowered package.
+
+The package is compiled once and opened for each compute unit. Features are mapped by position of the delegate's
+metadata. What crosses into Core ML is a fresh C-ordered copy: the native side aliases the caller's memory,
+mishandles negative strides, and takes int32, float32 and float64 arrays of rank 1 or more only.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import shutil
+import tempfile
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.evidence.vocabulary import HARDWARE_UNITS, Unit
+from harness.lowering.program import UnpackedDelegate
+from harness.units import host
+from harness.units.base import Feature, LoadFailed, NotRunnable, PredictFailed, Prediction, ProgramContradiction
+from harness.units.host import is_simulated_host
+from harness.units.placement import Placement, placement_of, unmet_request
+
+__all__ = ["CoreMLUnit", "OpenCoreML", "is_simulated_host"]
+
+#: Prefix of the note made when the second of two equal predictions differs from the first.
+NON_DETERMINISTIC = "non_deterministic"
+
+#: Feature type (protobuf name) to numpy's name.
+_FEATURE_DTYPE = {"FLOAT16": "float16", "FLOAT32": "float32", "DOUBLE": "float64", "INT32": "int32", "INT8": "int8"}
+
+
+class CoreMLUnit:
+    """Core ML restricted to one compute unit. Costs nothing until `open` is called."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is one of `cpu_only`, `cpu_and_gpu`, `cpu_and_ne`, `all`; raises `ValueError` for another."""
+        if name not in HARDWARE_UNITS:
+            raise ValueError(f"{name!r} is not a Core ML unit; they are {', '.join(HARDWARE_UNITS)}")
+        self.name = str(Unit(name))
+
+    def unavailable(self, target: str) -> str | None:
+        """Why this unit cannot run a program for `target` here; None when it can."""
+        return host.coreml_unavailable(self.name, target)
+
+    def open(self, delegate: UnpackedDelegate) -> OpenCoreML:
+        """Compile (once for each package) and load.
+
+        Raises `NotRunnable` where Core ML cannot predict, `ProgramContradiction` when metadata and description
+        disagree, `LoadFailed` with Core ML's message when it refuses the package.
+        """
+        if reason := host.coreml_unavailable(self.name, None):
+            raise NotRunnable(reason)
+        description = _describe(delegate)
+        version = host.macos_version() or ()
+        if description.states and version < host.MINIMUM_MACOS_FOR_STATE:
+            raise NotRunnable("a program with state needs macOS 15 or later")
+        compiled = _compiled.acquire(delegate.package)
+        try:
+            return OpenCoreML(self.name, description, compiled)
+        except BaseException:
+            _compiled.release(compiled)
+            raise
+
+
+@dataclass(frozen=True)
+class _Description:
+    """The package's own description, ordered as the delegate's metadata."""
+
+    inputs: list[Feature]
+    outputs: list[Feature]
+    states: list[str]
+    mil_ops: dict[str, int]
+
+
+def _describe(delegate: UnpackedDelegate) -> _Description:
+    from coremltools.models.utils import load_spec
+
+    try:
+        spec = load_spec(str(delegate.package))
+    except Exception as error:
+        raise LoadFailed(f"the package cannot be read: {error}") from error
+    inputs = {feature.name: _feature(feature) for feature in spec.description.input}
+    outputs = {feature.name: _feature(feature) for feature in spec.description.output}
+    _agree("input", delegate.input_names, inputs)
+    _agree("output", delegate.output_names, outputs)
+    return _Description(
+        inputs=[inputs[name] for name in delegate.input_names],
+        outputs=[outputs[name] for name in delegate.output_names],
+        states=[state.name for state in spec.description.state],
+        mil_ops=_count_ops(spec),
+    )
+
+
+def _agree(kind: str, named: tuple[str, ...], described: dict[str, Feature]) -> None:
+    missing = sorted(set(named) - set(described))
+    extra = sorted(set(described) - set(named)) if kind == "input" else []
+    if missing:
+        raise ProgramContradiction(f"metadata names {kind} {', '.join(missing)}, which the package does not describe")
+    if extra:
+        raise ProgramContradiction(f"the package needs {kind} {', '.join(extra)}, which the metadata does not name")
+
+
+def _feature(description: Any) -> Feature:
+    array = description.type.multiArrayType
+    dtype = array.ArrayDataType.Name(array.dataType)
+    if description.type.WhichOneof("Type") != "multiArrayType" or dtype not in _FEATURE_DTYPE:
+        raise LoadFailed(f"feature {description.name}: {description.type.WhichOneof('Type')} {dtype} is not an array")
+    flexible = array.WhichOneof("ShapeFlexibility") is not None
+    return Feature(description.name, _FEATURE_DTYPE[dtype], None if flexible else tuple(array.shape))
+
+
+def _count_ops(spec: Any) -> dict[str, int]:
+    counts: dict[str, int] = {}
+
+    def walk(block: Any) -> None:
+        for operation in block.operations:
+            if operation.type != "const":
+                counts[operation.type] = counts.get(operation.type, 0) + 1
+            for inner in operation.blocks:
+                walk(inner)
+
+    for function in spec.mlProgram.functions.values():
+        walk(function.block_specializations[function.opset])
+    return dict(sorted(counts.items()))
+
+
+@dataclass
+class _CompiledPackage:
+    """A compiled model on disk, in a folder of our own, and how many open delegates use it."""
+
+    digest: str
+    folder: Path
+    users: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "model.mlmodelc"
+
+
+class _CompiledPackages:
+    """Compiles each package once. The four units are usually opened one after the other on the same package, so the
+    last one used is kept until another is compiled; at exit nothing is left on disk.
+    """
+
+    def __init__(self) -> None:
+        self._by_digest: dict[str, _CompiledPackage] = {}
+
+    def acquire(self, package: Path) -> _CompiledPackage:
+        digest = _digest(package)
+        entry = self._by_digest.get(digest)
+        if entry is None or not entry.path.is_dir():
+            self._drop_unused()
+            entry = self._by_digest[digest] = self._compile(package, digest)
+        entry.users += 1
+        return entry
+
+    def release(self, entry: _CompiledPackage) -> None:
+        entry.users -= 1
+
+    def _drop_unused(self) -> None:
+        for entry in [entry for entry in self._by_digest.values() if entry.users <= 0]:
+            del self._by_digest[entry.digest]
+            shutil.rmtree(entry.folder, ignore_errors=True)
+
+    def clear(self) -> None:
+        for entry in self._by_digest.values():
+            shutil.rmtree(entry.folder, ignore_errors=True)
+        self._by_digest.clear()
+
+    @staticmethod
+    def _compile(package: Path, digest: str) -> _CompiledPackage:
+        from coremltools.models.utils import compile_model
+
+        entry = _CompiledPackage(digest, Path(tempfile.mkdtemp(prefix="coreml-harness-")))
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", RuntimeWarning)
+                compile_model(str(package), str(entry.path))
+            entry.warnings = _texts(caught)
+        except Exception as error:
+            shutil.rmtree(entry.folder, ignore_errors=True)
+            raise LoadFailed(f"compiling the package failed: {error}") from error
+        return entry
+
+
+def _digest(package: Path) -> str:
+    """Content of a package: the same delegate unpacked twice is compiled once."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(path for path in package.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(package)}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+_compiled = _CompiledPackages()
+atexit.register(_compiled.clear)
+
+
+class OpenCoreML:
+    """A package loaded for one compute unit. State, where the program has any, lives as long as this object."""
+
+    def __init__(self, unit: str, description: _Description, compiled: _CompiledPackage) -> None:
+        import coremltools as ct
+
+        self.unit = unit
+        self.features = description.inputs
+        self.mil_ops = description.mil_ops
+        self._outputs = description.outputs
+        self._compiled: _CompiledPackage | None = compiled
+        compute_unit = ct.ComputeUnit[unit.upper()]
+        self._model = _load(compiled, compute_unit)
+        # The second prediction repeats the first from an equal state, so that only non-determinism can tell them apart.
+        self._states = [_make_state(self._model), _make_state(self._model)] if description.states else [None, None]
+        placed = placement_of(compiled.path, compute_unit)
+        self.placement = placed.ops
+        self._load_notes = [*compiled.warnings, *_placement_notes(unit, placed)]
+
+    def predict(self, inputs: list[np.ndarray]) -> Prediction:
+        """Predict twice and compare bit by bit; the answer is the first one.
+
+        Arrays as `features` declare them, by position. Outputs come back in the declared dtypes. Raises
+        `PredictFailed` with Core ML's message, `ProgramContradiction` when a named output is missing.
+        """
+        if self._compiled is None:
+            raise PredictFailed("the delegate is closed")
+        if len(inputs) != len(self.features):
+            raise PredictFailed(f"{len(inputs)} inputs for {len(self.features)} features")
+        notes = list(self._load_notes)
+        first = self._predict_once(inputs, self._states[0], notes)
+        second = self._predict_once(inputs, self._states[1], [])
+        for feature, before, after in zip(self._outputs, first, second, strict=True):
+            if before.shape != after.shape or before.tobytes() != after.tobytes():
+                notes.append(f"{NON_DETERMINISTIC}: {_difference(feature.name, before, after)}")
+        return Prediction(outputs=first, notes=notes)
+
+    def _predict_once(self, inputs: list[np.ndarray], state: Any, notes: list[str]) -> list[np.ndarray]:
+        # A new dict each time: predicting replaces values in the one it is given.
+        data = {feature.name: _to_core_ml(array) for feature, array in zip(self.features, inputs, strict=True)}
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", RuntimeWarning)
+                answer = self._model.predict(data, state)
+        except Exception as error:
+            raise PredictFailed(str(error) or type(error).__name__) from error
+        notes += _texts(caught)
+        missing = sorted({feature.name for feature in self._outputs} - set(answer))
+        if missing:
+            raise ProgramContradiction(f"the prediction lacks output {', '.join(missing)}")
+        return [_from_core_ml(answer[feature.name], feature, notes) for feature in self._outputs]
+
+    def close(self) -> None:
+        """Unload. The compiled folder outlives it for the next unit."""
+        if self._compiled is not None:
+            self._model, self._states = None, [None, None]
+            _compiled.release(self._compiled)
+            self._compiled = None
+
+
+def _load(compiled: _CompiledPackage, compute_unit: Any) -> Any:
+    from coremltools.models import CompiledMLModel
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RuntimeWarning)
+        try:
+            model = CompiledMLModel(str(compiled.path), compute_unit)
+        except Exception as error:
+            raise LoadFailed(str(error) or type(error).__name__) from error
+    # A refusal can also be a mere warning and a model without its native half.
+    if getattr(model, "_proxy", None) is None:
+        raise LoadFailed("; ".join(_texts(caught)) or "Core ML gave no model and no reason")
+    return model
+
+
+def _make_state(model: Any) -> Any:
+    try:
+        return model.make_state()
+    except Exception as error:
+        raise LoadFailed(f"making the state failed: {error}") from error
+
+
+def _placement_notes(unit: str, placed: Placement) -> list[str]:
+    if placed.unknown is not None:
+        return [f"placement unknown: {placed.unknown}"]
+    note = unmet_request(unit, placed)
+    return [note] if note else []
+
+
+def _to_core_ml(array: np.ndarray) -> np.ndarray:
+    """A fresh, writable, C-ordered array of a dtype Core ML takes: float16 goes in as float32, rank 0 as [1]."""
+    dtype = np.float32 if array.dtype == np.float16 else array.dtype
+    copy = np.array(array, dtype=dtype, order="C", copy=True)
+    return copy.reshape(1) if copy.ndim == 0 else copy
+
+
+def _from_core_ml(value: Any, feature: Feature, notes: list[str]) -> np.ndarray:
+    """A copy of our own in the declared dtype; kept as it came, with a note, where that would lose a value."""
+    array = np.array(value, order="C", copy=True)
+    if array.ndim == 0:
+        array = array.reshape(1)
+    if array.dtype == feature.dtype:
+        return array
+    with np.errstate(over="ignore", invalid="ignore"):
+        declared = array.astype(feature.dtype)
+    if np.array_equal(declared.astype(array.dtype), array, equal_nan=array.dtype.kind == "f"):
+        return declared
+    notes.append(f"output {feature.name}: {array.dtype} values that its declared {feature.dtype} cannot hold")
+    return array
+
+
+def _difference(name: str, first: np.ndarray, second: np.ndarray) -> str:
+    if first.shape != second.shape:
+        return f"output {name}: shape {first.shape}, then {second.shape}"
+    # Bits, not values: NaN is equal to itself here, and -0.0 is not 0.0.
+    bits = f"u{first.dtype.itemsize}"
+    differing = np.flatnonzero(first.reshape(-1).view(bits) != second.reshape(-1).view(bits))
+    at = int(differing[0])
+    where = f"first {first.reshape(-1)[at]!s}, then {second.reshape(-1)[at]!s} at {at}"
+    return f"output {name}: {differing.size} of {first.size} elements, {where}"
+
+
+def _texts(caught: list[warnings.WarningMessage]) -> list[str]:
+    return [" ".join(str(w.message).split()) for w in caught if issubclass(w.category, RuntimeWarning)]
