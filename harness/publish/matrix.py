@@ -22,7 +22,7 @@ from typing import Any
 from harness.evidence.files import Evidence
 from harness.evidence.record import Numerics, Record, natural_key
 from harness.evidence.vocabulary import HARDWARE_UNITS, SEVERITY, UNJUDGED, WORKING, HarnessError, Outcome, Unit
-from harness.publish.naming import is_model, is_operator_case, may_fill, model_name, same_operator
+from harness.publish.naming import is_model, is_operator_case, may_fill, model_name, operators_of, same_operator
 
 #: How a compute plan names the Apple Neural Engine.
 ANE = "ANE"
@@ -177,7 +177,7 @@ def build_matrix(evidence: Evidence) -> Matrix:
             where = f"{evidence.path}: " if evidence.path else ""
             raise HarnessError(f"{where}{record.check_id} names environment {record.environment!r}, described nowhere")
     records = [r for r in evidence.records if may_fill(r.unit, evidence.environments[r.environment])]
-    in_graphs = sorted({name for r in records if is_operator_case(r) for name in (*r.delegated, *r.fallback)})
+    in_graphs = sorted({name for r in records if is_operator_case(r) for name in graph_of(r)})
     operators: dict[str, Row] = {}
     apis: dict[str, Row] = {}
     for record in records:
@@ -187,8 +187,7 @@ def build_matrix(evidence: Evidence) -> Matrix:
         for name, outcome in attribute(record, in_graphs):
             operators.setdefault(name, Row(name)).add(column, outcome, record, [record.api])
         if record.api:
-            graph = (*record.delegated, *record.fallback)
-            apis.setdefault(record.api, Row(record.api)).add(column, record.outcome, record, graph)
+            apis.setdefault(record.api, Row(record.api)).add(column, record.outcome, record, graph_of(record))
     columns = {Column(r.recipe, r.unit, r.environment) for r in records if r.outcome not in UNJUDGED}
     used = {record.environment for record in records}
     return Matrix(
@@ -209,23 +208,28 @@ def attribute(record: Record, in_graphs: Iterable[str] = ()) -> Iterator[tuple[s
     operator has there.
     """
     outcome = record.outcome
-    graph = record.delegated.keys() | record.fallback.keys()
+    graph = graph_of(record)
     if not graph:
         if record.op:
             yield _name_in_graphs(record.op, in_graphs), outcome
         return
     if outcome in WORKING:
-        for name in sorted(graph):
+        for name in graph:
             yield name, _own_outcome(name, record)
         return
-    own = sorted(name for name in graph if record.op and same_operator(record.op, name))
-    suspects = sorted(record.delegated or record.fallback)
+    own = [name for name in graph if record.op and same_operator(record.op, name)]
+    suspects = sorted(operators_of(record.delegated or record.fallback))
     if not own and len(suspects) == 1:
         own = suspects
     for name in own:
         # An operator that stayed outside the delegates did not cause what went wrong inside them.
         innocent = outcome not in UNJUDGED and record.delegated and name not in record.delegated
         yield name, Outcome.FALLBACK if innocent else outcome
+
+
+def graph_of(record: Record) -> list[str]:
+    """The operators of the lowered graph, delegated or not, by name; empty where lowering did not get that far."""
+    return sorted(operators_of(record.delegated) | operators_of(record.fallback))
 
 
 def _own_outcome(name: str, record: Record) -> Outcome:
@@ -272,8 +276,8 @@ def ane_supported(record: Record) -> bool | None:
 
 
 def _model_row(record: Record) -> ModelRow:
-    delegated = sum(record.delegated.values())
-    return ModelRow(model_name(record), record, delegated, delegated + sum(record.fallback.values()))
+    delegated = sum(operators_of(record.delegated).values())
+    return ModelRow(model_name(record), record, delegated, delegated + sum(operators_of(record.fallback).values()))
 
 
 def _sorted_rows(rows: dict[str, Row]) -> list[Row]:

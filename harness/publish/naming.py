@@ -46,6 +46,11 @@ def subject(record: Record) -> str:
     return record.op or record.api or record.case.rsplit("/", 1)[0]
 
 
+def operators_of(counts: dict[str, int]) -> dict[str, int]:
+    """Node counts of real operators only; Python's own functions in a graph (`operator.getitem`) are none."""
+    return {name: count for name, count in counts.items() if not name.startswith("operator.")}
+
+
 def same_operator(named: str, in_graph: str) -> bool:
     """True when a graph's operator is the one a case names.
 

@@ -1,0 +1,79 @@
+"""The pages on disk: written from `<reports>/evidence/*.jsonl`, or compared with what that evidence says now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from harness.evidence.files import merge_evidence, read_evidence, write_text_atomically
+from harness.evidence.vocabulary import HarnessError
+from harness.publish.pages import EXECUTORCH_PAGES, build_pages
+
+
+@dataclass(frozen=True)
+class StalePage:
+    """A page that is not what its evidence says; `line` is the first that differs, counted from 1, 0 when it is missing."""
+
+    name: str
+    line: int
+    expected: str = ""
+    found: str = ""
+
+    def __str__(self) -> str:
+        if not self.line:
+            return f"{self.name}: missing"
+        return f"{self.name}: line {self.line}: expected {_quote(self.expected)}, found {_quote(self.found)}"
+
+
+def _quote(line: str, limit: int = 100) -> str:
+    return repr(line if len(line) <= limit else line[:limit] + "…")
+
+
+def evidence_paths(reports_dir: Path) -> list[Path]:
+    """The committed evidence, sorted by name; `HarnessError` when there is none."""
+    paths = sorted((reports_dir / "evidence").glob("*.jsonl"))
+    if not paths:
+        raise HarnessError(f"{reports_dir / 'evidence'}: no evidence files (*.jsonl) there")
+    return paths
+
+
+def generate(reports_dir: Path, only: Iterable[str] | None = None) -> dict[str, str]:
+    """`{file name: content}` of all pages, or of the named ones."""
+    paths = evidence_paths(reports_dir)
+    evidence = merge_evidence(read_evidence(path) for path in paths)
+    pages = build_pages(evidence, [f"evidence/{path.name}" for path in paths])
+    return pages if only is None else {name: pages[name] for name in only}
+
+
+def write_docs(reports_dir: Path, only: Iterable[str] | None = None) -> list[Path]:
+    """Write the pages into `reports_dir`; returns their paths."""
+    written = []
+    for name, text in generate(reports_dir, only).items():
+        write_text_atomically(reports_dir / name, text)
+        written.append(reports_dir / name)
+    return written
+
+
+def check_docs(reports_dir: Path, only: Iterable[str] | None = None) -> list[StalePage]:
+    """The pages that differ from what the evidence says, by name; empty when all are fresh."""
+    pages = sorted(generate(reports_dir, only).items())
+    return [stale for name, text in pages if (stale := _compare(reports_dir / name, text))]
+
+
+def _compare(path: Path, expected: str) -> StalePage | None:
+    try:
+        found = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return StalePage(path.name, 0)
+    except (OSError, UnicodeDecodeError) as error:
+        raise HarnessError(f"{path}: cannot read: {error}") from None
+    if found == expected:
+        return None
+    pairs = zip_longest(expected.split("\n"), found.split("\n"), fillvalue="")
+    number, (wanted, got) = next((n, pair) for n, pair in enumerate(pairs, start=1) if pair[0] != pair[1])
+    return StalePage(path.name, number, wanted, got)
+
+
+__all__ = ["EXECUTORCH_PAGES", "StalePage", "check_docs", "evidence_paths", "generate", "write_docs"]

@@ -1,0 +1,90 @@
+"""The operator page in the form of ExecuTorch's backend documentation: a CSV pulled into a MyST page.
+
+The columns are those of the other backends' tables: `Operator,Compute DType,Quantization,Constraints`.
+An operator is listed when it was delegated with the right result at least once.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Any
+
+from harness.evidence.vocabulary import SEVERITY, Outcome, Unit
+from harness.publish.matrix import Cell, Matrix, Row
+from harness.publish.naming import parse_recipe, short_operator
+from harness.publish.problems import fallback_operators
+from harness.publish.summary import describe_environment
+
+HEADER = ("Operator", "Compute DType", "Quantization", "Constraints")
+_DELEGATED = (Outcome.PASS, Outcome.PARTIAL)
+#: What happened to the calls that were not simply delegated with the right result.
+_CONSTRAINTS = {
+    Outcome.PARTIAL: "delegated in part",
+    Outcome.FALLBACK: "not delegated",
+    Outcome.UNSUPPORTED: "refused before lowering",
+    Outcome.CONVERT_ERROR: "fails to convert",
+    Outcome.EMIT_ERROR: "fails to serialise",
+    Outcome.LOAD_ERROR: "fails to load",
+    Outcome.RUN_ERROR: "fails to run",
+    Outcome.TIMEOUT: "does not finish",
+    Outcome.CRASH: "crashes",
+    Outcome.INVALID_PROGRAM: "converts to an invalid program",
+    Outcome.OUT_OF_RANGE: "overflows",
+    Outcome.WRONG_DTYPE: "wrong dtype",
+    Outcome.WRONG_SHAPE: "wrong shape",
+    Outcome.WRONG_VALUE: "wrong values",
+}
+
+
+def executorch_csv(matrix: Matrix) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(HEADER)
+    for row in sorted(matrix.operators, key=lambda row: short_operator(row.name)):
+        if _delegated(row.cells.values()):
+            precisions, quantizations = _precisions(row)
+            writer.writerow((short_operator(row.name), precisions, quantizations, constraints(row)))
+    return out.getvalue()
+
+
+def _delegated(cells: Iterable[Cell]) -> bool:
+    return any(cell.counts[outcome] for cell in cells for outcome in _DELEGATED)
+
+
+def _precisions(row: Row) -> tuple[str, str]:
+    """Precisions, and quantizations, in which the operator was delegated with the right result."""
+    recipes = [parse_recipe(column.recipe) for column, cell in row.cells.items() if _delegated([cell])]
+    precisions = sorted({recipe.precision for recipe in recipes})
+    return ", ".join(precisions), ", ".join(sorted({r.quantization for r in recipes if r.quantization}))
+
+
+def constraints(row: Row) -> str:
+    """`fails to convert: 3 of 41 calls; wrong values: 1 of 41 calls (fp16)`, worst first. A call is a case."""
+    calls = {case for outcome, cases in row.cases.items() if outcome in SEVERITY for case in cases}
+    precisions = {parse_recipe(column.recipe).precision for column, cell in row.cells.items() if cell.judged}
+    parts = []
+    for outcome in reversed(SEVERITY):
+        if not (cases := row.cases.get(outcome)) or outcome is Outcome.PASS:
+            continue
+        touched = {parse_recipe(c.recipe).precision for c, cell in row.cells.items() if cell.counts[outcome]}
+        only = f" ({', '.join(sorted(touched))})" if touched != precisions else ""
+        parts.append(f"{_CONSTRAINTS[outcome]}: {len(cases)} of {len(calls)} calls{only}")
+    return "; ".join(parts)
+
+
+def executorch_context(matrix: Matrix) -> dict[str, Any]:
+    """What the page's template needs beside the CSV."""
+
+    def always(outcome: Outcome) -> str:
+        rows = [row for row in matrix.operators if row.cases.keys() & set(SEVERITY) == {outcome}]
+        return ", ".join(f"`{short_operator(row.name)}`" for row in rows)
+
+    return {
+        "measured_with": "; ".join(describe_environment(matrix.environments[e]) for e in sorted(matrix.environments)),
+        "reference_only": bool(matrix.columns) and all(c.unit == Unit.REFERENCE for c in matrix.columns),
+        "refused": always(Outcome.CONVERT_ERROR),
+        "fallback": always(Outcome.FALLBACK),
+        "no_kernel": ", ".join(f"`{short_operator(o.name)}`" for o in fallback_operators(matrix.records) if o.missing),
+    }

@@ -1,0 +1,162 @@
+"""One record in words, and finding it by a part of its id."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+from harness.evidence.files import Evidence
+from harness.evidence.record import Numerics, Record, natural_key
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, HarnessError, Phase, Unit
+from harness.publish.matrix import ane_supported
+from harness.publish.naming import parse_recipe
+from harness.publish.summary import describe_environment
+
+_PHASES = {
+    Phase.EAGER: "running eager PyTorch",
+    Phase.EXPORT: "torch.export",
+    Phase.EDGE: "conversion to the edge dialect",
+    Phase.PARTITION: "partitioning",
+    Phase.CONVERT: "conversion by coremltools",
+    Phase.PACKAGE: "unpacking the Core ML package",
+    Phase.EMIT: "serialising the .pte",
+    Phase.LOAD: "loading",
+    Phase.PLAN: "planning",
+    Phase.RUN: "running",
+    Phase.SHAPE: "comparing shapes",
+    Phase.DTYPE: "comparing dtypes",
+    Phase.VALUE: "comparing values",
+}
+_CANDIDATES = 20
+_WIDTH = 12
+
+
+def find(evidence: Evidence, wanted: str) -> list[Record]:
+    """Records of the check `wanted`, one for each environment that has it.
+
+    `wanted` is a check id, a case id, or a prefix of a check id that fits one check only. `HarnessError` lists what fits when
+    several do, or the nearest when none does.
+    """
+    by_check: dict[str, list[Record]] = {}
+    for record in evidence.records:
+        by_check.setdefault(record.check_id, []).append(record)
+    if wanted in by_check:
+        return by_check[wanted]
+    fitting = [check for check, records in by_check.items() if records[0].case == wanted]
+    fitting = fitting or [check for check in by_check if check.startswith(wanted)]
+    if len(fitting) == 1:
+        return by_check[fitting[0]]
+    if fitting:
+        raise HarnessError(f"{wanted}: {len(fitting)} checks fit, name one:\n{_listing(fitting)}")
+    near = [check for check in by_check if wanted in check]
+    raise HarnessError(f"{wanted}: no such check" + (f"; these contain it:\n{_listing(near)}" if near else ""))
+
+
+def _listing(checks: Iterable[str]) -> str:
+    ordered = sorted(checks, key=natural_key)
+    more = [f"  and {len(ordered) - _CANDIDATES} more"] if len(ordered) > _CANDIDATES else []
+    return "\n".join([*(f"  {check}" for check in ordered[:_CANDIDATES]), *more])
+
+
+def explain(record: Record, environment: dict[str, Any] | None = None) -> str:
+    """What was tried, how far it got, what came out, how to see it again."""
+    lines = [record.check_id, "", f"{record.outcome}: {OUTCOME_MEANINGS[record.outcome]}", ""]
+    facts: list[tuple[str, str]] = [("tried", _tried(record)), ("recipe", _recipe(record.recipe))]
+    facts.append(("unit", _unit(record.unit)))
+    facts.append(("reached", f"{record.phase} ({_PHASES[record.phase]})"))
+    facts += [("reason", record.reason), ("error", _error(record)), ("cause", record.cause or "")]
+    facts += [("delegated", _counts(record.delegated)), ("fell back", _counts(record.fallback))]
+    if record.missing_kernels:
+        facts.append(("no kernel", f"{', '.join(record.missing_kernels)}: this program would not load in ExecuTorch"))
+    facts += [("Core ML ops", _counts(record.mil_ops)), ("placement", _placement(record))]
+    facts += [("numerics", _numerics(record.numerics)), *(("note", note) for note in record.notes)]
+    facts.append(("timing", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in record.timing.items())))
+    facts.append(("measured", describe_environment(environment) if environment else record.environment or "unknown"))
+    lines += [_fact(name, text) for name, text in facts if text]
+    return "\n".join([*lines, "", *reproduce(record)])
+
+
+def reproduce(record: Record) -> list[str]:
+    """The two commands that run this check again."""
+    options = f"--level full --recipe {shlex.quote(record.recipe)} --unit {shlex.quote(record.unit)}"
+    if record.op:
+        options = f"--op {shlex.quote(record.op)} {options}"
+    return [
+        _fact("reproduce", f"coreml-harness repro {shlex.quote(record.check_id)}"),
+        _fact("in pytest", f"pytest suites {options} -k {shlex.quote(record.case)}"),
+    ]
+
+
+def _fact(name: str, text: str) -> str:
+    indented = text.replace("\n", "\n" + " " * _WIDTH)
+    return f"{name:<{_WIDTH}}{indented}"
+
+
+def _tried(record: Record) -> str:
+    name = record.op or record.api or record.case
+    via = f" through {record.api}" if record.op and record.api else ""
+    parts = [f"{name}{via}", record.dtype, f"from {record.origin}" if record.origin else ""]
+    parts.append(f"seed {record.seed}" if record.seed is not None else "")
+    return ", ".join(part for part in parts if part)
+
+
+def _recipe(recipe: str) -> str:
+    name = parse_recipe(recipe)
+    quantization = f", quantized {name.quantization}" if name.quantization else ""
+    return f"{recipe}: {name.precision} compute, deployment target {name.target}{quantization}"
+
+
+def _unit(unit: str) -> str:
+    meanings = {
+        Unit.REFERENCE: "interpreter of the emitted ML Program",
+        Unit.CPU_ONLY: "Core ML, CPU only",
+        Unit.CPU_AND_GPU: "Core ML, CPU and GPU allowed",
+        Unit.CPU_AND_NE: "Core ML, CPU and ANE allowed",
+        Unit.ALL: "Core ML, every device allowed",
+        Unit.EXECUTORCH: "the .pte on the ExecuTorch runtime",
+    }
+    meaning = meanings.get(Unit(unit)) if unit in set(Unit) else None
+    return f"{unit}: {meaning}" if meaning else unit
+
+
+def _error(record: Record) -> str:
+    if record.error is None:
+        return ""
+    text = f"{record.error.type}: {record.error.message}".rstrip(": ")
+    if record.error.signature and record.error.signature != record.error.message:
+        text += f"\nsignature: {record.error.signature}"
+    return text
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} x{count}" if count != 1 else name for name, count in sorted(counts.items()))
+
+
+def _placement(record: Record) -> str:
+    if not record.placement:
+        return ""
+    lines = []
+    for name, plan in sorted(record.placement.items()):
+        supported = ", ".join(plan.get("supported") or []) or "unknown"
+        lines.append(f"{name}: prefers {plan.get('preferred') or 'unknown'}; supported on {supported}")
+    answer = {True: "supported for all of it", False: "not supported for all of it", None: "unknown"}
+    return "\n".join([*lines, f"ANE: {answer[ane_supported(record)]}"])
+
+
+def _numerics(numerics: Numerics | None) -> str:
+    if numerics is None:
+        return ""
+    text = numerics.tolerance_class
+    if numerics.worst is not None and numerics.limit is not None:
+        at = f" at {numerics.at}" if numerics.at else ""
+        text += f": error {numerics.worst:.3g}{at}, limit {numerics.limit:.3g}"
+    if numerics.headroom is not None:
+        text += f", headroom x{numerics.headroom:.3g}"
+    extra = [
+        f"largest error {numerics.max_ulp:.3g} ULP" if numerics.max_ulp is not None else "",
+        f"{numerics.max_abs:.3g} absolute" if numerics.max_abs is not None else "",
+        f"SQNR {numerics.sqnr_db:.1f} dB" if numerics.sqnr_db is not None else "",
+    ]
+    extra = [part for part in extra if part]
+    return text + ("\n" + ", ".join(extra) if extra else "")

@@ -1,0 +1,317 @@
+"""The generated pages, as text: `{file name: content}` from evidence. Equal evidence gives equal bytes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from harness.evidence.files import Evidence
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, Outcome, Unit
+from harness.publish.executorch_page import executorch_context, executorch_csv
+from harness.publish.markdown import anchor, code, codes, plain, table
+from harness.publish.matrix import (
+    NOT_MEASURED,
+    Column,
+    Matrix,
+    ModelRow,
+    Row,
+    build_matrix,
+    numerics_text,
+)
+from harness.publish.naming import operators_of
+from harness.publish.problems import BY_VALUE, FallbackOperator, Problem, fallback_operators, problems
+from harness.publish.summary import ORDER, count_table, what_went_wrong
+
+#: Where a row stands on a page, by its status; from what a user most needs to know to what he hopes for.
+SECTIONS: tuple[tuple[str, frozenset[Outcome | None]], ...] = (
+    (
+        "Wrong result",
+        frozenset(
+            {
+                Outcome.WRONG_VALUE,
+                Outcome.WRONG_SHAPE,
+                Outcome.WRONG_DTYPE,
+                Outcome.OUT_OF_RANGE,
+                Outcome.INVALID_PROGRAM,
+            }
+        ),
+    ),
+    (
+        "Fails to convert, load or run",
+        frozenset(
+            {
+                Outcome.CONVERT_ERROR,
+                Outcome.EMIT_ERROR,
+                Outcome.LOAD_ERROR,
+                Outcome.RUN_ERROR,
+                Outcome.TIMEOUT,
+                Outcome.CRASH,
+            }
+        ),
+    ),
+    ("Refused before Core ML", frozenset({Outcome.UNSUPPORTED})),
+    ("Left to ExecuTorch", frozenset({Outcome.FALLBACK})),
+    ("Delegated in part", frozenset({Outcome.PARTIAL})),
+    ("Delegated and right", frozenset({Outcome.PASS})),
+    ("Not measured", frozenset({None})),
+)
+#: `convert_error` under the words that tell the user what happens to him.
+TITLES = {Outcome.CONVERT_ERROR: "Claimed by the partitioner, refused by conversion (`convert_error`)"}
+EXECUTORCH_PAGES = ("coreml-op-support.md", "coreml-op-support.csv")
+
+
+def build_pages(evidence: Evidence, sources: Sequence[str]) -> dict[str, str]:
+    """All pages. `sources` are the evidence files' names relative to the pages."""
+    matrix = build_matrix(evidence)
+    names = sorted(sources)
+    return {
+        "op-support.md": _render("op-support.md.j2", {"sources": names, **_op_support(matrix)}),
+        "op-support-api.md": _render("op-support-api.md.j2", {"sources": names, **_api_support(matrix)}),
+        "op-support.csv": support_csv(matrix),
+        "coreml-op-support.md": _render("coreml-op-support.md.j2", {"sources": names, **executorch_context(matrix)}),
+        "coreml-op-support.csv": executorch_csv(matrix),
+    }
+
+
+def _render(template: str, context: dict[str, Any]) -> str:
+    loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
+    environment = jinja2.Environment(
+        loader=loader,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(context).rstrip("\n") + "\n"
+
+
+def _op_support(matrix: Matrix) -> dict[str, Any]:
+    headers, rows = count_table(matrix.records)
+    groups = problems(matrix.records)
+    sections = _sections(matrix, matrix.operators, operators=True)
+    fallback = fallback_operators(matrix.records)
+    problem_views = [_problem_view(outcome, members) for outcome, members in groups.items()]
+    contents = [_link("What was measured"), _link("Summary"), _link("Problems")]
+    contents += [f"  - {_link(view['title'])}: {view['count']}" for view in problem_views]
+    contents += [_link("Operators left to ExecuTorch"), _link("Models"), _link("Operators")]
+    contents += [f"  - {_link(section['title'])}: {section['count']}" for section in sections]
+    return {
+        "contents": [line.removeprefix("- ") for line in contents],
+        "environments": _environment_table(matrix),
+        "unmeasured": [f"`{unit}`" for unit in matrix.unmeasured_units],
+        "reference_only": _reference_only(matrix),
+        "ignored": matrix.ignored,
+        "summary": table(headers, rows, ["left", *["right"] * (len(headers) - 1)]),
+        "legend": table(["outcome", "meaning"], [(code(str(o)), OUTCOME_MEANINGS[o]) for o in ORDER]),
+        "not_measured": NOT_MEASURED,
+        "problems": problem_views,
+        "fallback": _fallback_table(fallback),
+        "fallback_intro": _fallback_intro(fallback),
+        "models": _model_table(matrix.models),
+        "columns": ", ".join(_column_title(column, matrix) for column in matrix.columns),
+        "sections": sections,
+    }
+
+
+def _api_support(matrix: Matrix) -> dict[str, Any]:
+    sections = _sections(matrix, matrix.apis, operators=False)
+    return {
+        "contents": [f"{_link(section['title'])}: {section['count']}" for section in sections],
+        "sections": sections,
+    }
+
+
+def _link(heading: str) -> str:
+    return f"[{heading}](#{anchor(heading)})"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _reference_only(matrix: Matrix) -> bool:
+    return bool(matrix.columns) and all(column.unit == Unit.REFERENCE for column in matrix.columns)
+
+
+def _environment_table(matrix: Matrix) -> str:
+    """What the evidence was measured with; the first column is how the tables name it."""
+    records = Counter(record.environment for record in matrix.records)
+    rows = []
+    for name, block in sorted(matrix.environments.items()):
+        versions = block.get("versions") or {}
+        devices = ", ".join(block.get("devices") or []) or "none"
+        measured = [versions.get(key, "") for key in ("executorch", "coremltools", "torch")]
+        system = [block.get(key, "") for key in ("os", "machine", "chip")]
+        rows.append(
+            [_label(name, matrix), block.get("date", ""), *measured, *map(plain, system), plain(devices), records[name]]
+        )
+    headers = ["", "date", "executorch", "coremltools", "torch", "OS", "machine", "chip", "Core ML devices", "checks"]
+    return table(headers, rows)
+
+
+def _label(environment: str, matrix: Matrix) -> str:
+    return f"E{sorted(matrix.environments).index(environment) + 1}"
+
+
+def _column_title(column: Column, matrix: Matrix) -> str:
+    suffix = f" ({_label(column.environment, matrix)})" if len(matrix.environments) > 1 else ""
+    return f"{column.recipe} {column.unit}{suffix}"
+
+
+def _problem_view(outcome: Outcome, groups: list[Problem]) -> dict[str, Any]:
+    checks = sum(len(group.records) for group in groups)
+    subjects = {name for group in groups for name in group.subjects}
+    rows: list[tuple[object, ...]]
+    if outcome in BY_VALUE:
+        headers = ["operator", "where", "checks", "furthest off", "what", "check"]
+        rows = [
+            (
+                code(group.signature),
+                ", ".join(group.where),
+                len(group.records),
+                numerics_text(group.worst.numerics),
+                plain(what_went_wrong(group.worst)),
+                code(group.worst.check_id),
+            )
+            for group in sorted(groups, key=lambda group: group.signature)
+        ]
+    else:
+        headers = ["what", "phase", "checks", "operators", "check"]
+        rows = [
+            (
+                code(group.signature),
+                group.phase,
+                len(group.records),
+                codes(group.subjects),
+                code(group.worst.check_id),
+            )
+            for group in groups
+        ]
+    return {
+        "title": TITLES.get(outcome, f"`{outcome}`"),
+        "meaning": OUTCOME_MEANINGS[outcome][:1].upper() + OUTCOME_MEANINGS[outcome][1:],
+        "count": f"{_count(checks, 'check')} of {_count(len(subjects), 'operator')}",
+        "table": table(headers, rows),
+    }
+
+
+def _fallback_intro(operators: list[FallbackOperator]) -> str:
+    missing = sum(operator.missing for operator in operators)
+    text = f"{_count(len(operators), 'operator')} stayed outside the delegates in some program."
+    return text + (
+        f" ExecuTorch has no kernel for {missing} of them: a program with one does not load." if missing else ""
+    )
+
+
+def _fallback_table(operators: list[FallbackOperator]) -> str:
+    if not operators:
+        return ""
+    rows = [(code(o.name), o.cases, "**none: does not load**" if o.missing else "yes") for o in operators]
+    return table(["operator", "cases", "ExecuTorch kernel"], rows)
+
+
+def _model_table(models: list[ModelRow]) -> str:
+    if not models:
+        return ""
+    rows = []
+    for row in models:
+        record, numerics = row.record, row.record.numerics
+        sqnr = numerics.sqnr_db if numerics else None
+        rows.append(
+            (
+                code(row.model),
+                record.recipe,
+                record.unit,
+                str(record.outcome),
+                "" if row.percent is None else f"{row.percent:.1f} % of {row.nodes}",
+                "" if sqnr is None else f"{sqnr:.1f}",
+                "" if not numerics or numerics.max_abs is None else f"{numerics.max_abs:.2g}",
+                codes(sorted(operators_of(record.fallback)), limit=6),
+                "" if record.outcome is Outcome.PASS else plain(record.reason or _error_text(record)),
+            )
+        )
+    headers = ["model", "recipe", "unit", "outcome", "nodes delegated", "SQNR dB", "max error", "left out", "note"]
+    return table(headers, rows)
+
+
+def _error_text(record: Any) -> str:
+    return what_went_wrong(record) if record.error else ""
+
+
+def _sections(matrix: Matrix, rows: list[Row], *, operators: bool) -> list[dict[str, Any]]:
+    ane = any(cell.ane for row in rows for cell in row.cells.values())
+    noun = "operator" if operators else "function"
+    headers = [noun, *(_column_title(column, matrix) for column in matrix.columns), *(["ANE"] if ane else [])]
+    headers += ["dtypes", "closest to its bound"] if operators else ["dtypes", "operators in its graphs"]
+    sections = []
+    for title, statuses in SECTIONS:
+        members = [row for row in rows if row.status in statuses]
+        if members:
+            lines = [_row_line(matrix, row, ane=ane, operators=operators) for row in members]
+            sections.append({"title": title, "count": _count(len(members), noun), "table": table(headers, lines)})
+    return sections
+
+
+def _row_line(matrix: Matrix, row: Row, *, ane: bool, operators: bool) -> list[str]:
+    line = [code(row.name), *(row.cell(column).text for column in matrix.columns)]
+    if ane:
+        line.append(ane_text(row))
+    line.append(", ".join(sorted(row.dtypes)))
+    closest = row.closest
+    line.append(
+        (numerics_text(closest.numerics) if closest else "") if operators else codes(sorted(row.related), limit=6)
+    )
+    return line
+
+
+def ane_text(row: Row) -> str:
+    """ANE support over the row's columns; `not measured` where no working check asked for it."""
+    texts = [cell.ane for cell in row.cells.values() if cell.ane]
+    known = [text for text in texts if text != "unknown"]
+    return "; ".join(known) if known else (texts[0] if texts else NOT_MEASURED)
+
+
+CSV_HEADER = (
+    *("kind", "name", "recipe", "unit", "environment", "status", "judged"),
+    *map(str, ORDER),
+    *("dtypes", "tolerance_class", "limit", "worst", "headroom", "ane"),
+)
+
+
+def support_csv(matrix: Matrix) -> str:
+    """One line per row and measured column; units of Core ML that nothing measured stand as such at each operator."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_HEADER)
+    recipes = sorted({column.recipe for column in matrix.columns})
+    for kind, rows in (("operator", matrix.operators), ("api", matrix.apis)):
+        for row in rows:
+            for column in matrix.columns:
+                writer.writerow(_csv_line(kind, row, column))
+            if kind == "operator":
+                for unit in matrix.unmeasured_units:
+                    for recipe in recipes:
+                        writer.writerow(_csv_line(kind, row, Column(recipe, unit, "")))
+    return out.getvalue()
+
+
+def _csv_line(kind: str, row: Row, column: Column) -> list[str]:
+    cell = row.cell(column)
+    counts = [str(cell.counts[outcome] or "") for outcome in ORDER]
+    closest = cell.closest.numerics if cell.closest else None
+    numerics = [_number(getattr(closest, name, None)) for name in ("limit", "worst", "headroom")]
+    return [
+        *(kind, row.name, column.recipe, column.unit, column.environment, str(cell.status or NOT_MEASURED)),
+        *(str(cell.judged), *counts, " ".join(sorted(row.dtypes)), closest.tolerance_class if closest else ""),
+        *(*numerics, cell.ane),
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

@@ -1,0 +1,91 @@
+"""What goes wrong, grouped: equal failures of many checks are one line of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from harness.evidence.record import Record, natural_key
+from harness.evidence.vocabulary import SEVERITY, UNJUDGED, WORKING, Outcome
+from harness.publish.matrix import headroom_of
+from harness.publish.naming import operators_of, subject
+
+#: Outcomes that are problems, worst first: what the user cannot see comes before what stops him.
+PROBLEMS: tuple[Outcome, ...] = tuple(o for o in reversed(SEVERITY) if o not in WORKING)
+#: Judged by comparing values: grouped by operator, as their messages hold numbers that are never equal.
+BY_VALUE = frozenset({Outcome.WRONG_VALUE, Outcome.WRONG_SHAPE, Outcome.WRONG_DTYPE, Outcome.OUT_OF_RANGE})
+
+
+@dataclass
+class Problem:
+    """Checks that fail in the same way. `worst` is the one furthest outside its bound, else the first."""
+
+    outcome: Outcome
+    phase: str
+    signature: str
+    records: list[Record] = field(default_factory=list)
+
+    @property
+    def subjects(self) -> list[str]:
+        return sorted({subject(record) for record in self.records}, key=natural_key)
+
+    @property
+    def where(self) -> list[str]:
+        return sorted({f"{record.recipe} {record.unit}" for record in self.records})
+
+    @property
+    def worst(self) -> Record:
+        return min(self.records, key=lambda r: (_headroom(r), natural_key(r.check_id)))
+
+
+def _headroom(record: Record) -> float:
+    headroom = headroom_of(record)
+    return float("inf") if headroom is None else headroom
+
+
+def problems(records: Iterable[Record]) -> dict[Outcome, list[Problem]]:
+    """Groups by outcome, worst outcome first, largest group first; only outcomes that occur."""
+    groups: dict[tuple[Outcome, str, str], Problem] = {}
+    for record in records:
+        if record.outcome in WORKING or record.outcome in UNJUDGED:
+            continue
+        key = (record.outcome, str(record.phase), signature(record))
+        groups.setdefault(key, Problem(*key)).records.append(record)
+    found: dict[Outcome, list[Problem]] = {}
+    for outcome in PROBLEMS:
+        members = [problem for problem in groups.values() if problem.outcome is outcome]
+        if members:
+            found[outcome] = sorted(members, key=lambda p: (-len(p.records), p.phase, p.signature))
+    return found
+
+
+def signature(record: Record) -> str:
+    """What equal failures have in common: the error's type and signature, or the operator with the wrong result."""
+    if record.outcome in BY_VALUE:
+        return subject(record)
+    if record.error:
+        return f"{record.error.type}: {record.error.signature or record.error.message}"
+    return record.reason or str(record.outcome)
+
+
+@dataclass(frozen=True)
+class FallbackOperator:
+    """An operator left to ExecuTorch's own kernels in `cases` cases; `missing` where it has none."""
+
+    name: str
+    cases: int
+    missing: bool
+
+
+def fallback_operators(records: Iterable[Record]) -> list[FallbackOperator]:
+    """Operators seen outside the delegates, those without a kernel first: their programs do not load."""
+    cases: dict[str, set[str]] = {}
+    missing: set[str] = set()
+    for record in records:
+        for name in operators_of(record.fallback):
+            cases.setdefault(name, set()).add(record.case)
+        missing.update(record.missing_kernels)
+    for name in missing:
+        cases.setdefault(name, set())
+    rows = [FallbackOperator(name, len(seen), name in missing) for name, seen in cases.items()]
+    return sorted(rows, key=lambda row: (not row.missing, natural_key(row.name)))
