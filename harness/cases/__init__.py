@@ -1,0 +1,1 @@
+"""What to try: cases, where they come from, and how one is found by its id."""

@@ -1,0 +1,72 @@
+"""`Case`: a module, its inputs, and where it came from. Listing cases makes no tensors; `build` does."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.evidence.vocabulary import HarnessError, Level
+
+if TYPE_CHECKING:
+    import torch
+
+
+class CaseFault(Exception):
+    """The case itself is at fault (`invalid_case`); the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A case made real: eager PyTorch runs `module(*inputs)`.
+
+    `inputs` are tensors, each an input of the lowered program. `seed` is what torch was seeded with.
+    `module` is in eval mode and takes no keyword arguments. `dynamic_shapes` is passed to `torch.export` as it is.
+    """
+
+    module: torch.nn.Module
+    inputs: tuple[torch.Tensor, ...]
+    seed: int
+    dynamic_shapes: object = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to try.
+
+    `id` is stable across runs, machines and shards. `op` is the ATen overload the case is about (`aten.gelu.default`),
+    `api` the public function it was reached through, `level` the lowest level at which it runs.
+    `whole_model` cases are judged by signal-to-quantization-noise instead of an operator's bound.
+    """
+
+    id: str
+    op: str
+    api: str
+    dtype: str
+    origin: str
+    level: Level
+    build: Callable[[], Built] = field(compare=False, repr=False)
+    whole_model: bool = False
+
+
+_LEVELS = {Level.SMOKE: 0, Level.STANDARD: 1, Level.FULL: 2}
+
+
+def at_level(cases: Iterable[Case], level: Level) -> list[Case]:
+    """The cases that run at `level`: those of lower levels are among them."""
+    return [case for case in cases if _LEVELS[case.level] <= _LEVELS[level]]
+
+
+def matches_op(case: Case, pattern: str) -> bool:
+    """True when the glob names the case's ATen overload, with or without the overload name, or its API name."""
+    packet = case.op.rsplit(".", 1)[0] if case.op.count(".") > 1 else case.op
+    return any(fnmatch.fnmatchcase(name, pattern) for name in (case.op, packet, case.api))
+
+
+def require_match(cases: Iterable[Case], patterns: Iterable[str]) -> None:
+    """Raises `HarnessError` naming the first pattern that no case answers to."""
+    cases = list(cases)
+    for pattern in patterns:
+        if not any(matches_op(case, pattern) for case in cases):
+            raise HarnessError(f"--op {pattern}: no operator or API name matches it")

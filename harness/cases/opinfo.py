@@ -1,0 +1,152 @@
+"""Cases from PyTorch's OpInfo database: every entry, every sample, tensor arguments as program inputs.
+
+Values are put on the fp16 grid, so that rounding the inputs to fp16 costs nothing and the error that is left is
+the operator's own.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from harness.cases.case import Built, Case, CaseFault
+from harness.cases.opinfo_index import Entry, read_index
+from harness.evidence.environment import version_of
+from harness.evidence.vocabulary import HarnessError, Level
+
+if TYPE_CHECKING:
+    import torch
+
+SUITE = "ops"
+
+
+@functools.cache
+def cases() -> tuple[Case, ...]:
+    """Every sample of every entry, in OpInfo's order. Makes no tensors.
+
+    Raises `HarnessError` when there is no index for the installed torch.
+    """
+    version = version_of("torch") or "-"
+    try:
+        entries = read_index(version)
+    except FileNotFoundError:
+        raise HarnessError(
+            f"no index of OpInfo samples for torch {version}: run python -m harness.cases.opinfo_index"
+        ) from None
+    return tuple(case for entry in entries for case in _cases_of(entry))
+
+
+def _cases_of(entry: Entry) -> Iterator[Case]:
+    if not entry.overloads:
+        yield Case(
+            id=f"{SUITE}/torch.{entry.full_name}/{entry.dtype}/opinfo-0",
+            op=f"torch.{entry.name}",
+            api=entry.full_name,
+            dtype=entry.dtype,
+            origin="opinfo",
+            level=Level.SMOKE,
+            build=functools.partial(_no_sample, entry.note),
+        )
+    for number, overload in enumerate(entry.overloads):
+        if number == entry.smoke:
+            level = Level.SMOKE
+        elif number in entry.standard:
+            level = Level.STANDARD
+        else:
+            level = Level.FULL
+        yield Case(
+            id=f"{SUITE}/{overload}/{entry.dtype}/{_sample_id(entry, overload, number)}",
+            op=overload,
+            api=entry.full_name,
+            dtype=entry.dtype,
+            origin="opinfo",
+            level=level,
+            build=functools.partial(build, entry.name, entry.variant, entry.dtype, number),
+        )
+
+
+def _sample_id(entry: Entry, overload: str, number: int) -> str:
+    """`opinfo-3` for the entry an overload is named after; the entry's name stands in it where that is another one."""
+    packet = overload.split(".")[1]
+    plain = entry.name.removeprefix("nn.functional.").replace(".", "_")
+    if plain == packet and not entry.variant:
+        return f"opinfo-{number}"
+    return f"opinfo-{entry.full_name}-{number}"
+
+
+def _no_sample(note: str) -> Built:
+    raise CaseFault(note)
+
+
+def build(name: str, variant: str, dtype: str, number: int) -> Built:
+    """Sample `number` of an entry as a module and its inputs; raises `CaseFault` when OpInfo cannot make it."""
+    import torch
+    from torch.utils import _pytree as pytree
+
+    op = _entries()[name, variant]
+    seed = zlib.crc32(f"{name}.{variant}.{dtype}.{number}".encode())
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            samples = op.sample_inputs("cpu", getattr(torch, dtype), requires_grad=False)
+            sample = next(s for i, s in enumerate(samples) if i == number)
+        except Exception as error:
+            raise CaseFault(f"OpInfo's sample generator raised {type(error).__name__}: {error}") from None
+    leaves, spec = pytree.tree_flatten((sample.input, sample.args, sample.kwargs))
+    tensors = tuple(on_fp16_grid(leaf.detach()) for leaf in leaves if isinstance(leaf, torch.Tensor))
+    if any(t.layout is not torch.strided for t in tensors):
+        raise CaseFault("a sparse tensor is no input of a Core ML program")
+    arguments = [_Slot() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
+    return Built(_module(op.op, arguments, spec), tensors, seed)
+
+
+class _Slot:
+    """Where a tensor goes among the arguments."""
+
+
+@functools.cache
+def _entries() -> dict[tuple[str, str], Any]:
+    from torch.testing._internal.common_methods_invocations import op_db
+
+    return {(op.name, op.variant_test_name): op for op in op_db}
+
+
+def _module(function: Any, arguments: list[Any], spec: Any) -> torch.nn.Module:
+    import torch
+    from torch.utils import _pytree as pytree
+
+    class Operator(torch.nn.Module):
+        """Calls the operator on its inputs and the arguments that are not tensors."""
+
+        def forward(self, *tensors: torch.Tensor) -> Any:
+            supply = iter(tensors)
+            filled = [next(supply) if isinstance(a, _Slot) else a for a in arguments]
+            first, args, kwargs = pytree.tree_unflatten(filled, spec)
+            return function(first, *args, **kwargs)
+
+    return Operator().eval()
+
+
+def on_fp16_grid(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy with every floating value rounded to fp16, saturating, in the tensor's own dtype and layout.
+
+    Strides are kept; a tensor that broadcasts (stride 0) is made whole.
+    """
+    import torch
+
+    if tensor.is_complex():
+        return (
+            torch.view_as_complex(on_fp16_grid(torch.view_as_real(tensor.resolve_conj()))) if tensor.numel() else tensor
+        )
+    if not tensor.is_floating_point() or tensor.dtype is torch.float16 or tensor.dtype.itemsize == 1:
+        return tensor.clone()
+    largest = torch.finfo(torch.float16).max
+    finite = torch.isfinite(tensor)
+    rounded = torch.where(finite, tensor.clamp(-largest, largest), tensor).to(torch.float16).to(tensor.dtype)
+    result = tensor.clone()
+    result.copy_(rounded)
+    return result

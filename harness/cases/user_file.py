@@ -1,0 +1,104 @@
+"""Cases of a user's own file: each public function without parameters that returns `(module, example_inputs)`."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from harness.cases.case import Built, Case, CaseFault
+from harness.evidence.vocabulary import HarnessError, Level
+
+SUITE = "check"
+SEED = 0
+
+
+def load(path: Path, name: str | None = None) -> list[Case]:
+    """The cases of a file, or the one named.
+
+    Raises `HarnessError` when the file does not exist, does not import, or holds no such case.
+    """
+    functions = _functions(_import(path))
+    if name is not None:
+        if name not in functions:
+            known = ", ".join(functions) or "none"
+            raise HarnessError(
+                f"{path}: no case named {name!r} (a public function without parameters); it has: {known}"
+            )
+        functions = {name: functions[name]}
+    if not functions:
+        raise HarnessError(f"{path}: no case: a case is a public function without parameters")
+    return [_case(path, function_name, function) for function_name, function in functions.items()]
+
+
+@functools.cache
+def _import(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise HarnessError(f"{path}: no such file")
+    spec = importlib.util.spec_from_file_location(f"_checked_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise HarnessError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    # A user's file may import its neighbours, as it does when it is run.
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise HarnessError(f"{path}: does not import: {type(error).__name__}: {_one_line(error)}") from None
+    finally:
+        sys.path.remove(str(path.resolve().parent))
+    return module
+
+
+def _functions(module: ModuleType) -> dict[str, Callable[[], Any]]:
+    """Public functions defined in the file itself, in its order, that can be called without arguments."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if inspect.isfunction(value)
+        and not name.startswith("_")
+        and value.__module__ == module.__name__
+        and not inspect.signature(value).parameters
+    }
+
+
+def _case(path: Path, name: str, function: Callable[[], Any]) -> Case:
+    return Case(
+        id=f"{SUITE}/{path.stem}/{name}",
+        op=f"{SUITE}.{name}",
+        api=name,
+        dtype="mixed",
+        origin="user file",
+        level=Level.SMOKE,
+        build=functools.partial(_build, path, name, function),
+        whole_model=True,
+    )
+
+
+def _build(path: Path, name: str, function: Callable[[], Any]) -> Built:
+    """Raises `HarnessError` when the function returns something else, `CaseFault` when it raises."""
+    import torch
+
+    torch.manual_seed(SEED)
+    try:
+        result = function()
+    except Exception as error:
+        raise CaseFault(f"{name}() raised {type(error).__name__}: {_one_line(error)}") from None
+    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], torch.nn.Module)):
+        raise HarnessError(f"{path}::{name}: returned {type(result).__name__}, expected (module, example_inputs)")
+    module, inputs = result
+    if isinstance(inputs, torch.Tensor):
+        inputs = (inputs,)
+    if not isinstance(inputs, (tuple, list)) or not all(isinstance(t, torch.Tensor) for t in inputs):
+        raise HarnessError(f"{path}::{name}: example_inputs must be a tuple of tensors")
+    return Built(module.eval(), tuple(inputs), SEED)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,206 @@
+"""`lower`: one case by one recipe through ExecuTorch's public path, each failure at its phase."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from harness.cases.case import Built
+from harness.evidence.record import ErrorInfo
+from harness.evidence.vocabulary import Outcome, Phase
+from harness.lowering import speedups
+from harness.lowering.errors import error_info
+from harness.lowering.graph import UnplannableGraph, count_ops, plan_of
+from harness.lowering.program import LoweredProgram
+from harness.lowering.recipe import Recipe
+
+PhaseListener = Callable[[Phase], None]
+
+#: What a failure in each phase of lowering means for the user.
+FAILURES: dict[Phase, Outcome] = {
+    Phase.EXPORT: Outcome.UNSUPPORTED,
+    Phase.EDGE: Outcome.UNSUPPORTED,
+    Phase.PARTITION: Outcome.CONVERT_ERROR,
+    Phase.CONVERT: Outcome.CONVERT_ERROR,
+    Phase.PACKAGE: Outcome.CONVERT_ERROR,
+    Phase.EMIT: Outcome.EMIT_ERROR,
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Where lowering stopped, and what that is called."""
+
+    phase: Phase
+    outcome: Outcome
+    error: ErrorInfo
+
+
+@dataclass(frozen=True)
+class Exported:
+    """`torch.export`'s answer, shared by the recipes of a case: a program, or the failure."""
+
+    program: torch.export.ExportedProgram | None
+    failure: Failure | None
+    ops: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """What lowering gave: a program or a failure, never both.
+
+    `exported_ops` counts the ATen overloads of the exported graph. `missing_kernels` are operators left to
+    ExecuTorch for which its own registry has no kernel: the program would not load. `pte` is the emitted program.
+    `unplannable` says why the program, though lowered, cannot be run here. Seconds in `timing`.
+    """
+
+    program: LoweredProgram | None = None
+    failure: Failure | None = None
+    exported_ops: dict[str, int] = field(default_factory=dict)
+    missing_kernels: tuple[str, ...] = ()
+    pte: bytes = b""
+    unplannable: str = ""
+    timing: dict[str, float] = field(default_factory=dict)
+
+
+def silence(_phase: Phase) -> None:
+    """A listener that does not listen."""
+
+
+def export(built: Built, on_phase: PhaseListener = silence) -> Exported:
+    """`torch.export.export` of a case. The program may be lowered by several recipes: lowering works on copies."""
+    on_phase(Phase.EXPORT)
+    started = time.perf_counter()
+    try:
+        with _quiet():
+            program = torch.export.export(built.module, built.inputs, dynamic_shapes=built.dynamic_shapes)  # type: ignore[arg-type]
+    except Exception as error:
+        return Exported(None, Failure(Phase.EXPORT, FAILURES[Phase.EXPORT], error_info(error)))
+    return Exported(program, None, count_ops(program.graph), time.perf_counter() - started)
+
+
+def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence) -> Lowered:
+    """Lower to the edge dialect, partition, convert, package and emit. Never raises for what the backend does."""
+    from executorch.backends.apple.coreml.partition import CoreMLPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    timing = {"export": exported.seconds}
+    if exported.program is None:
+        return Lowered(failure=exported.failure, timing=timing)
+    speedups.before_lowering()
+    phases = _PhaseLadder(on_phase)
+    started = time.perf_counter()
+    plan, unplannable = None, ""
+    try:
+        with _quiet(), _observed(phases):
+            phases.enter(Phase.EDGE)
+            # A copy: lowering takes constants out of the program it is given.
+            program = copy.deepcopy(exported.program)
+            edge = to_edge_transform_and_lower(
+                program, partitioner=[CoreMLPartitioner(compile_specs=recipe.compile_specs())]
+            )
+            timing["lower"] = time.perf_counter() - started
+            try:
+                # Before emitting, which rewrites the graph in place.
+                plan = plan_of(edge.exported_program())
+            except UnplannableGraph as error:
+                unplannable = f"the lowered graph cannot be run outside ExecuTorch: {error}"
+            phases.enter(Phase.EMIT)
+            started = time.perf_counter()
+            emitted = edge.to_executorch()
+            pte = bytes(emitted.buffer)
+            timing["emit"] = time.perf_counter() - started
+    except Exception as error:
+        failure = Failure(phases.current, FAILURES[phases.current], error_info(error))
+        return Lowered(failure=failure, exported_ops=exported.ops, timing=timing)
+    return Lowered(
+        program=plan,
+        exported_ops=exported.ops,
+        missing_kernels=missing_kernels(emitted.executorch_program),
+        pte=pte,
+        unplannable=unplannable,
+        timing=timing,
+    )
+
+
+def missing_kernels(executorch_program: Any) -> tuple[str, ...]:
+    """Operators the emitted program calls outside its delegates and ExecuTorch's registry has no kernel for."""
+    called = {
+        f"{operator.name}.{operator.overload}" if operator.overload else operator.name
+        for plan in executorch_program.execution_plan
+        for operator in plan.operators
+    }
+    return tuple(sorted(called - _registered_kernels()))
+
+
+@functools.cache
+def _registered_kernels() -> frozenset[str]:
+    """Kernels of the runtime in the installed wheel, quantized and custom ones included."""
+    with contextlib.suppress(ImportError, OSError):
+        from executorch.kernels import quantized  # noqa: F401  (registers its kernels when loaded)
+    from executorch.extension.pybindings import portable_lib
+
+    return frozenset(portable_lib._get_operator_names())
+
+
+class _PhaseLadder:
+    """The phase lowering is in; a phase entered inside another ends with it, unless it raised."""
+
+    def __init__(self, on_phase: PhaseListener) -> None:
+        self.current = Phase.EDGE
+        self._on_phase = on_phase
+
+    def enter(self, phase: Phase) -> None:
+        self.current = phase
+        self._on_phase(phase)
+
+    def wrap(self, phase: Phase, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            outer = self.current
+            self.enter(phase)
+            result = function(*args, **kwargs)
+            self.enter(outer)
+            return result
+
+        return inner
+
+
+@contextlib.contextmanager
+def _observed(phases: _PhaseLadder) -> Iterator[None]:
+    """Tell the phases apart by wrapping the three functions where they begin; what these do is not changed."""
+    from executorch.backends.apple.coreml.compiler import CoreMLBackend
+    from executorch.backends.apple.coreml.partition import CoreMLPartitioner
+
+    wrapped: list[tuple[type, str, Any]] = []
+    try:
+        for owner, name, phase in (
+            (CoreMLPartitioner, "partition", Phase.PARTITION),
+            (CoreMLBackend, "_convert_to_mlmodel", Phase.CONVERT),
+            (CoreMLBackend, "preprocess_model", Phase.PACKAGE),
+        ):
+            original = owner.__dict__[name]
+            function = phases.wrap(phase, original.__func__ if isinstance(original, staticmethod) else original)
+            wrapped.append((owner, name, original))
+            setattr(owner, name, staticmethod(function) if isinstance(original, staticmethod) else function)
+        yield
+    finally:
+        for owner, name, original in wrapped:
+            setattr(owner, name, original)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the warnings of the measured packages out of the report: they are not findings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
