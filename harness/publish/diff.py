@@ -7,9 +7,9 @@
 - measured now: the reverse. A failure there is a finding, not a regression: nothing is known of before.
 - gone, new: not judged before, or not now, and absent from the other side.
 
-Whether a check that is no longer measured counts against a release depends on the unit: where the candidate judges nothing at
-all on that recipe and unit (no Mac, another recipe list), it says nothing about it. Where it does judge others, the loss is a
-regression: otherwise a check that stops running would be the easiest way to a green gate.
+Whether a check that is no longer measured counts against a release depends on the unit: where the candidate judges
+nothing at all on that recipe and unit (no Mac, another recipe list), it says nothing about it. Where it does judge
+others, the loss is a regression: otherwise a check that stops running would be the easiest way to a green gate.
 """
 
 from __future__ import annotations
@@ -118,7 +118,10 @@ def _ran(record: Record) -> bool:
 
 
 def compare(before: Record | None, after: Record | None, measured: set[tuple[str, str]]) -> Change | None:
-    """The change of one check, None when there is none. `measured`: the (recipe, unit) pairs the candidate judges on."""
+    """The change of one check, None when there is none.
+
+    `measured` are the (recipe, unit) pairs on which the candidate judges anything.
+    """
     if before is None or after is None:
         return _one_sided(before, after, measured)
     judged = [record.outcome not in UNJUDGED for record in (before, after)]

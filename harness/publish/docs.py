@@ -14,7 +14,7 @@ from harness.publish.pages import EXECUTORCH_PAGES, build_pages
 
 @dataclass(frozen=True)
 class StalePage:
-    """A page that is not what its evidence says; `line` is the first that differs, counted from 1, 0 when it is missing."""
+    """A page that is not what its evidence says; `line`, from 1, is the first that differs, 0 when it is missing."""
 
     name: str
     line: int

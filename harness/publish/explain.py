@@ -35,8 +35,8 @@ _WIDTH = 12
 def find(evidence: Evidence, wanted: str) -> list[Record]:
     """Records of the check `wanted`, one for each environment that has it.
 
-    `wanted` is a check id, a case id, or a prefix of a check id that fits one check only. `HarnessError` lists what fits when
-    several do, or the nearest when none does.
+    `wanted` is a check id, a case id, or a prefix of a check id that fits one check only. `HarnessError` lists what
+    fits when several do, or the nearest when none does.
     """
     by_check: dict[str, list[Record]] = {}
     for record in evidence.records:

@@ -1,0 +1,287 @@
+"""The command line: `coreml-harness`, or `python -m harness`.
+
+Importing this loads no torch; the commands that measure import what they need when they are called.
+Exit codes: 0 nothing wrong, 1 findings or regressions, 2 the command itself could not be carried out.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from harness import __version__
+from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_evidence
+from harness.evidence.journal import read_run_or_file
+from harness.evidence.record import Record
+from harness.evidence.vocabulary import HarnessError, Level, Unit
+
+OK, FINDINGS, FAILED, INTERRUPTED = 0, 1, 2, 130
+PROGRAM = "coreml-harness"
+#: Set to see the traceback of what is otherwise one line.
+DEBUG = "COREML_HARNESS_DEBUG"
+RUNS = Path("runs")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. What goes wrong is one clear line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a sign must not end the command
+    try:
+        code = cli.main(list(sys.argv[1:] if arguments is None else arguments), PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else OK
+    except BrokenPipeError:
+        _discard_output()
+        return OK
+    except click.exceptions.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _fail(error.format_message())
+    except HarnessError as error:
+        return _fail(str(error))
+    except ImportError as error:
+        return _fail(f"cannot import what this command needs: {error}", error)
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), error)
+    except Exception as error:
+        return _fail(f"internal error: {type(error).__name__}: {error} (set {DEBUG}=1 for the traceback)", error)
+
+
+def _fail(message: str, error: BaseException | None = None) -> int:
+    if error is not None and os.environ.get(DEBUG):
+        traceback.print_exception(error)
+    click.echo(f"{PROGRAM}: {message}", err=True)
+    return FAILED
+
+
+def _say(text: str) -> None:
+    """Print; a reader that went away (`| head`) changes neither the exit code nor what else the command does."""
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+
+
+def _discard_output() -> None:
+    """Let what is still to be printed go nowhere, quietly."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name=PROGRAM)
+def cli() -> None:
+    """Conformance and op-support harness for the ExecuTorch Core ML backend.
+
+    Exit codes: 0 nothing wrong, 1 findings or regressions, 2 the command could not be carried out.
+    """
+
+
+_reports = click.option(
+    "--reports",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="The pages' directory.",
+)
+_all = click.option("--all", "show_all", is_flag=True, help="Every check, not the first few of each operator.")
+
+
+@cli.command()
+@click.option(
+    "--check", "check_only", is_flag=True, help="Write nothing; exit 1 when a page is not what the evidence says."
+)
+@click.option("--format", "page_format", type=click.Choice(["executorch"]), help="Only the page in ExecuTorch's form.")
+@_reports
+def docs(check_only: bool, page_format: str | None, reports: Path) -> int:
+    """Generate the op-support pages from the evidence in REPORTS/evidence."""
+    from harness.publish.docs import EXECUTORCH_PAGES, check_docs, write_docs
+
+    only = EXECUTORCH_PAGES if page_format else None
+    if not check_only:
+        _say("\n".join(f"wrote {path}" for path in write_docs(reports, only)))
+        return OK
+    stale = check_docs(reports, only)
+    for page in stale:
+        _say(f"{reports / page.name}: {str(page).removeprefix(f'{page.name}: ')}")
+    if stale:
+        _say("stale pages: run `coreml-harness docs`")
+    return FINDINGS if stale else OK
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: REPORTS/evidence/<environment>.jsonl.")
+@click.option("--timing", is_flag=True, help="Keep the timings, which differ from run to run.")
+@_reports
+def merge(runs: tuple[Path, ...], output: Path | None, timing: bool, reports: Path) -> int:
+    """Merge run directories and evidence files (shards) into one sorted evidence file.
+
+    Of two records for the same check and environment, the one named last wins.
+    """
+    from harness.publish.summary import count_line
+
+    parts = [read_run_or_file(path) for path in runs]
+    evidence = merge_evidence(parts)
+    _require_environments(evidence, runs)
+    if output is None:
+        used = sorted({record.environment for record in evidence.records})
+        if len(used) != 1:
+            raise HarnessError(f"records of {len(used)} environments: name the file to write with -o")
+        output = reports / "evidence" / f"{used[0]}.jsonl"
+    write_evidence(output, evidence, with_timing=timing)
+    _say(f"wrote {output}: {count_line(evidence.records)}")
+    conflicts = _conflicts(parts)
+    if conflicts:
+        _say(f"{len(conflicts)} checks were recorded with different outcomes, the last was kept: {_some(conflicts)}")
+    return OK
+
+
+def _require_environments(evidence: Evidence, runs: Sequence[Path]) -> None:
+    names = ", ".join(str(path) for path in runs)
+    if not evidence.records:
+        raise HarnessError(f"{names}: no records")
+    for record in evidence.records:
+        if record.environment not in evidence.environments:
+            raise HarnessError(
+                f"{names}: {record.check_id} names environment {record.environment!r}, which is described nowhere"
+            )
+
+
+def _conflicts(parts: Sequence[Evidence]) -> list[str]:
+    """Checks with more than one outcome in the same environment."""
+    outcomes: dict[tuple[str, str], set[str]] = {}
+    for part in parts:
+        for record in part.records:
+            outcomes.setdefault((record.check_id, record.environment), set()).add(record.outcome)
+    return sorted(check for (check, _), seen in outcomes.items() if len(seen) > 1)
+
+
+def _some(names: Sequence[str], limit: int = 3) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+@cli.command()
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@_all
+def diff(a: Path, b: Path, show_all: bool) -> int:
+    """Compare two evidence files or run directories, check by check; exit 1 when B is worse than A."""
+    from harness.publish.diff import diff as compare
+    from harness.publish.diff import render
+
+    result = compare(read_run_or_file(a), read_run_or_file(b))
+    _say(render(result, limit=None if show_all else 5))
+    return FINDINGS if result.regressions else OK
+
+
+@cli.command()
+@click.argument("baseline", type=click.Path(path_type=Path))
+@click.argument("candidate", type=click.Path(path_type=Path))
+@click.option("--allow-missing", is_flag=True, help="The candidate ran a part only: missing checks are no regressions.")
+@_all
+def gate(baseline: Path, candidate: Path, allow_missing: bool, show_all: bool) -> int:
+    """Silent, exit 0, when CANDIDATE is nowhere worse than BASELINE; otherwise names the operators, exit 1."""
+    from harness.publish import gate as gates
+
+    result = gates.comparable(read_run_or_file(baseline), read_run_or_file(candidate))
+    if note := gates.not_compared(result):
+        click.echo(f"{PROGRAM}: {note}", err=True)
+    regressions = gates.regressions(result, allow_missing=allow_missing)
+    if regressions:
+        _say(gates.render(regressions, limit=None if show_all else 5))
+    return FINDINGS if regressions else OK
+
+
+@cli.command()
+@click.argument("check_id")
+@click.option(
+    "--evidence", "source", type=click.Path(path_type=Path), help="File or run; default: the newest run, then REPORTS."
+)
+@_reports
+def explain(check_id: str, source: Path | None, reports: Path) -> int:
+    """Tell one record in words. CHECK_ID may be a case id or the beginning of a check id, where only one fits."""
+    from harness.publish.explain import explain as in_words
+    from harness.publish.explain import find
+
+    evidence = read_run_or_file(source) if source else _recorded(reports)
+    records: list[Record] = find(evidence, check_id)
+    _say("\n\n".join(in_words(record, evidence.environments.get(record.environment)) for record in records))
+    return OK
+
+
+def _recorded(reports: Path) -> Evidence:
+    """The committed evidence, and over it the newest run that has a journal."""
+    paths = sorted((reports / "evidence").glob("*.jsonl"))
+    parts = [read_evidence(path) for path in paths]
+    latest = _latest_run(RUNS)
+    if latest:
+        parts.append(read_run_or_file(latest))
+    if not parts:
+        raise HarnessError(f"no evidence in {reports / 'evidence'} and no run in {RUNS}: name one with --evidence")
+    return merge_evidence(parts)
+
+
+def _latest_run(runs: Path) -> Path | None:
+    journals = [(path.stat().st_mtime, path) for path in runs.glob("*/journal-*.jsonl") if path.stat().st_size]
+    return max(journals)[1].parent if journals else None
+
+
+@cli.command("list")
+@click.option("--op", metavar="GLOB", help="Only operators or functions that the glob names.")
+@click.option(
+    "--level", type=click.Choice([str(level) for level in Level]), default=str(Level.STANDARD), show_default=True
+)
+def list_cases(op: str | None, level: str) -> int:
+    """List the cases that the suites run."""
+    from harness.listing import run
+
+    return run(op=op, level=level)
+
+
+@cli.command()
+@click.argument("check_id")
+def repro(check_id: str) -> int:
+    """Run one check again, in full, and print a stand-alone script that shows the same."""
+    from harness.repro import run
+
+    return run(check_id)
+
+
+@cli.command()
+def doctor() -> int:
+    """Tell versions, which units can run here, and why the others cannot."""
+    from harness.doctor import run
+
+    return run()
+
+
+@cli.command()
+@click.argument("file", metavar="FILE[::NAME]")
+@click.option("--precision", type=click.Choice(["fp16", "fp32", "both"]), default="fp16", show_default=True)
+@click.option(
+    "--unit",
+    multiple=True,
+    type=click.Choice([str(unit) for unit in Unit]),
+    help="Repeatable. Default: those that run here.",
+)
+@click.option("--target", default="iOS18", show_default=True, help="Deployment target.")
+@click.option(
+    "--json", "json_out", type=click.Path(path_type=Path), metavar="OUT.jsonl", help="Write the records there."
+)
+@click.option("--no-cache", is_flag=True, help="Lower again, whatever the cache holds.")
+def check(file: str, precision: str, unit: tuple[str, ...], target: str, json_out: Path | None, no_cache: bool) -> int:
+    """Check your own modules: each public function of FILE without arguments that returns (module, example_inputs)."""
+    from harness.check_file import run
+
+    return run(file, precision=precision, unit=unit, target=target, json_out=json_out, no_cache=no_cache)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
