@@ -25,6 +25,8 @@ PROGRAM = "coreml-harness"
 #: Set to see the traceback of what is otherwise one line.
 DEBUG = "COREML_HARNESS_DEBUG"
 RUNS = Path("runs")
+LEVELS = [str(level) for level in Level]
+UNITS = [str(unit) for unit in Unit]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return OK
     except click.exceptions.Abort:
         return INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return FAILED
     except click.ClickException as error:
         return _fail(error.format_message())
     except HarnessError as error:
@@ -57,6 +62,10 @@ def _fail(message: str, error: BaseException | None = None) -> int:
     if error is not None and os.environ.get(DEBUG):
         traceback.print_exception(error)
     click.echo(f"{PROGRAM}: {message}", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # what could not be written would be tried again, and reported again, at exit
+        _discard_output()
     return FAILED
 
 
@@ -88,15 +97,13 @@ _reports = click.option(
     type=click.Path(path_type=Path),
     default=Path("reports"),
     show_default=True,
-    help="The pages' directory.",
+    help="Where the pages are.",
 )
 _all = click.option("--all", "show_all", is_flag=True, help="Every check, not the first few of each operator.")
 
 
-@cli.command()
-@click.option(
-    "--check", "check_only", is_flag=True, help="Write nothing; exit 1 when a page is not what the evidence says."
-)
+@cli.command(short_help="Generate the op-support pages from the evidence.")
+@click.option("--check", "check_only", is_flag=True, help="Write nothing; exit 1 when a page is out of date.")
 @click.option("--format", "page_format", type=click.Choice(["executorch"]), help="Only the page in ExecuTorch's form.")
 @_reports
 def docs(check_only: bool, page_format: str | None, reports: Path) -> int:
@@ -115,7 +122,7 @@ def docs(check_only: bool, page_format: str | None, reports: Path) -> int:
     return FINDINGS if stale else OK
 
 
-@cli.command()
+@cli.command(short_help="Merge run directories and evidence files into one evidence file.")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: REPORTS/evidence/<environment>.jsonl.")
 @click.option("--timing", is_flag=True, help="Keep the timings, which differ from run to run.")
@@ -167,7 +174,7 @@ def _some(names: Sequence[str], limit: int = 3) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
-@cli.command()
+@cli.command(short_help="Compare two evidence files or run directories.")
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @_all
@@ -181,7 +188,7 @@ def diff(a: Path, b: Path, show_all: bool) -> int:
     return FINDINGS if result.regressions else OK
 
 
-@cli.command()
+@cli.command(short_help="Silent when nothing got worse, else names the operators.")
 @click.argument("baseline", type=click.Path(path_type=Path))
 @click.argument("candidate", type=click.Path(path_type=Path))
 @click.option("--allow-missing", is_flag=True, help="The candidate ran a part only: missing checks are no regressions.")
@@ -199,7 +206,7 @@ def gate(baseline: Path, candidate: Path, allow_missing: bool, show_all: bool) -
     return FINDINGS if regressions else OK
 
 
-@cli.command()
+@cli.command(short_help="Tell one record in words.")
 @click.argument("check_id")
 @click.option(
     "--evidence", "source", type=click.Path(path_type=Path), help="File or run; default: the newest run, then REPORTS."
@@ -235,9 +242,7 @@ def _latest_run(runs: Path) -> Path | None:
 
 @cli.command("list")
 @click.option("--op", metavar="GLOB", help="Only operators or functions that the glob names.")
-@click.option(
-    "--level", type=click.Choice([str(level) for level in Level]), default=str(Level.STANDARD), show_default=True
-)
+@click.option("--level", type=click.Choice(LEVELS), default=str(Level.STANDARD), show_default=True)
 def list_cases(op: str | None, level: str) -> int:
     """List the cases that the suites run."""
     from harness.listing import run
@@ -245,7 +250,7 @@ def list_cases(op: str | None, level: str) -> int:
     return run(op=op, level=level)
 
 
-@cli.command()
+@cli.command(short_help="Run one check again, in full.")
 @click.argument("check_id")
 def repro(check_id: str) -> int:
     """Run one check again, in full, and print a stand-alone script that shows the same."""
@@ -254,7 +259,7 @@ def repro(check_id: str) -> int:
     return run(check_id)
 
 
-@cli.command()
+@cli.command(short_help="Tell versions and which units can run here.")
 def doctor() -> int:
     """Tell versions, which units can run here, and why the others cannot."""
     from harness.doctor import run
@@ -262,18 +267,18 @@ def doctor() -> int:
     return run()
 
 
-@cli.command()
+@cli.command(short_help="Check your own modules.")
 @click.argument("file", metavar="FILE[::NAME]")
 @click.option("--precision", type=click.Choice(["fp16", "fp32", "both"]), default="fp16", show_default=True)
 @click.option(
     "--unit",
     multiple=True,
-    type=click.Choice([str(unit) for unit in Unit]),
+    type=click.Choice(UNITS),
     help="Repeatable. Default: those that run here.",
 )
 @click.option("--target", default="iOS18", show_default=True, help="Deployment target.")
 @click.option(
-    "--json", "json_out", type=click.Path(path_type=Path), metavar="OUT.jsonl", help="Write the records there."
+    "--json", "json_out", type=click.Path(path_type=Path), metavar="OUT.jsonl", help="Where to write records."
 )
 @click.option("--no-cache", is_flag=True, help="Lower again, whatever the cache holds.")
 def check(file: str, precision: str, unit: tuple[str, ...], target: str, json_out: Path | None, no_cache: bool) -> int:
