@@ -1,0 +1,1 @@
+"""Is it right: oracle, tolerance classes, the per-operator table, comparison."""

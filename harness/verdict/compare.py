@@ -1,0 +1,335 @@
+"""Comparison of a result with the truth: number, shapes, dtypes, then values under the rule's bounds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.evidence.record import Numerics
+from harness.evidence.vocabulary import Outcome, Phase
+from harness.evidence.vocabulary import ToleranceClass as C
+from harness.verdict.oracle import Truth
+from harness.verdict.propagate import Bounds, Choice, bounds
+from harness.verdict.tolerance import (
+    DOT_VARIANCE,
+    SQNR_THRESHOLD_DB,
+    Format,
+    Rule,
+    dot_statistic,
+    flushed,
+    format_of,
+    sqnr,
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the comparison found: `pass`, or the outcome, the rung it fell from and one line of reason."""
+
+    outcome: Outcome
+    phase: Phase
+    numerics: Numerics | None = None
+    reason: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def compare(
+    got: list[Tensor], truth: Truth, rule: Rule, precision: str, inputs: tuple[Any, ...] | None = None
+) -> Verdict:
+    """Judge `got`, one tensor per tensor of the truth, under `rule` at the recipe's `precision` (`fp16`, `fp32`).
+
+    `inputs` replace the truth's own where a caller has converted them. Raises `HarnessError` for another precision.
+    """
+    f = format_of(precision)
+    if inputs is not None and truth.module is not None:
+        truth = Truth(truth.outputs, truth.reference, truth.exactness, truth.non_tensors, truth.module, inputs)
+    if len(got) != len(truth.reference):
+        reason = f"{len(got)} outputs, expected {len(truth.reference)}"
+        return Verdict(Outcome.WRONG_SHAPE, Phase.SHAPE, reason=reason)
+    for i, (g, ref) in enumerate(zip(got, truth.reference, strict=True)):
+        if g.shape != ref.shape:
+            reason = f"output {i}: shape {list(g.shape)}, expected {list(ref.shape)}"
+            return Verdict(Outcome.WRONG_SHAPE, Phase.SHAPE, reason=reason)
+    for i, (g, ref) in enumerate(zip(got, truth.reference, strict=True)):
+        if g.dtype != ref.dtype:
+            reason = f"output {i}: dtype {_dtype(g)}, expected {_dtype(ref)}"
+            return Verdict(Outcome.WRONG_DTYPE, Phase.DTYPE, reason=reason)
+    got = [g.detach().cpu().resolve_conj().resolve_neg() for g in got]
+    if rule.cls is C.SQNR:
+        return _compare_model(got, truth, rule, f)
+    return _compare_values(got, truth, rule, f)
+
+
+@dataclass
+class _Worst:
+    """The running extremes over outputs and elements."""
+
+    ratio: float = -1.0
+    limit: float | None = None
+    worst: float | None = None
+    at: str | None = None
+    max_ulp: float | None = None
+    max_abs: float | None = None
+    signal: float = 0.0
+    noise: float = 0.0
+
+    def numerics(self, label: str) -> Numerics:
+        headroom = None
+        if self.worst is not None and self.limit is not None:
+            headroom = self.limit / self.worst if self.worst > 0 else math.inf
+        db = None
+        if self.max_abs is not None:
+            db = math.inf if self.noise == 0 else -math.inf
+            if self.noise > 0 and self.signal > 0:
+                db = 10 * math.log10(self.signal / self.noise)
+        return Numerics(label, self.limit, self.worst, headroom, self.max_ulp, self.max_abs, db, self.at)
+
+
+@dataclass(frozen=True)
+class _Finding:
+    outcome: Outcome
+    reason: str
+
+
+def _compare_values(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> Verdict:
+    b = bounds(truth, rule, f)
+    worst = _Worst()
+    findings: list[_Finding] = []
+    for i, (g, ref) in enumerate(zip(got, truth.outputs, strict=True)):
+        other = b.rounded[i] if b.rounded is not None else None
+        bound = b.bound[i]
+        if bound is None:
+            findings += _judge_integers(i, g, ref, other, b.choices, worst)
+        else:
+            findings += _judge_floats(i, g, ref, other, bound, f, rule, b, worst)
+    label = rule.label
+    if rule.cls is not C.EXACT and len(b.calls) > 1:
+        listed = rule.listed and all(c.rule.listed for c in b.calls)
+        label = str(C.COMPOSED) if listed else f"{C.COMPOSED} (unlisted)"
+    notes = [] if truth.exact else [f"truth is {truth.exactness}"]
+    numerics = worst.numerics(label)
+    if not findings:
+        return Verdict(Outcome.PASS, Phase.VALUE, numerics, notes=notes)
+    order = (Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE)
+    finding = min(findings, key=lambda x: order.index(x.outcome))
+    outcome, reason = finding.outcome, finding.reason
+    if outcome is Outcome.WRONG_VALUE and b.peak > f.largest and _finite(truth.outputs, f):
+        outcome = Outcome.OUT_OF_RANGE
+        reason += f"; an intermediate reaches {b.peak:.6g}, above the largest {f.name} value {f.largest:.6g}"
+    return Verdict(outcome, Phase.VALUE, numerics, reason, notes)
+
+
+def _judge_integers(
+    i: int, g: Tensor, ref: Tensor, other: Tensor | None, choices: list[Choice], worst: _Worst
+) -> list[_Finding]:
+    """Integer and bool results are exact; where operands were rounded, either answer; ties by the values selected."""
+    wrong = g != ref
+    if other is not None:
+        wrong &= g != other
+    if bool(wrong.any()):
+        for choice in choices:
+            if choice.index.shape == ref.shape and torch.equal(choice.index, ref) and _selects_alike(choice, g):
+                wrong = torch.zeros_like(wrong)
+                break
+    difference = (g.double() - ref.double()).abs() * wrong
+    _update(worst, i, difference, torch.zeros_like(difference), ref=None, f=None)
+    if not bool(wrong.any()):
+        return []
+    at = _first(wrong)
+    count = int(wrong.sum())
+    reason = f"output {i}{_index(at)}: got {g[at].item()}, expected {ref[at].item()} exactly ({count} of {wrong.numel()} elements)"
+    return [_Finding(Outcome.WRONG_VALUE, reason)]
+
+
+def _selects_alike(choice: Choice, g: Tensor) -> bool:
+    """Whether indices `g` pick the same values as the truth's, every element once where indices are distinct."""
+    source, dim = choice.source, choice.dim
+    index = choice.index
+    if dim is None:
+        source, g, index, dim = source.flatten(), g.flatten(), index.flatten(), 0
+    if source.dim() == 0:
+        return torch.equal(g, index)
+    squeezed = index.dim() == source.dim() - 1
+    if index.dim() == source.dim() + 1:
+        g, index = g.flatten(source.dim() - 1), index.flatten(source.dim() - 1)
+    if squeezed:
+        g, index = g.unsqueeze(dim), index.unsqueeze(dim)
+    if g.numel() and (int(g.min()) < 0 or int(g.max()) >= source.shape[dim]):
+        return False
+    if choice.distinct and g.numel():
+        ordered = g.sort(dim).values
+        if bool((ordered.diff(dim=dim) == 0).any()):
+            return False
+    a, b = source.gather(dim, g.long()), source.gather(dim, index)
+    return bool(((a == b) | (a.isnan() & b.isnan() if a.is_floating_point() else a == b)).all())
+
+
+def _judge_floats(
+    i: int,
+    got: Tensor,
+    ref: Tensor,
+    other: Tensor | None,
+    bound: Tensor,
+    f: Format,
+    rule: Rule,
+    b: Bounds,
+    worst: _Worst,
+) -> list[_Finding]:
+    g = got.to(ref.dtype)
+    if ref.is_complex():
+        finite_ref = torch.isfinite(ref)
+        error = (g - ref).abs()
+        nan_ref, nan_got, finite_got = ref.isnan(), g.isnan(), torch.isfinite(g)
+        same_inf = (torch.view_as_real(g) == torch.view_as_real(ref)).all(-1)
+    else:
+        finite_ref = torch.isfinite(ref)
+        error = _distance(g, ref, other, exact=rule.cls is C.EXACT)
+        nan_ref, nan_got, finite_got = ref.isnan(), g.isnan(), torch.isfinite(g)
+        same_inf = g == ref
+    mag = ref.abs()
+    limit = flushed(ref, bound, f) if rule.cls is not C.EXACT else bound
+    overflow = finite_ref & (mag + bound > f.largest)
+    saturated = overflow & (
+        (g.abs() >= f.largest) & ((g * ref).real > 0 if ref.is_complex() else (g.sign() == ref.sign()))
+    )
+    flush_ok = finite_ref & (mag < f.smallest_normal) & (g == 0)
+
+    judged = finite_ref & finite_got & ~saturated & ~flush_ok
+    wrong = judged & (error > limit)
+    wrong |= nan_ref & ~nan_got
+    wrong |= ~finite_ref & ~nan_ref & ~same_inf
+    out_of_range = finite_ref & ~finite_got & ~saturated
+    error = torch.where(judged, error, 0.0)
+    _update(worst, i, error, limit, ref, f)
+    worst.signal += float(mag[judged].square().sum())
+    worst.noise += float((g - ref).abs()[judged].square().sum())
+
+    findings = []
+    if bool(wrong.any()):
+        at = _farthest(wrong, error, limit)
+        findings.append(_Finding(Outcome.WRONG_VALUE, _say(i, at, g, ref, limit, wrong, rule, f)))
+    if bool(out_of_range.any()):
+        at = _first(out_of_range)
+        findings.append(_Finding(Outcome.OUT_OF_RANGE, _say(i, at, g, ref, limit, out_of_range, rule, f)))
+    if b.unit is not None and b.unit[i] is not None and not findings:
+        statistic = dot_statistic(error, b.unit[i])  # type: ignore[arg-type]
+        if statistic > DOT_VARIANCE * b.terms:
+            text = (
+                f"output {i}: error of the whole tensor, mean square {statistic:.4g} in units of "
+                f"the {f.name} accumulation, above {DOT_VARIANCE * b.terms:.4g} for {b.terms} terms (DOT_PRODUCT)"
+            )
+            findings.append(_Finding(Outcome.WRONG_VALUE, text))
+    return findings
+
+
+def _distance(g: Tensor, ref: Tensor, other: Tensor | None, exact: bool) -> Tensor:
+    """|got - ref|; where constants or inputs are not representable, from the nearer end of [ref, ref at rounded operands].
+
+    What is exact may equal either end, nothing between.
+    """
+    plain = (g - ref).abs()
+    if other is None:
+        return plain
+    far = other.to(ref.dtype)
+    far = torch.where(torch.isfinite(far), far, ref)
+    ends = torch.minimum(plain, (g - far).abs())
+    if exact:
+        return ends
+    inside = (g >= torch.minimum(ref, far)) & (g <= torch.maximum(ref, far))
+    return torch.where(inside, 0.0, ends)
+
+
+def _compare_model(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> Verdict:
+    threshold = SQNR_THRESHOLD_DB[f.name]
+    lowest = math.inf
+    worst = _Worst()
+    reason = ""
+    outcome = Outcome.PASS
+    for i, (g, ref) in enumerate(zip(got, truth.outputs, strict=True)):
+        if not (ref.is_floating_point() or ref.is_complex()):
+            if outcome is Outcome.PASS and not torch.equal(g, ref):
+                at = _first(g != ref)
+                outcome = Outcome.WRONG_VALUE
+                reason = f"output {i}{_index(at)}: got {g[at].item()}, expected {ref[at].item()} exactly"
+            continue
+        special = ~torch.isfinite(ref)
+        alike = ((g.to(ref.dtype) == ref) | (g.isnan() & ref.isnan())) & special
+        plain = torch.where(special, 0, ref)
+        value = torch.where(alike, 0, g.to(ref.dtype))
+        if not bool(torch.isfinite(value).all()):
+            at = _first(~torch.isfinite(value))
+            return Verdict(
+                Outcome.OUT_OF_RANGE,
+                Phase.VALUE,
+                Numerics(rule.label, limit=threshold, sqnr_db=math.nan),
+                f"output {i}{_index(at)}: got {g[at].item()}, expected {ref[at].item():.6g}",
+            )
+        db = sqnr(value, plain)
+        error = (value - plain).abs()
+        _update(worst, i, error, torch.full_like(error, math.inf), plain, f)
+        lowest = min(lowest, db)
+        if db < threshold and outcome is Outcome.PASS:
+            outcome = Outcome.WRONG_VALUE
+            rms = float(error.square().mean().sqrt())
+            reason = (
+                f"output {i}: SQNR {db:.1f} dB, below {threshold:.0f} dB for {f.name} "
+                f"(max error {float(error.max()):.4g}, rms {rms:.4g})"
+            )
+    numerics = Numerics(rule.label, None, None, None, worst.max_ulp, worst.max_abs, lowest, None)
+    return Verdict(outcome, Phase.VALUE, numerics, reason)
+
+
+def _update(worst: _Worst, i: int, error: Tensor, limit: Tensor, ref: Tensor | None, f: Format | None) -> None:
+    if error.numel() == 0:
+        return
+    ratio = torch.where(error == 0, 0.0, error / limit)
+    # Nearest to its bound; among equals the largest error, so that 0 of a bound of 0 tells nothing.
+    position = int(ratio.flatten().argmax())
+    top = float(ratio.flatten()[position])
+    if top > worst.ratio:
+        at = tuple(int(k) for k in torch.unravel_index(torch.tensor(position), error.shape)) if error.dim() else ()
+        worst.ratio = top
+        worst.limit, worst.worst = float(limit[at]), float(error[at])
+        worst.at = f"{i}{_index(at)}"
+    worst.max_abs = max(worst.max_abs or 0.0, float(error.max()))
+    if ref is not None and f is not None:
+        worst.max_ulp = max(worst.max_ulp or 0.0, float((error / f.ulp(ref)).max()))
+
+
+def _say(
+    i: int, at: tuple[int, ...], g: Tensor, ref: Tensor, limit: Tensor, wrong: Tensor, rule: Rule, f: Format
+) -> str:
+    got, want = g[at].item(), ref[at].item()
+    text = f"output {i}{_index(at)}: got {got:.8g}, expected {want:.8g}"
+    if torch.isfinite(g[at]) and torch.isfinite(ref[at]):
+        error = abs(got - want)
+        text += f", error {error:.4g} ({error / float(f.ulp(ref[at])):.4g} ulp), bound {float(limit[at]):.4g}"
+    return text + f" ({rule.label}, {f.name}; {int(wrong.sum())} of {wrong.numel()} elements)"
+
+
+def _farthest(wrong: Tensor, error: Tensor, limit: Tensor) -> tuple[int, ...]:
+    score = torch.where(wrong, torch.nan_to_num(error / limit.clamp_min(1e-300), nan=0.0), -1.0)
+    if score.dim() == 0:
+        return ()
+    return tuple(int(k) for k in torch.unravel_index(score.flatten().argmax(), score.shape))
+
+
+def _first(mask: Tensor) -> tuple[int, ...]:
+    return tuple(int(k) for k in mask.nonzero()[0]) if mask.dim() else ()
+
+
+def _finite(outputs: list[Tensor], f: Format) -> bool:
+    floats = [t for t in outputs if t.is_floating_point() or t.is_complex()]
+    return all(bool((torch.nan_to_num(t.abs(), 0.0, 0.0, 0.0) <= f.largest).all()) for t in floats)
+
+
+def _index(at: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, at))}]"
+
+
+def _dtype(t: Tensor) -> str:
+    return str(t.dtype).removeprefix("torch.")

@@ -1,0 +1,253 @@
+"""The truth: eager PyTorch on the case's inputs, in the case's dtype for shapes and dtypes, in float64 for values."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map_only
+
+WIDE = {
+    torch.float32: torch.float64,
+    torch.float16: torch.float64,
+    torch.bfloat16: torch.float64,
+    torch.complex64: torch.complex128,
+    torch.complex32: torch.complex128,
+}
+
+#: Operators tagged `nondeterministic_seeded` that draw nothing unless dropout is asked for.
+DRAWS_ONLY_WITH_DROPOUT = {
+    "aten::_fused_sdp_choice",
+    "aten::scaled_dot_product_attention",
+    "aten::_scaled_dot_product_flash_attention",
+    "aten::_scaled_dot_product_flash_attention_for_cpu",
+    "aten::_scaled_dot_product_efficient_attention",
+}
+UNINITIALISED = {
+    "empty",
+    "empty_like",
+    "empty_strided",
+    "empty_permuted",
+    "new_empty",
+    "new_empty_strided",
+    "resize",
+    "resize_",
+}
+
+
+class InvalidCase(Exception):
+    """The case has no truth to compare with: eager fails, or its result is random. The message is the reason."""
+
+
+@dataclass
+class Truth:
+    """What the right answer is.
+
+    `outputs` are the tensors of the result in order, floating ones as float64 (complex128), integer and bool ones in their own
+    dtype; `reference` the same from eager in the case's dtype, for shapes and dtypes. `exactness` is `float64`, or says
+    what the truth is instead and why; then eager's own rounding belongs to the bound. `non_tensors` names results that are no tensors.
+    """
+
+    outputs: list[Tensor]
+    reference: list[Tensor]
+    exactness: str = "float64"
+    non_tensors: list[str] = field(default_factory=list)
+    module: torch.nn.Module | None = None
+    inputs: tuple[Any, ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        return self.exactness == "float64"
+
+    def again(self, change: Callable[[Tensor], Tensor] | None = None) -> list[Tensor]:
+        """The tensors of the result once more, from fresh copies, under whatever dispatch mode is active.
+
+        `change` is applied to every floating tensor among inputs, parameters, buffers and plain attributes.
+        """
+        if self.module is None:
+            raise InvalidCase("this truth holds values only")
+        return _tensors(_run(self.module, self.inputs, wide=self.exact, change=change))[0]
+
+
+def truth(module: torch.nn.Module, inputs: tuple[Any, ...]) -> Truth:
+    """Eager's answer for `module(*inputs)`. Neither is changed. Raises `InvalidCase` with the reason.
+
+    The result is held to be random when it changes with the seed or with what uninitialised memory holds. Operators that
+    reseed themselves are found by their ATen tag and reseeded at the call.
+    """
+    with _quiet_rng():
+        first, drawn = _scrambled(module, inputs, salt=0)
+        for salt in range(1, 4 if drawn else 2):
+            other, _ = _scrambled(module, inputs, salt)
+            if not _same(first, other):
+                what = ", ".join(sorted(drawn)) or "a generator or state outside of PyTorch's operators"
+                raise InvalidCase(f"eager is not deterministic: the result depends on {what}")
+        reference, non_tensors = _tensors(first)
+        if not reference:
+            raise InvalidCase(f"no tensor among the results ({', '.join(non_tensors) or 'none at all'})")
+        try:
+            with _WidenFactories():
+                outputs, _ = _tensors(_run(module, inputs, wide=True))
+            problem = _mismatch(outputs, reference)
+        except Exception as error:  # float64 has fewer kernels than float32: any refusal means the same
+            problem = _first_line(error)
+    if problem:
+        wide = [_widen(t) for t in reference]
+        dtype = str(reference[0].dtype).removeprefix("torch.")
+        return Truth(wide, reference, f"eager in the case's dtype ({dtype}): {problem}", non_tensors, module, inputs)
+    return Truth([_widen(t) for t in outputs], reference, "float64", non_tensors, module, inputs)
+
+
+def call_name(func: Any) -> str:
+    """`aten::add.Tensor` of an operator overload as `aten.add.Tensor`."""
+    return f"{func._schema.name.replace('::', '.')}.{func._schema.overload_name or 'default'}"
+
+
+class _Scramble(TorchDispatchMode):
+    """Makes chance visible: reseeds before every operator that draws, fills what is left uninitialised, both from a salt."""
+
+    def __init__(self, salt: int) -> None:
+        super().__init__()
+        self.salt = salt
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        packet = func._schema.name
+        if torch.Tag.nondeterministic_seeded in func.tags and packet not in DRAWS_ONLY_WITH_DROPOUT:
+            self.seen.add(packet)
+            generator = kwargs.get("generator")
+            seed = 7919 * (self.salt + 1) + len(self.seen)
+            if generator is not None:
+                generator.manual_seed(seed)
+            else:
+                torch.default_generator.manual_seed(seed)
+        out = func(*args, **kwargs)
+        if packet.split("::")[-1] in UNINITIALISED and isinstance(out, Tensor):
+            grown = not packet.endswith("resize_") or out.numel() > 0
+            if grown and not packet.endswith("resize_"):
+                self.seen.add(f"{packet} (uninitialised memory)")
+                out.fill_(self._poison(out.dtype))
+        return out
+
+    def _poison(self, dtype: torch.dtype) -> Any:
+        if dtype == torch.bool:
+            return bool(self.salt % 2)
+        return self.salt * 3 + 1
+
+
+class _WidenFactories(TorchDispatchMode):
+    """float64 for float32 that a program asks for by name (`dtype=torch.float32`, `.float()`); fp16 and bf16 casts round, as asked."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if kwargs.get("dtype") in (torch.float32, torch.complex64):
+            kwargs["dtype"] = WIDE[kwargs["dtype"]]
+        return func(*args, **kwargs)
+
+
+def _run(
+    module: torch.nn.Module, inputs: tuple[Any, ...], wide: bool, change: Callable[[Tensor], Tensor] | None = None
+) -> Any:
+    """`module(*inputs)` on copies; `wide` widens floating inputs, parameters, buffers and tensor attributes to float64."""
+
+    def prepare(t: Tensor) -> Tensor:
+        t = t.detach().clone()
+        t = _widen(t) if wide else t
+        return change(t) if change and (t.is_floating_point() or t.is_complex()) else t
+
+    runner = copy.deepcopy(module)
+    for part in runner.modules():
+        for store in (part._parameters, part._buffers):
+            for name, value in store.items():
+                if value is not None:
+                    new = prepare(value)
+                    store[name] = torch.nn.Parameter(new, requires_grad=False) if store is part._parameters else new
+        for name, value in list(part.__dict__.items()):
+            if not name.startswith(("_parameters", "_buffers", "_modules")):
+                part.__dict__[name] = tree_map_only(Tensor, prepare, value) if _holds_tensor(value) else value
+    copies = tree_map_only(Tensor, prepare, inputs)
+    with torch.no_grad():
+        return runner(*copies)
+
+
+def _holds_tensor(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return True
+    return isinstance(value, (list, tuple, dict)) and any(isinstance(leaf, Tensor) for leaf in tree_flatten(value)[0])
+
+
+def _scrambled(module: torch.nn.Module, inputs: tuple[Any, ...], salt: int) -> tuple[Any, set[str]]:
+    torch.manual_seed(12345 + salt)
+    mode = _Scramble(salt)
+    try:
+        with mode:
+            out = _run(module, inputs, wide=False)
+    except Exception as error:  # whatever a user's module raises is the case's own fault, and the reason
+        raise InvalidCase(f"eager fails: {type(error).__name__}: {_first_line(error)}") from error
+    return out, mode.seen
+
+
+def _tensors(result: Any) -> tuple[list[Tensor], list[str]]:
+    leaves, _ = tree_flatten(result)
+    others = [f"result {i}: {type(leaf).__name__}" for i, leaf in enumerate(leaves) if not isinstance(leaf, Tensor)]
+    return [leaf.detach() for leaf in leaves if isinstance(leaf, Tensor)], others
+
+
+def _widen(t: Tensor) -> Tensor:
+    return t.to(WIDE[t.dtype]) if t.dtype in WIDE else t
+
+
+def _mismatch(outputs: list[Tensor], reference: list[Tensor]) -> str:
+    """Why float64 eager did something else than eager in the case's dtype; empty when it did the same."""
+    if len(outputs) != len(reference):
+        return f"float64 gives {len(outputs)} tensors, the case's dtype {len(reference)}"
+    for i, (out, ref) in enumerate(zip(outputs, reference, strict=True)):
+        if out.shape != ref.shape:
+            return f"float64 gives shape {list(out.shape)} for output {i}, the case's dtype {list(ref.shape)}"
+        if out.is_floating_point() != ref.is_floating_point() or out.is_complex() != ref.is_complex():
+            return f"float64 gives {out.dtype} for output {i}, the case's dtype {ref.dtype}"
+    return ""
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Bit for bit, except that any nan equals any nan."""
+    flat_a, flat_b = tree_flatten(a)[0], tree_flatten(b)[0]
+    if len(flat_a) != len(flat_b):
+        return False
+    for x, y in zip(flat_a, flat_b, strict=True):
+        if isinstance(x, Tensor) != isinstance(y, Tensor):
+            return False
+        if isinstance(x, Tensor):
+            if x.shape != y.shape or x.dtype != y.dtype or not _same_bits(x, y):
+                return False
+        elif isinstance(x, (int, float, bool, str)) and not (x == y or (x != x and y != y)):
+            return False
+    return True
+
+
+def _same_bits(x: Tensor, y: Tensor) -> bool:
+    x, y = x.detach().resolve_conj().resolve_neg(), y.detach().resolve_conj().resolve_neg()
+    if x.is_complex():
+        return _same_bits(torch.view_as_real(x), torch.view_as_real(y))
+    if not x.is_floating_point():
+        return torch.equal(x, y)
+    same = ((x == y) & (torch.signbit(x) == torch.signbit(y))) | (torch.isnan(x) & torch.isnan(y))
+    return bool(same.all())
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+
+
+@contextmanager
+def _quiet_rng() -> Iterator[None]:
+    """The caller's random state, whatever happens inside."""
+    with torch.random.fork_rng(devices=[]):
+        yield

@@ -1,0 +1,316 @@
+"""Bounds for whole graphs: each operator's own bound, carried to the results by running the program again.
+
+A graph is run in float64 under a dispatch mode that adds to every operator's result an error as large as its row in the table
+allows. What arrives at the outputs, less the exact result, is the bound propagated through the actual formula at the
+actual inputs, cancellation and conditioning included.
+
+- One computing operator, the rest data movement: its bound is added once, with positive sign, and arrives unchanged.
+- Several: errors of random sign, `RUNS` times (Monte Carlo arithmetic: D. Stott Parker, UCLA CSD-970002, 1997; the CESTAC method of
+  Vignes and La Porte, 1974). The bound is `SAFETY` times the largest deviation of an element, and one ulp for the result itself.
+
+Operators whose row says COMPOSED are taken apart by PyTorch's own decomposition, so that the formula is the documented one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._decomp import decomposition_table
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map, tree_map_only
+
+from harness.evidence.vocabulary import ToleranceClass as C
+from harness.verdict import table, tolerance
+from harness.verdict.oracle import WIDE, Truth, call_name
+from harness.verdict.tolerance import DOT_VARIANCE, FP32, Format, Rule
+
+#: Eight draws miss an element's sensitivity by half with a probability of (2 Phi(0.5) - 1)^8 = 5e-4; its rows are worst cases
+#: that real rounding reaches a third of, which a safety of two makes six standard deviations.
+RUNS = 8
+SAFETY = 2.0
+
+
+@dataclass
+class Call:
+    """One computing operator as it ran: its row and, for DOT_PRODUCT, ksb."""
+
+    name: str
+    rule: Rule
+    terms: int = 0
+
+
+@dataclass
+class Bounds:
+    """Absolute bounds of every output (None where it is not floating), and how they came about.
+
+    `rounded` are the outputs with constants, weights and inputs rounded to the recipe's precision, None where that changes
+    nothing. `unit` and `terms` are given for a single DOT_PRODUCT, for the test of the whole tensor. `peak` is the largest
+    finite magnitude that any operator produced.
+    """
+
+    bound: list[Tensor | None]
+    rounded: list[Tensor] | None
+    calls: list[Call]
+    peak: float
+    unit: list[Tensor | None] | None = None
+    terms: int = 0
+    choices: list[Choice] = field(default_factory=list)
+
+
+@dataclass
+class Choice:
+    """A selection by index: `source` along `dim` (None: flattened), the `index` it returned, and whether indices may repeat."""
+
+    source: Tensor
+    dim: int | None
+    index: Tensor
+    distinct: bool
+
+
+class _Watch(TorchDispatchMode):
+    """Runs a program while errors are injected; `sign` +1 once, or a generator of signs."""
+
+    def __init__(self, f: Format, generator: torch.Generator | None, noise: bool = True, own: bool = False) -> None:
+        super().__init__()
+        self.f, self.generator, self.noise, self.own = f, generator, noise, own
+        self.calls: list[Call] = []
+        self.choices: list[Choice] = []
+        self.peak = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if kwargs.get("dtype") in (torch.float32, torch.complex64) and not self.own:
+            kwargs["dtype"] = WIDE[kwargs["dtype"]]
+        name = call_name(func)
+        rule = table.lookup(name)
+        if rule.cls is C.COMPOSED and func in decomposition_table and not func._schema.is_mutable:
+            try:
+                with self:
+                    out = decomposition_table[func](*args, **kwargs)
+                if out is not NotImplemented:
+                    return out
+            except (RuntimeError, TypeError, NotImplementedError, AssertionError):
+                pass
+        before = tree_map_only(Tensor, torch.clone, (args, kwargs)) if func._schema.is_mutable else (args, kwargs)
+        out = func(*args, **kwargs)
+        self._note_choice(name, func, before, out)
+        if rule.cls is C.EXACT:
+            return out
+        floats = [
+            t for t in tree_flatten(out)[0] if isinstance(t, Tensor) and (t.is_floating_point() or t.is_complex())
+        ]
+        if not floats:
+            return out
+        call = Call(name, rule)
+        self.calls.append(call)
+        for t in floats:
+            finite = t.abs()[torch.isfinite(t.abs())]
+            self.peak = max(self.peak, float(finite.max()) if finite.numel() else 0.0)
+        if not self.noise:
+            return out
+        named = bind(func, *before)
+        noisy = {id(t): self._error(func, rule, t, named, before, call) for t in floats}
+        if func._schema.is_mutable:
+            for t in floats:
+                t.add_(noisy[id(t)])
+            return out
+        return tree_map(lambda t: t + noisy[id(t)] if id(t) in noisy else t, out)
+
+    def _error(self, func: Any, rule: Rule, ref: Tensor, named: SimpleNamespace, before: Any, call: Call) -> Tensor:
+        def magnitude() -> Tensor:
+            return _on_absolute_values(func, *before, ref)
+
+        amplitude = tolerance.local_bound(rule, ref, named, self.f, magnitude)
+        if self.own:
+            amplitude = amplitude + tolerance.local_bound(rule, ref, named, FP32, magnitude)
+        if rule.cls is C.DOT_PRODUCT:
+            call.terms = tolerance.dot_terms(rule, ref, named, self.f)
+        amplitude = torch.where(torch.isfinite(ref.abs()), amplitude, 0.0)
+        if self.generator is None:
+            return amplitude.to(ref.dtype)
+        if rule.cls is C.DOT_PRODUCT:
+            # The whole-tensor test's standard deviation: roundings inside one sum are not all of one sign.
+            amplitude = amplitude / (2 * call.terms) * (DOT_VARIANCE * call.terms) ** 0.5
+        elif rule.op in CORRECTLY_ROUNDED:
+            amplitude = torch.where(self.f.round(ref) == ref, 0.0, amplitude)
+        amplitude = tolerance.flushed(ref, amplitude, self.f)
+        signs = torch.randint(0, 2, ref.shape, generator=self.generator, dtype=torch.int8).to(torch.float64) * 2 - 1
+        return (amplitude * signs).to(ref.dtype)
+
+    def _note_choice(self, name: str, func: Any, before: Any, out: Any) -> None:
+        packet = name.split(".")[1]
+        if packet not in SELECTING:
+            return
+        named = bind(func, *before)
+        position, distinct = SELECTING[packet]
+        outs = out if isinstance(out, (tuple, list)) else (out,)
+        index = outs[min(position, len(outs) - 1)]
+        if not isinstance(index, Tensor) or index.is_floating_point() or getattr(named, "stable", None):
+            return
+        source, dim = named.self, getattr(named, "dim", None)
+        if "pool" in packet:
+            spatial = 3 if "3d" in packet else 2
+            source, index_flat, dim = source.flatten(-spatial), index, -1
+            self.choices.append(Choice(source, dim, index_flat, distinct))
+            return
+        if packet in ("sort", "topk", "argsort", "kthvalue", "mode", "median", "nanmedian") and dim is None:
+            dim = -1
+        self.choices.append(Choice(source, dim, index, distinct))
+
+
+#: Correctly rounded in every implementation, so that a representable exact result carries no error.
+CORRECTLY_ROUNDED = {"aten.add", "aten.sub", "aten.subtract", "aten.rsub", "aten.mul", "aten.multiply", "aten.square"}
+
+#: Operators that return indices: position of the index among the results, whether one dim's indices are distinct.
+SELECTING: dict[str, tuple[int, bool]] = {
+    "argmax": (0, False),
+    "argmin": (0, False),
+    "max": (1, False),
+    "min": (1, False),
+    "sort": (1, True),
+    "topk": (1, True),
+    "argsort": (0, True),
+    "kthvalue": (1, False),
+    "median": (1, False),
+    "nanmedian": (1, False),
+    "mode": (1, False),
+    "max_pool2d_with_indices": (1, False),
+    "max_pool3d_with_indices": (1, False),
+    "adaptive_max_pool2d": (1, False),
+    "adaptive_max_pool3d": (1, False),
+}
+
+
+#: Operators whose Python floats are geometry (scale factors, probabilities), not values that are computed with.
+GEOMETRY = ("upsample", "_upsample", "native_dropout", "dropout", "fractional_max_pool")
+
+
+class _RoundOperands(TorchDispatchMode):
+    """Rounds what is a constant of the program to the recipe's precision: Python floats, and tensors made from nothing."""
+
+    def __init__(self, f: Format) -> None:
+        super().__init__()
+        self.f = f
+        self.changed = False
+
+    def tensor(self, t: Tensor) -> Tensor:
+        r = self.f.round(t)
+        self.changed |= not bool(((r == t) | t.isnan()).all())
+        return r
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if kwargs.get("dtype") in (torch.float32, torch.complex64):
+            kwargs["dtype"] = WIDE[kwargs["dtype"]]
+        made_from_nothing = not any(isinstance(x, Tensor) for x in tree_flatten((args, kwargs))[0])
+        if not made_from_nothing and not func._schema.name.removeprefix("aten::").startswith(GEOMETRY):
+            args, kwargs = tree_map_only(float, self._scalar, (args, kwargs))
+        out = func(*args, **kwargs)
+        if made_from_nothing and isinstance(out, Tensor) and (out.is_floating_point() or out.is_complex()):
+            return self.tensor(out)
+        return out
+
+    def _scalar(self, x: float) -> float:
+        r = float(self.f.round(torch.tensor(x, dtype=torch.float64)))
+        self.changed |= r != x and x == x
+        return r
+
+
+def bind(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SimpleNamespace:
+    """The arguments of a call by schema name, defaults filled in, floating tensors as float64."""
+    named: dict[str, Any] = {}
+    for i, arg in enumerate(func._schema.arguments):
+        if i < len(args):
+            named[arg.name] = args[i]
+        elif arg.name in kwargs:
+            named[arg.name] = kwargs[arg.name]
+        elif arg.has_default_value():
+            named[arg.name] = arg.default_value
+    return SimpleNamespace(**named)
+
+
+def _on_absolute_values(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], ref: Tensor) -> Tensor:
+    """`bnd` of DOT_PRODUCT: the call on the absolute values of its floating tensors, alpha, beta and value.
+
+    A complex result is bounded through the transform of |self| summed: nothing cancels in the sum of magnitudes.
+    """
+
+    def positive(x: Tensor) -> Tensor:
+        return x.abs() if x.is_floating_point() or x.is_complex() else x
+
+    if ref.is_complex() or "_fft_" in func._schema.name:
+        source = next(t for t in tree_flatten((args, kwargs))[0] if isinstance(t, Tensor))
+        total = source.abs().double().sum() / max(1, ref.numel() // max(1, max(ref.shape, default=1)))
+        return total.expand(ref.shape)
+    names = [a.name for a in func._schema.arguments]
+    args = tuple(abs(x) if names[i] in ("alpha", "beta", "value") else x for i, x in enumerate(args))
+    kwargs = {k: abs(v) if k in ("alpha", "beta", "value") else v for k, v in kwargs.items()}
+    args, kwargs = tree_map_only(Tensor, positive, (args, kwargs))
+    if func._schema.is_mutable:
+        args, kwargs = tree_map_only(Tensor, torch.clone, (args, kwargs))
+    out = func(*args, **kwargs)
+    return next(t for t in tree_flatten(out)[0] if isinstance(t, Tensor) and t.shape == ref.shape)
+
+
+def bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
+    """Bounds for every output of `truth` in format `f`. `rule` decides whether anything computes at all (EXACT)."""
+    rounded = _with_rounded_operands(truth, f)
+    quiet = _Watch(f, None, noise=False, own=not truth.exact)
+    with torch.no_grad(), quiet:
+        exact = truth.again()
+    zero = [torch.zeros(t.shape, dtype=torch.float64) if _floats(t) else None for t in truth.outputs]
+    result = Bounds(zero, rounded, quiet.calls, quiet.peak, choices=quiet.choices)
+    if rule.cls is C.EXACT:
+        return result
+    if not quiet.calls:
+        # Nothing in eager computes what the rule says is computed: the rule applies to the results themselves.
+        result.bound = [
+            tolerance.ulp_bound(t, max(rule.ulps(f), 1.0), f) if _floats(t) else None for t in truth.outputs
+        ]
+        return result
+    single = len(quiet.calls) == 1
+    runs = 1 if single else RUNS
+    spread = [torch.zeros_like(z) if z is not None else None for z in zero]
+    for i in range(runs):
+        generator = None if single else torch.Generator().manual_seed(1000 + i)
+        watch = _Watch(f, generator, own=not truth.exact)
+        with torch.no_grad(), watch:
+            outs = truth.again()
+        for j, (out, ref) in enumerate(zip(outs, exact, strict=True)):
+            if spread[j] is not None and out.shape == ref.shape:
+                moved = torch.nan_to_num((_wide(out) - _wide(ref)).abs(), nan=0.0, posinf=0.0, neginf=0.0)
+                spread[j] = torch.maximum(spread[j], moved)
+        result.terms = watch.calls[0].terms if single and watch.calls else 0
+    if single:
+        result.bound = spread
+        if quiet.calls[0].rule.cls is C.DOT_PRODUCT and result.terms:
+            result.unit = [s / (2 * result.terms) if s is not None else None for s in spread]
+    else:
+        result.bound = [
+            SAFETY * s + f.ulp(ref) if s is not None else None for s, ref in zip(spread, truth.outputs, strict=True)
+        ]
+    return result
+
+
+def _with_rounded_operands(truth: Truth, f: Format) -> list[Tensor] | None:
+    if not truth.exact:
+        return None
+    mode = _RoundOperands(f)
+    with torch.no_grad(), mode:
+        outs = truth.again(change=mode.tensor)
+    same_shapes = len(outs) == len(truth.outputs) and all(
+        a.shape == b.shape for a, b in zip(outs, truth.outputs, strict=True)
+    )
+    return outs if mode.changed and same_shapes else None
+
+
+def _floats(t: Tensor) -> bool:
+    return t.is_floating_point() or t.is_complex()
+
+
+def _wide(t: Tensor) -> Tensor:
+    return t.to(torch.complex128) if t.is_complex() else t.double()
