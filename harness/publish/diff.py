@@ -87,12 +87,13 @@ def diff(baseline: Evidence, candidate: Evidence) -> Diff:
     before, after = one_per_check(baseline), one_per_check(candidate)
     measured = {(record.recipe, record.unit) for record in after.values() if _ran(record)}
     result = Diff(_environments(baseline), _environments(candidate))
-    for check in sorted(before.keys() | after.keys(), key=natural_key):
+    for check in before.keys() | after.keys():
         change = compare(before.get(check), after.get(check), measured)
         if change is None:
             result.same += 1
         else:
             result.changes.append(change)
+    result.changes.sort(key=lambda change: natural_key(change.record.check_id))
     return result
 
 

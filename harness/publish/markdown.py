@@ -9,7 +9,8 @@ from tabulate import tabulate
 
 #: An absolute path of two parts or more; pages keep its last part only.
 _PATH = re.compile(r"(?<![\w./:@-])(?:[A-Za-z]:)?(?:[/\\][\w.+@~-]+){2,}")
-_PADDING = re.compile(r" {2,}\|")
+_PADDING = re.compile(r" +\|(?: +|$)")
+_RULES = {"left": "---", "right": "---:", "center": ":---:"}
 _LONG = 160
 
 
@@ -48,8 +49,10 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], align: Seque
     """A GitHub table. Not padded: one longer name would otherwise change every line of a committed page."""
     rows = [[str(value) if value is not None else "" for value in row] for row in rows]
     text = tabulate(rows, headers=list(headers), tablefmt="github", disable_numparse=True, colalign=align)
-    head, rule, *body = text.splitlines()
-    return "\n".join([_PADDING.sub(" |", head), re.sub(r"-{3,}", "---", rule), *(_PADDING.sub(" |", x) for x in body)])
+    head, _, *body = text.splitlines()
+    rule = "|" + "|".join(_RULES[side] for side in align or ["left"] * len(headers)) + "|"
+    squeezed = [_PADDING.sub(" | ", line).rstrip() for line in (head, *body)]
+    return "\n".join([squeezed[0], rule, *squeezed[1:]])
 
 
 def anchor(heading: str) -> str:

@@ -15,14 +15,23 @@ nothing; a cell with nothing else in it is not measured, which is neither suppor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.evidence.files import Evidence
 from harness.evidence.record import Numerics, Record, natural_key
 from harness.evidence.vocabulary import HARDWARE_UNITS, SEVERITY, UNJUDGED, WORKING, HarnessError, Outcome, Unit
-from harness.publish.naming import is_model, is_operator_case, may_fill, model_name, operators_of, same_operator
+from harness.publish.naming import (
+    group_by_packet,
+    is_model,
+    is_operator_case,
+    may_fill,
+    model_name,
+    operators_of,
+    packet_of,
+    same_operator,
+)
 
 #: How a compute plan names the Apple Neural Engine.
 ANE = "ANE"
@@ -177,7 +186,7 @@ def build_matrix(evidence: Evidence) -> Matrix:
             where = f"{evidence.path}: " if evidence.path else ""
             raise HarnessError(f"{where}{record.check_id} names environment {record.environment!r}, described nowhere")
     records = [r for r in evidence.records if may_fill(r.unit, evidence.environments[r.environment])]
-    in_graphs = sorted({name for r in records if is_operator_case(r) for name in graph_of(r)})
+    in_graphs = group_by_packet(name for r in records if is_operator_case(r) for name in graph_of(r))
     operators: dict[str, Row] = {}
     apis: dict[str, Row] = {}
     for record in records:
@@ -201,17 +210,17 @@ def build_matrix(evidence: Evidence) -> Matrix:
     )
 
 
-def attribute(record: Record, in_graphs: Iterable[str] = ()) -> Iterator[tuple[str, Outcome]]:
+def attribute(record: Record, in_graphs: Mapping[str, set[str]] | None = None) -> Iterator[tuple[str, Outcome]]:
     """`(operator, outcome)` for every operator this record is evidence for; rules in the module's docstring.
 
-    `in_graphs` are the operators seen in any graph: a failure before the graph was known is put under the name the
-    operator has there.
+    `in_graphs` are the operators seen in any graph, as `group_by_packet` gives them: a failure before the graph was
+    known is put under the name the operator has there.
     """
     outcome = record.outcome
     graph = graph_of(record)
     if not graph:
         if record.op:
-            yield _name_in_graphs(record.op, in_graphs), outcome
+            yield _name_in_graphs(record.op, in_graphs or {}), outcome
         return
     if outcome in WORKING:
         for name in graph:
@@ -238,9 +247,10 @@ def _own_outcome(name: str, record: Record) -> Outcome:
     return Outcome.PARTIAL if name in record.delegated else Outcome.FALLBACK
 
 
-def _name_in_graphs(operator: str, in_graphs: Iterable[str]) -> str:
-    matches = [name for name in in_graphs if same_operator(operator, name)]
-    return matches[0] if len(matches) == 1 and operator not in in_graphs else operator
+def _name_in_graphs(operator: str, in_graphs: Mapping[str, set[str]]) -> str:
+    near = in_graphs.get(packet_of(operator), set())
+    matches = [name for name in near if same_operator(operator, name)]
+    return matches[0] if len(matches) == 1 else operator
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome | None:

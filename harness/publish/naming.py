@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,11 +70,31 @@ def _parts(operator: str) -> tuple[str, str, str]:
     return space, packet, overload
 
 
+def packet_of(operator: str) -> str:
+    """`aten.permute` for `aten.permute.default` and for its copying variant alike."""
+    space, packet, _ = _parts(operator)
+    return f"{space}.{packet.removesuffix('_copy')}"
+
+
+def group_by_packet(operators: Iterable[str]) -> dict[str, set[str]]:
+    """Operators by `packet_of`, in which those `same_operator` can match stand together."""
+    groups: dict[str, set[str]] = {}
+    for operator in operators:
+        groups.setdefault(packet_of(operator), set()).add(operator)
+    return groups
+
+
 def short_operator(operator: str) -> str:
     """`aten.gelu.default` as backend documentation writes it: `gelu`; other overloads and namespaces stay."""
     space, packet, overload = _parts(operator)
     name = packet if overload in ("", "default") else f"{packet}.{overload}"
     return name if space == "aten" else f"{space}.{name}"
+
+
+def system_name(environment: dict[str, Any]) -> str:
+    """`macos 15.2`; of other systems the name alone: no result depends on a Linux kernel's build."""
+    name = str(environment.get("os", ""))
+    return name if name.startswith("macos") else name.split(" ", 1)[0]
 
 
 def may_fill(unit: str, environment: dict[str, Any] | None) -> bool:

@@ -24,7 +24,7 @@ from harness.publish.matrix import (
     build_matrix,
     numerics_text,
 )
-from harness.publish.naming import operators_of
+from harness.publish.naming import operators_of, system_name
 from harness.publish.problems import BY_VALUE, FallbackOperator, Problem, fallback_operators, problems
 from harness.publish.summary import ORDER, count_table, what_went_wrong
 
@@ -97,12 +97,12 @@ def _op_support(matrix: Matrix) -> dict[str, Any]:
     sections = _sections(matrix, matrix.operators, operators=True)
     fallback = fallback_operators(matrix.records)
     problem_views = [_problem_view(outcome, members) for outcome, members in groups.items()]
-    contents = [_link("What was measured"), _link("Summary"), _link("Problems")]
+    contents = [f"- {_link(heading)}" for heading in ("What was measured", "Summary", "Problems")]
     contents += [f"  - {_link(view['title'])}: {view['count']}" for view in problem_views]
-    contents += [_link("Operators left to ExecuTorch"), _link("Models"), _link("Operators")]
+    contents += [f"- {_link(heading)}" for heading in ("Operators left to ExecuTorch", "Models", "Operators")]
     contents += [f"  - {_link(section['title'])}: {section['count']}" for section in sections]
     return {
-        "contents": [line.removeprefix("- ") for line in contents],
+        "contents": contents,
         "environments": _environment_table(matrix),
         "unmeasured": [f"`{unit}`" for unit in matrix.unmeasured_units],
         "reference_only": _reference_only(matrix),
@@ -122,7 +122,7 @@ def _op_support(matrix: Matrix) -> dict[str, Any]:
 def _api_support(matrix: Matrix) -> dict[str, Any]:
     sections = _sections(matrix, matrix.apis, operators=False)
     return {
-        "contents": [f"{_link(section['title'])}: {section['count']}" for section in sections],
+        "contents": [f"- {_link(section['title'])}: {section['count']}" for section in sections],
         "sections": sections,
     }
 
@@ -147,7 +147,7 @@ def _environment_table(matrix: Matrix) -> str:
         versions = block.get("versions") or {}
         devices = ", ".join(block.get("devices") or []) or "none"
         measured = [versions.get(key, "") for key in ("executorch", "coremltools", "torch")]
-        system = [block.get(key, "") for key in ("os", "machine", "chip")]
+        system = [system_name(block), block.get("machine", ""), block.get("chip", "")]
         rows.append(
             [_label(name, matrix), block.get("date", ""), *measured, *map(plain, system), plain(devices), records[name]]
         )

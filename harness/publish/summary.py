@@ -13,7 +13,7 @@ from harness.evidence.record import Record
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, SEVERITY, UNJUDGED, WORKING, Outcome
 from harness.publish import markdown
 from harness.publish.matrix import Column
-from harness.publish.naming import subject
+from harness.publish.naming import subject, system_name
 
 #: Best first; those that judge nothing last.
 ORDER: tuple[Outcome, ...] = (*SEVERITY, *sorted(UNJUDGED))
@@ -77,7 +77,7 @@ def describe_environment(block: dict[str, Any]) -> str:
     """One line: versions, system, chip, date. A simulated host says so first."""
     versions = block.get("versions") or {}
     parts = [f"{name} {versions[name]}" for name in ("executorch", "coremltools", "torch") if name in versions]
-    parts += [str(block[key]) for key in ("os", "chip", "date") if block.get(key)]
+    parts += [text for text in (system_name(block), block.get("chip"), block.get("date")) if text]
     return ("SIMULATED HOST, " if is_simulated(block) else "") + ", ".join(parts)
 
 
