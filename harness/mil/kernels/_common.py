@@ -1,0 +1,36 @@
+"""Helpers shared by the families."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.mil.context import UNDOCUMENTED, Context
+from harness.mil.types import Array
+
+
+def as_torch(x: Array) -> torch.Tensor:
+    """The array as a tensor, without a copy where its memory allows it (writable, no negative strides)."""
+    if not x.flags.writeable or any(s < 0 for s in x.strides) or not x.dtype.isnative:
+        x = x.copy()
+    return torch.from_numpy(x)
+
+
+def channel_wise(parameter: Array, rank: int) -> Array:
+    """A vector over channels shaped to broadcast along dimension 1 of a tensor of that rank."""
+    return np.asarray(parameter).reshape((1, -1) + (1,) * (rank - 2))
+
+
+def note_nan(context: Context, result: Any) -> None:
+    """NaN through minimum, maximum, clamps and rectifiers is undocumented: we propagate it and say so."""
+    if isinstance(result, np.ndarray) and result.dtype.kind == "f" and result.size and np.isnan(result.min()):
+        context.note(UNDOCUMENTED, "NaN through a minimum or maximum")
+
+
+def normalize_axis(axis: int, rank: int) -> int:
+    """`axis` in [0, rank); ValueError outside of [-rank, rank)."""
+    if not -rank <= axis < rank:
+        raise ValueError(f"axis {axis} is out of range for rank {rank}")
+    return axis % rank

@@ -1,0 +1,21 @@
+"""The head of a classifier. Semantics: coremltools' documentation of `iOS15.classify`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness.mil.context import Context
+from harness.mil.registry import Arrays, kernel
+from harness.mil.types import Array
+
+
+@kernel("classify", raw=True)
+def classify(context: Context, probabilities: Array, classes: Arrays) -> list[Any]:
+    """The class of the largest probability (the first of equals), and a dictionary class -> probability."""
+    labels = [c.item() if isinstance(c, np.ndarray) else c for c in classes]
+    flat = probabilities.reshape(-1)
+    if len(labels) != flat.size:
+        raise ValueError(f"{len(labels)} classes for {flat.size} probabilities")
+    return [labels[int(np.argmax(flat))], dict(zip(labels, flat.astype(np.float64).tolist(), strict=True))]

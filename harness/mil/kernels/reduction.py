@@ -1,0 +1,116 @@
+"""Reductions. `x` of any shape; `axes` None reduces everything. fp16, fp32, int32; the result has the type of `x`.
+
+Semantics: coremltools' documentation of `iOS15.reduction`, `iOS17.reduction`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.mil.context import UNDOCUMENTED, Context
+from harness.mil.kernels._common import note_nan
+from harness.mil.registry import Ints, kernel
+from harness.mil.types import INT32, Array, numpy_dtype
+
+
+def _axes(axes: Ints | None, x: Array) -> Ints:
+    return tuple(range(x.ndim)) if axes is None else axes
+
+
+def _count(x: Array, axes: Ints) -> int:
+    return int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
+
+
+@kernel("reduce_sum")
+def reduce_sum(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
+    """Sum over `axes`."""
+    return context.accumulate(x, _axes(axes, x), keep_dims)
+
+
+@kernel("reduce_mean")
+def reduce_mean(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
+    """Arithmetic mean; of integers undocumented, truncated towards zero."""
+    over = _axes(axes, x)
+    if x.dtype.kind != "f":
+        context.note(UNDOCUMENTED, "mean of integers")
+        return np.trunc(np.mean(x, axis=over, keepdims=keep_dims, dtype=np.float64))
+    return context.accumulate(x, over, keep_dims) / x.dtype.type(_count(x, over))
+
+
+@kernel("reduce_max")
+def reduce_max(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
+    """Largest element; NaN is propagated (undocumented)."""
+    result = np.asarray(np.max(x, axis=_axes(axes, x), keepdims=keep_dims))
+    note_nan(context, result)
+    return result
+
+
+@kernel("reduce_min")
+def reduce_min(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
+    """Smallest element; NaN is propagated (undocumented)."""
+    result = np.asarray(np.min(x, axis=_axes(axes, x), keepdims=keep_dims))
+    note_nan(context, result)
+    return result
+
+
+@kernel("reduce_prod")
+def reduce_prod(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
+    """Product."""
+    return np.prod(x, axis=_axes(axes, x), keepdims=keep_dims, dtype=x.dtype)
+
+
+@kernel("reduce_l1_norm")
+def reduce_l1_norm(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
+    """Sum of absolute values."""
+    return context.accumulate(np.abs(x), _axes(axes, x), keep_dims)
+
+
+@kernel("reduce_l2_norm")
+def reduce_l2_norm(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
+    """Square root of the sum of squares."""
+    return np.sqrt(context.accumulate(np.square(x), _axes(axes, x), keep_dims))
+
+
+@kernel("reduce_sum_square")
+def reduce_sum_square(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
+    """Sum of squares."""
+    return context.accumulate(np.square(x), _axes(axes, x), keep_dims)
+
+
+@kernel("reduce_log_sum")
+def reduce_log_sum(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
+    """Natural logarithm of the sum."""
+    return np.log(context.accumulate(x, _axes(axes, x), keep_dims))
+
+
+@kernel("reduce_log_sum_exp")
+def reduce_log_sum_exp(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
+    """log(sum(e^x)), computed after subtracting the maximum, so that it does not overflow when its value does not."""
+    over = _axes(axes, x)
+    peak = np.max(x, axis=over, keepdims=True)
+    peak = np.where(np.isfinite(peak), peak, np.zeros((), x.dtype))
+    result = np.log(context.accumulate(np.exp(x - peak), over, keep_dims=True)) + peak
+    return result if keep_dims else np.squeeze(result, axis=over)
+
+
+def _index(context: Context, x: Array, axis: int, keep_dims: bool, dtype: str, largest: bool) -> Array:
+    found = (np.argmax if largest else np.argmin)(x, axis=axis, keepdims=keep_dims)
+    if x.dtype.kind == "f" and np.isnan(x).any():
+        context.note(UNDOCUMENTED, "index of the extremum among NaN")
+    return np.asarray(found).astype(numpy_dtype(dtype) if dtype else INT32)
+
+
+@kernel("reduce_argmax", raw=True)
+def reduce_argmax(
+    context: Context, x: Array, axis: int = -1, keep_dims: bool = False, output_dtype: str = "int32"
+) -> Array:
+    """Index of the largest element along `axis`, the first of equals. int32, or uint16 by `output_dtype` (iOS17)."""
+    return _index(context, x, axis, keep_dims, output_dtype, largest=True)
+
+
+@kernel("reduce_argmin", raw=True)
+def reduce_argmin(
+    context: Context, x: Array, axis: int = -1, keep_dims: bool = False, output_dtype: str = "int32"
+) -> Array:
+    """Index of the smallest element along `axis`, the first of equals. int32, or uint16 by `output_dtype` (iOS17)."""
+    return _index(context, x, axis, keep_dims, output_dtype, largest=False)

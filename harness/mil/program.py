@@ -1,0 +1,124 @@
+"""The parsed ML Program: immutable, free of protobuf, constants as numpy arrays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.mil.types import TensorType, ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRef:
+    """An argument that names a value computed earlier, a function input or a block input."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """An argument given in place: an array, a string, or a list or tuple of them."""
+
+    value: Any
+    type: ValueType
+
+    def __repr__(self) -> str:
+        size = getattr(self.value, "size", 1)
+        return f"Literal({self.type}{'' if size > 8 else f', {self.value!r}'})"
+
+
+Argument = ValueRef | Literal | tuple[ValueRef | Literal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedType:
+    name: str
+    type: ValueType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operation:
+    """One operation. A parameter given several bindings (`concat`'s `values`) is a tuple."""
+
+    type: str
+    name: str
+    inputs: Mapping[str, Argument]
+    outputs: tuple[NamedType, ...]
+    blocks: tuple[Block, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What errors call this operation: its first output, or its own name when it has none."""
+        return self.outputs[0].name if self.outputs else self.name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Operations in order, without the constants, which are `constants` by name."""
+
+    inputs: tuple[NamedType, ...]
+    outputs: tuple[str, ...]
+    operations: tuple[Operation, ...]
+    constants: Mapping[str, Literal] = field(default_factory=dict)
+
+    def walk(self) -> Iterator[Operation]:
+        """Every operation, those of nested blocks after the one that holds them."""
+        for operation in self.operations:
+            yield operation
+            for block in operation.blocks:
+                yield from block.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One entry of the model description: what the caller sees, which can differ from the function's own types.
+
+    `data_type` is Core ML's name (`FLOAT16`, `FLOAT32`, `INT32`, `STRING`, ...; `IMAGE`, `DICTIONARY` for those kinds);
+    `shape` is empty for scalars and for shapes the description leaves open."""
+
+    name: str
+    data_type: str
+    shape: tuple[int, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    inputs: tuple[Feature, ...] = ()
+    outputs: tuple[Feature, ...] = ()
+    states: tuple[Feature, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Function:
+    """`opset` is the one the block is specialised for (`CoreML5` is iOS15, ... `CoreML8` is iOS18, `CoreML9` iOS26)."""
+
+    name: str
+    opset: str
+    inputs: tuple[NamedType, ...]
+    block: Block
+    description: Description
+
+    @property
+    def opset_version(self) -> int:
+        """5 for iOS15 up to 9 for iOS26; 0 when the opset has another form of name."""
+        digits = self.opset.removeprefix("CoreML")
+        return int(digits) if digits.isdigit() else 0
+
+    def op_counts(self) -> dict[str, int]:
+        """Operators and how often each occurs, nested blocks included, constants not; sorted by name."""
+        return dict(sorted(Counter(op.type for op in self.block.walk()).items()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    functions: Mapping[str, Function]
+    default_function: str = "main"
+    specification_version: int = 0
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def tensor_inputs(self, function: str) -> dict[str, TensorType]:
+        """Declared types of a function's tensor inputs; states are left out."""
+        return {i.name: i.type for i in self.functions[function].inputs if isinstance(i.type, TensorType)}
