@@ -1,0 +1,210 @@
+import pytest
+
+from harness.evidence.files import Evidence
+from harness.evidence.record import Numerics
+from harness.evidence.vocabulary import HARDWARE_UNITS, OUTCOME_MEANINGS, SEVERITY, UNJUDGED, HarnessError, Outcome
+from harness.publish.matrix import (
+    Column,
+    ane_supported,
+    attribute,
+    build_matrix,
+    group_by_packet,
+    numerics_text,
+    worst,
+)
+
+GELU, ADD, ASINH = "aten.gelu.default", "aten.add.Tensor", "aten.asinh.default"
+
+
+def only_cell(matrix, name):
+    (row,) = [row for row in matrix.operators if row.name == name]
+    (cell,) = row.cells.values()
+    return cell
+
+
+def test_every_outcome_is_ordered_or_unjudged():
+    assert set(SEVERITY) | UNJUDGED == set(OUTCOME_MEANINGS)
+
+
+def test_a_cell_counts_and_takes_the_worst(record, evidence):
+    records = [record(sample=n) for n in range(40)] + [record(outcome="wrong_value", sample=40)]
+    cell = only_cell(build_matrix(evidence(*records)), GELU)
+    assert (cell.judged, cell.passed, cell.status) == (41, 40, Outcome.WRONG_VALUE)
+    assert cell.text == "pass 40/41, wrong_value 1"
+
+
+def test_all_passed(record, evidence):
+    assert only_cell(build_matrix(evidence(record(), record(sample=1))), GELU).text == "pass 2"
+
+
+@pytest.mark.parametrize("outcome", sorted(UNJUDGED))
+def test_unjudged_is_not_measured(record, evidence, outcome):
+    matrix = build_matrix(evidence(record(outcome=outcome)))
+    cell = only_cell(matrix, GELU)
+    assert (cell.status, cell.text, cell.judged) == (None, "not measured", 0)
+    assert matrix.columns == []
+
+
+def test_unjudged_does_not_hide_or_make_a_pass(record, evidence):
+    cell = only_cell(build_matrix(evidence(record(), record(outcome="not_run", sample=1))), GELU)
+    assert cell.text == "pass 1"
+
+
+def test_worst_follows_severity():
+    assert worst([Outcome.PASS, Outcome.CONVERT_ERROR, Outcome.FALLBACK]) is Outcome.CONVERT_ERROR
+    assert worst([Outcome.CRASH, Outcome.WRONG_VALUE]) is Outcome.WRONG_VALUE
+    assert worst([Outcome.NOT_RUN]) is None
+
+
+# What a record is evidence for.
+
+
+def test_a_pass_without_the_operator_in_the_graph_is_no_evidence_for_it(record):
+    square = record("aten.square.default", delegated={"aten.pow.Tensor_Scalar": 1})
+    assert list(attribute(square)) == [("aten.pow.Tensor_Scalar", Outcome.PASS)]
+
+
+def test_operators_of_a_working_program_are_judged_each_by_itself(record):
+    mixed = record(GELU, "partial", delegated={GELU: 1, ADD: 2}, fallback={ASINH: 1, ADD: 1, "operator.getitem": 1})
+    assert dict(attribute(mixed)) == {GELU: Outcome.PASS, ADD: Outcome.PARTIAL, ASINH: Outcome.FALLBACK}
+
+
+def test_a_failure_is_the_named_operators(record):
+    failed = record(GELU, "wrong_value", delegated={GELU: 1, ADD: 1})
+    assert dict(attribute(failed)) == {GELU: Outcome.WRONG_VALUE}
+
+
+def test_a_failure_is_not_the_one_of_an_operator_outside_the_delegates(record):
+    failed = record(GELU, "wrong_value", delegated={ADD: 1}, fallback={GELU: 1})
+    assert dict(attribute(failed)) == {GELU: Outcome.FALLBACK}
+
+
+def test_a_failure_of_the_only_operator_is_its_own(record):
+    assert dict(attribute(record("aten.square.default", "wrong_value", delegated={ADD: 1}))) == {
+        ADD: Outcome.WRONG_VALUE
+    }
+
+
+def test_a_failure_nobody_can_be_blamed_for_stays_with_the_api(record, evidence):
+    failed = record("aten.square.default", "wrong_value", delegated={ADD: 1, GELU: 1}, api="square")
+    assert list(attribute(failed)) == []
+    (row,) = build_matrix(evidence(failed)).apis
+    assert (row.name, row.status) == ("square", Outcome.WRONG_VALUE)
+
+
+def test_a_failure_before_the_graph_is_known_goes_under_the_name_in_graphs(record, evidence):
+    known = record("aten.permute.default", delegated={"aten.permute_copy.default": 1})
+    failed = record("aten.permute.default", "convert_error", sample=1)
+    cell = only_cell(build_matrix(evidence(known, failed)), "aten.permute_copy.default")
+    assert cell.text == "pass 1/2, convert_error 1"
+
+
+def test_an_ambiguous_name_is_left_as_it_is(record):
+    groups = group_by_packet([ADD, "aten.add.Scalar"])
+    assert dict(attribute(record("aten.add", "convert_error"), groups)) == {"aten.add": Outcome.CONVERT_ERROR}
+
+
+def test_models_and_user_files_are_no_evidence_for_operators(record, evidence):
+    matrix = build_matrix(evidence(record(case="models/vit/float32"), record(case="check/mine/f")))
+    assert matrix.operators == []
+    assert [row.model for row in matrix.models] == ["vit"]
+
+
+# Environments and units.
+
+
+def test_environments_are_not_mixed_in_a_cell(record, evidence, environments):
+    matrix = build_matrix(evidence(record(), record(outcome="wrong_value", environment=environments["mac"])))
+    (row,) = matrix.operators
+    assert [cell.text for cell in row.cells.values()] == ["pass 1", "wrong_value 1"]
+    assert len(matrix.columns) == 2
+
+
+@pytest.mark.parametrize("unit", HARDWARE_UNITS)
+@pytest.mark.parametrize("where", ["linux", "simulated"])
+def test_only_a_mac_fills_a_hardware_column(record, evidence, environments, unit, where):
+    matrix = build_matrix(evidence(record(unit=str(unit), environment=environments[where]), record()))
+    assert [column.unit for column in matrix.columns] == ["reference"]
+    assert matrix.ignored == 1
+    assert unit in matrix.unmeasured_units
+
+
+def test_a_mac_fills_it(record, evidence, environments):
+    matrix = build_matrix(evidence(record(unit="cpu_only", environment=environments["mac"])))
+    assert matrix.columns == [Column("fp16-ios18", "cpu_only", environments["mac"])]
+    assert "cpu_only" not in matrix.unmeasured_units
+
+
+def test_an_environment_nobody_describes_is_refused(record):
+    with pytest.raises(HarnessError, match=r"opinfo-0@fp16-ios18@reference names environment '.*', described nowhere"):
+        build_matrix(Evidence({}, [record()]))
+
+
+# ANE.
+
+
+def placed(**devices):
+    return {name: {"preferred": supported[0], "supported": supported} for name, supported in devices.items()}
+
+
+@pytest.mark.parametrize(
+    ("placement", "supported"),
+    [
+        (placed(gelu=["CPU", "ANE"]), True),
+        (placed(gelu=["CPU", "ANE"], cast=["CPU"]), False),
+        ({}, None),
+        ({"gelu": {"preferred": None, "supported": []}}, None),
+    ],
+)
+def test_ane_needs_a_compute_plan_that_lists_it(record, placement, supported):
+    assert ane_supported(record(placement=placement)) is supported
+
+
+def test_a_pass_with_the_ane_requested_is_not_a_pass_on_it(record, evidence, environments):
+    fields = {"unit": "cpu_and_ne", "environment": environments["mac"]}
+    cell = only_cell(build_matrix(evidence(record(**fields))), GELU)
+    assert (cell.text, cell.ane) == ("pass 1", "unknown")
+    known = [
+        record(sample=1, placement=placed(gelu=["ANE"]), **fields),
+        record(sample=2, placement=placed(gelu=["CPU"]), **fields),
+    ]
+    assert only_cell(build_matrix(evidence(record(**fields), *known)), GELU).ane == "1/2, 1 unknown"
+
+
+@pytest.mark.parametrize(
+    ("unit", "outcome"), [("cpu_only", "pass"), ("cpu_and_ne", "wrong_value"), ("cpu_and_ne", "fallback")]
+)
+def test_ane_counts_only_delegated_right_results_that_asked_for_it(record, evidence, environments, unit, outcome):
+    fields = {"unit": unit, "environment": environments["mac"], "placement": placed(gelu=["ANE"])}
+    assert only_cell(build_matrix(evidence(record(outcome=outcome, **fields))), GELU).ane == ""
+
+
+# Numerics and models.
+
+
+def test_the_record_closest_to_its_bound_is_kept(record, evidence):
+    (row,) = build_matrix(evidence(record(headroom=8.0), record(sample=1, headroom=2.0), record(sample=2))).operators
+    assert row.closest.numerics.headroom == 2.0
+    assert row.dtypes == {"float32"}
+
+
+@pytest.mark.parametrize(
+    ("numerics", "text"),
+    [
+        (None, ""),
+        (Numerics("EXACT", 0.0, 0.0, float("inf")), "EXACT: exact"),
+        (Numerics("ULP", 4e-4, 2e-4, 2.0), "ULP: 0.0002 of 0.0004 (x2)"),
+        (Numerics("SQNR", sqnr_db=55.25), "SQNR: 55.2 dB"),
+        (Numerics("ULP"), "ULP"),
+    ],
+)
+def test_numerics_text(numerics, text):
+    assert numerics_text(numerics) == text
+
+
+def test_model_share_of_nodes(record, evidence):
+    counts = {"delegated": {ADD: 3}, "fallback": {ASINH: 1, "operator.getitem": 4}}
+    (row,) = build_matrix(evidence(record(case="models/vit/float32", outcome="partial", **counts))).models
+    assert (row.delegated, row.nodes, row.percent) == (3, 4, 75.0)
+    (row,) = build_matrix(evidence(record(case="models/vit/float32", outcome="convert_error"))).models
+    assert row.percent is None

@@ -1,0 +1,98 @@
+import pytest
+
+from harness.publish.naming import (
+    RecipeName,
+    group_by_packet,
+    is_operator_case,
+    may_fill,
+    operators_of,
+    packet_of,
+    parse_recipe,
+    same_operator,
+    short_operator,
+    subject,
+    system_name,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("fp16-ios18", RecipeName("fp16", "ios18", "")),
+        ("fp16-ios17-pt2e-int8", RecipeName("fp16", "ios17", "pt2e-int8")),
+    ],
+)
+def test_parse_recipe(text, name):
+    assert parse_recipe(text) == name
+
+
+@pytest.mark.parametrize(
+    ("named", "in_graph", "same"),
+    [
+        ("aten.gelu.default", "aten.gelu.default", True),
+        ("aten.gelu", "aten.gelu.default", True),
+        ("aten.permute.default", "aten.permute_copy.default", True),
+        ("aten.permute_copy.default", "aten.permute.default", False),
+        ("aten.add.Scalar", "aten.add.Tensor", False),
+        ("aten.add.Tensor", "aten.addmm.default", False),
+        ("aten.add.Tensor", "quantized.add.Tensor", False),
+    ],
+)
+def test_same_operator(named, in_graph, same):
+    assert same_operator(named, in_graph) is same
+    if same:
+        assert packet_of(named) == packet_of(in_graph)  # what makes looking them up by packet complete
+
+
+def test_group_by_packet():
+    assert group_by_packet(["aten.view_copy.default", "aten.add.Tensor", "aten.add.Scalar"]) == {
+        "aten.view": {"aten.view_copy.default"},
+        "aten.add": {"aten.add.Tensor", "aten.add.Scalar"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("operator", "short"),
+    [("aten.gelu.default", "gelu"), ("aten.add.Tensor", "add.Tensor"), ("quantized.add.default", "quantized.add")],
+)
+def test_short_operator(operator, short):
+    assert short_operator(operator) == short
+
+
+def test_operators_of_leaves_python_functions_out():
+    assert operators_of({"operator.getitem": 3, "aten.topk.default": 1}) == {"aten.topk.default": 1}
+
+
+def test_operator_cases(record):
+    assert is_operator_case(record())
+    assert not is_operator_case(record(case="models/vit/float32"))
+    assert not is_operator_case(record(case="check/mine/f"))
+    assert not is_operator_case(record(op="a.b", api="").with_(op=""))
+
+
+def test_subject(record):
+    assert subject(record()) == "aten.gelu.default"
+    assert subject(record().with_(op="")) == "gelu"
+    assert subject(record(case="models/vit/float32")) == "vit"
+    assert subject(record(case="check/mine/f").with_(op="", api="")) == "check/mine"
+
+
+@pytest.mark.parametrize(
+    ("unit", "environment", "may"),
+    [
+        ("reference", {"os": "linux 6"}, True),
+        ("cpu_only", {"os": "linux 6"}, False),
+        ("cpu_only", {"os": "macos 15.2"}, True),
+        ("cpu_only", {"os": "macos 15.2", "simulated": True}, False),
+        ("reference", {"os": "macos 15.2", "simulated": True}, False),
+        ("cpu_only", None, False),
+    ],
+)
+def test_may_fill(unit, environment, may):
+    assert may_fill(unit, environment) is may
+
+
+def test_system_name_keeps_the_macos_release_only():
+    assert system_name({"os": "macos 15.2"}) == "macos 15.2"
+    assert system_name({"os": "linux 6.1.0-custom"}) == "linux"
+    assert system_name({}) == ""

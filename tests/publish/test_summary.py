@@ -1,0 +1,53 @@
+from harness.publish.summary import count_line, count_table, describe_environment, summary_markdown, summary_text
+
+
+def test_counts_by_outcome_recipe_and_unit(record):
+    records = [
+        record(),
+        record(sample=1),
+        record(outcome="wrong_value"),
+        record(recipe="fp32-ios18"),
+        record(unit="all"),
+    ]
+    headers, rows = count_table(records)
+    assert headers == ["outcome", "fp16-ios18 reference", "fp32-ios18 reference", "fp16-ios18 all", "all"]
+    assert rows == [["pass", "2", "1", "1", "4"], ["wrong_value", "1", "", "", "1"], ["checks", "3", "1", "1", "5"]]
+
+
+def test_unjudged_outcomes_come_last(record):
+    _, rows = count_table([record(outcome="not_run"), record(outcome="wrong_value"), record()])
+    assert [row[0] for row in rows] == ["pass", "wrong_value", "not_run", "checks"]
+
+
+def test_text(record):
+    assert summary_text([]) == "no checks recorded"
+    lines = summary_text([record()]).splitlines()
+    assert lines[0].split() == ["outcome", "fp16-ios18", "reference", "all"]
+    assert lines[-1].split() == ["checks", "1", "1"]
+
+
+def test_count_line(record):
+    assert count_line([record(), record(outcome="fallback"), record(sample=1)]) == "3 checks: 2 pass, 1 fallback"
+    assert count_line([]) == "0 checks"
+
+
+def test_markdown_names_the_worst_first(record, evidence):
+    records = [
+        record(),
+        record("aten.a.default", "convert_error", signature="no rank 6"),
+        record("aten.b.default", "wrong_value"),
+    ]
+    page = summary_markdown(records, evidence(*records).environments)
+    assert "executorch 1.5.1, coremltools 9.0, torch 2.13.0, linux, some CPU, 2026-01-02" in page
+    assert page.index("aten.b.default") < page.index("aten.a.default")
+    assert "ValueError: no rank 6" in page
+    assert "gelu" not in page
+
+
+def test_markdown_of_nothing():
+    assert "No checks recorded" in summary_markdown([], {})
+
+
+def test_a_simulated_environment_says_so(evidence, record, environments):
+    (block,) = evidence(record(environment=environments["simulated"])).environments.values()
+    assert describe_environment(block).startswith("SIMULATED HOST, ")
