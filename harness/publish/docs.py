@@ -18,8 +18,8 @@ class StalePage:
 
     name: str
     line: int
-    expected: str = ""
-    found: str = ""
+    expected: str | None = None
+    found: str | None = None
 
     def __str__(self) -> str:
         if not self.line:
@@ -27,7 +27,9 @@ class StalePage:
         return f"{self.name}: line {self.line}: expected {_quote(self.expected)}, found {_quote(self.found)}"
 
 
-def _quote(line: str, limit: int = 100) -> str:
+def _quote(line: str | None, limit: int = 100) -> str:
+    if line is None:
+        return "the end"
     return repr(line if len(line) <= limit else line[:limit] + "…")
 
 
@@ -71,7 +73,7 @@ def _compare(path: Path, expected: str) -> StalePage | None:
         raise HarnessError(f"{path}: cannot read: {error}") from None
     if found == expected:
         return None
-    pairs = zip_longest(expected.split("\n"), found.split("\n"), fillvalue="")
+    pairs = zip_longest(expected.split("\n"), found.split("\n"), fillvalue=None)
     number, (wanted, got) = next((n, pair) for n, pair in enumerate(pairs, start=1) if pair[0] != pair[1])
     return StalePage(path.name, number, wanted, got)
 

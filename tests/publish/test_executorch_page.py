@@ -1,0 +1,61 @@
+import csv
+import io
+
+from harness.publish.executorch_page import HEADER, constraints, executorch_context, executorch_csv
+from harness.publish.matrix import build_matrix
+
+A, B = "aten.a.default", "aten.b.Tensor"
+
+
+def lines(matrix):
+    return list(csv.reader(io.StringIO(executorch_csv(matrix))))
+
+
+def test_operators_delegated_with_the_right_result_are_listed(record, evidence):
+    records = [
+        record(A),
+        record(A, recipe="fp32-ios18"),
+        record(B, recipe="fp16-ios17-pt2e-int8"),
+        record("aten.c.default", "convert_error"),
+        record("aten.d.default", "fallback"),
+        record("aten.e.default", "not_run"),
+    ]
+    assert lines(build_matrix(evidence(*records))) == [
+        list(HEADER),
+        ["a", "fp16, fp32", "", ""],
+        ["b.Tensor", "fp16", "pt2e-int8", ""],
+    ]
+
+
+def test_a_precision_without_a_right_result_is_not_listed(record, evidence):
+    records = [record(A), record(A, "wrong_value", recipe="fp32-ios18")]
+    assert lines(build_matrix(evidence(*records)))[1] == ["a", "fp16", "", "wrong values: 1 of 1 calls (fp32)"]
+
+
+def test_constraints_count_calls_not_checks(record, evidence):
+    records = [record(A, sample=n, recipe=recipe) for n in range(3) for recipe in ("fp16-ios18", "fp32-ios18")]
+    records += [record(A, "convert_error", 3, recipe=recipe) for recipe in ("fp16-ios18", "fp32-ios18")]
+    records += [record(A, "invalid_case", 4), record(A, "wrong_value", 2, recipe="fp32-ios17")]
+    (row,) = build_matrix(evidence(*records)).operators
+    assert constraints(row) == "wrong values: 1 of 4 calls (fp32); fails to convert: 1 of 4 calls"
+
+
+def test_lists_hold_operators_of_which_nothing_else_was_seen(record, evidence):
+    records = [
+        record(A, "convert_error"),
+        record(B, "convert_error"),
+        record(B, sample=1),
+        record("aten.c.default", "fallback", missing_kernels=["aten.c.default"]),
+        record("aten.d.default", "fallback"),
+        record("aten.d.default", "unsupported", 1),
+    ]
+    context = executorch_context(build_matrix(evidence(*records)))
+    assert context["refused"] == "`a`"
+    assert context["fallback"] == context["no_kernel"] == "`c`"
+    assert context["reference_only"] is True
+
+
+def test_hardware_evidence_is_not_called_reference_only(record, evidence, environments):
+    context = executorch_context(build_matrix(evidence(record(unit="all", environment=environments["mac"]))))
+    assert context["reference_only"] is False
+    assert "Apple M4" in context["measured_with"]

@@ -1,0 +1,94 @@
+import shlex
+
+import pytest
+
+from harness.evidence.record import Numerics
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, HarnessError, Outcome
+from harness.publish.explain import explain, find
+
+A, B = "aten.a.default", "aten.b.default"
+CASE = f"ops/{A}/float32/opinfo-1"
+
+
+@pytest.fixture
+def recorded(record, evidence):
+    return evidence(record(A, sample=1), record(A, sample=1, recipe="fp32-ios18"), record(A, sample=10), record(B))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [f"ops/{B}/float32/opinfo-0@fp16-ios18@reference", f"ops/{B}/float32/opinfo-0", f"ops/{B}", f"{CASE}@fp32"],
+)
+def test_find_by_id_case_or_unique_prefix(recorded, wanted):
+    (found,) = find(recorded, wanted)
+    assert found.check_id.startswith(wanted)
+
+
+def test_a_case_id_is_not_taken_for_a_prefix_of_another_case(recorded):
+    with pytest.raises(HarnessError, match="2 checks fit") as error:
+        find(recorded, CASE)
+    assert "opinfo-10" not in str(error.value)
+    assert f"{CASE}@fp32-ios18@reference" in str(error.value)
+
+
+def test_find_nothing(recorded):
+    with pytest.raises(HarnessError, match=r"zeta: no such check$"):
+        find(recorded, "zeta")
+    with pytest.raises(HarnessError, match=r"aten\.b: no such check; these contain it:\n  ops/aten\.b\.default"):
+        find(recorded, "aten.b")
+
+
+def test_a_check_of_two_environments_gives_both(record, evidence, environments):
+    assert len(find(evidence(record(A), record(A, environment=environments["mac"])), f"ops/{A}")) == 2
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_every_outcome_in_words(record, outcome):
+    assert f"{outcome}: {OUTCOME_MEANINGS[outcome]}" in explain(record(A, outcome))
+
+
+def test_everything_a_record_holds_is_told(record, evidence):
+    full = record(
+        A,
+        "wrong_value",
+        delegated={A: 2},
+        fallback={B: 1},
+        missing_kernels=[B],
+        mil_ops={"cast": 2},
+        placement={"cast": {"preferred": "CPU", "supported": ["CPU", "ANE"]}},
+        numerics=Numerics("ULP", 1e-3, 2e-3, 0.5, 4.0, 2e-3, 33.3, "0:[1, 2]"),
+        reason="got 1, expected 2",
+        notes=["second prediction equal"],
+        seed=7,
+        signature="odd",
+        cause="coremltools-123",
+        timing={"lower": 0.25},
+    )
+    text = explain(full, next(iter(evidence(full).environments.values())))
+    for part in (
+        "aten.a.default through a, float32, from opinfo, seed 7",
+        "fp16 compute, deployment target ios18",
+        "interpreter of the emitted ML Program",
+        "value (comparing values)",
+        "got 1, expected 2",
+        "ValueError: odd in line 12\n            signature: odd",
+        "coremltools-123",
+        "delegated   aten.a.default x2",
+        "fell back   aten.b.default",
+        "no kernel   aten.b.default: this program would not load",
+        "cast: prefers CPU; supported on CPU, ANE\n            ANE: supported for all of it",
+        "ULP: error 0.002 at 0:[1, 2], limit 0.001, headroom x0.5",
+        "largest error 4 ULP, 0.002 absolute, SQNR 33.3 dB",
+        "second prediction equal",
+        "lower 0.25 s",
+        "executorch 1.5.1",
+    ):
+        assert part in text
+
+
+def test_reproduction_is_ready_to_paste(record):
+    lines = explain(record("aten.a.default", case="ops/aten.a.default/float32/odd name")).splitlines()
+    repro, pytest_line = (shlex.split(line[12:]) for line in lines[-2:])
+    assert repro == ["coreml-harness", "repro", "ops/aten.a.default/float32/odd name@fp16-ios18@reference"]
+    assert pytest_line[:2] == ["pytest", "suites"]
+    assert pytest_line[-2:] == ["-k", "ops/aten.a.default/float32/odd name"]

@@ -1,0 +1,450 @@
+import json
+import os
+import subprocess
+import sys
+import types
+
+import pytest
+
+from harness.cli import main
+from harness.evidence.files import Evidence, read_evidence, write_evidence
+from harness.evidence.journal import Journal, write_environment
+from harness.evidence.record import ErrorInfo, Record
+from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+
+HERE, THERE = "linux-x86_64-torch2", "macos15-arm64-torch2"
+BLOCKS = {
+    HERE: {"os": "linux 6.1", "date": "2026-01-02", "versions": {"torch": "2.13.0"}},
+    THERE: {"os": "macos 15.2", "date": "2026-01-03", "versions": {"torch": "2.13.0"}},
+}
+
+
+def record(op="aten.gelu.default", outcome="pass", environment=HERE, **fields):
+    phase = Phase.CONVERT if outcome == "convert_error" else Phase.VALUE
+    graph = {} if outcome == "convert_error" else {"delegated": {op: 1}}
+    values = {
+        "case": f"ops/{op}/float32/opinfo-0",
+        "recipe": "fp16-ios18",
+        "unit": "reference",
+        "op": op,
+        "dtype": "float32",
+    }
+    values |= graph | {"outcome": Outcome(outcome), "phase": phase, "environment": environment}
+    return Record(**(values | fields))
+
+
+def evidence_file(path, *records):
+    write_evidence(path, Evidence({r.environment: BLOCKS[r.environment] for r in records}, list(records)))
+    return path
+
+
+def run_dir(path, *records, environment=HERE):
+    if environment:
+        write_environment(path, environment, BLOCKS[environment])
+    journal = Journal(path, "main")
+    for one in records:
+        journal.append(one)
+    journal.close()
+    return path
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Run one command in an empty directory: `(exit code, stdout, stderr)`."""
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments):
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return code, captured.out, captured.err
+
+    return invoke
+
+
+def failed(result, *parts):
+    """True when the command could not be carried out and said so in one line naming the thing."""
+    code, out, err = result
+    return code == 2 and out == "" and err.startswith("coreml-harness: ") and all(str(part) in err for part in parts)
+
+
+# The command line itself.
+
+
+def test_importing_the_cli_loads_nothing_heavy():
+    heavy = "torch executorch coremltools numpy pytest transformers torchvision"
+    script = f"import sys, harness.cli; print([m for m in '{heavy}'.split() if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_reading_commands_load_nothing_heavy(tmp_path):
+    path = evidence_file(tmp_path / "a.jsonl", record())
+    evidence_file(tmp_path / "reports/evidence/a.jsonl", record())
+    for arguments in (["diff", path, path], ["gate", path, path], ["docs"], ["explain", "ops/"], ["merge", path]):
+        script = (
+            "import sys\nfrom harness.cli import main\ncode = main(sys.argv[1:])\n"
+            "assert code == 0, code\nassert not {'torch', 'executorch', 'coremltools'} & set(sys.modules)"
+        )
+        command = [sys.executable, "-c", script, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_module_and_version():
+    command = [sys.executable, "-m", "harness", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("coreml-harness, version ")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["diff"], ["diff", "a"], ["gate", "a", "b", "c"], ["docs", "--nonsense"]]
+)
+def test_bad_arguments(run, arguments):
+    assert failed(run(*arguments))
+
+
+def test_bad_choices(run):
+    assert failed(run("check", "f.py", "--precision", "fp8"), "fp8")
+    assert failed(run("check", "f.py", "--unit", "tpu"), "tpu")
+    assert failed(run("docs", "--format", "html"), "html")
+    assert failed(run("list", "--level", "deep"), "deep")
+
+
+def test_no_command_shows_help_and_is_an_error(run):
+    code, out, err = run()
+    assert (code, out) == (2, "")
+    assert err.startswith("Usage: ")
+
+
+def test_help_is_no_error(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("check", "diff", "docs", "doctor", "explain", "gate", "list", "merge", "repro"):
+        assert f"  {command} " in out
+        assert run(command, "--help")[0] == 0
+
+
+# Bad input, the same for every command that reads records.
+
+
+def bad_inputs(tmp_path):
+    good = evidence_file(tmp_path / "good.jsonl", record(), record("aten.b.default"))
+    lines = good.read_text().splitlines(keepends=True)
+    texts = {
+        "cut-between-lines": "".join(lines[:-1]),
+        "cut-in-a-line": good.read_text()[:-40],
+        "foreign": "operator,status\ngelu,yes\n",
+        "other-json": '{"a": 1}\n',
+        "not-a-record": lines[0] + '{"a": 1}\n' + lines[2],
+        "empty": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\x01")
+    (tmp_path / "directory").mkdir()
+    return [*texts, "binary", "directory", "missing"]
+
+
+def test_bad_input_is_named(run, tmp_path):
+    good = tmp_path / "good.jsonl"
+    for name in bad_inputs(tmp_path):
+        bad = tmp_path / name
+        for arguments in (
+            ["diff", bad, good],
+            ["diff", good, bad],
+            ["gate", bad, good],
+            ["gate", good, bad],
+            ["merge", good, bad],
+            ["explain", "ops/", "--evidence", bad],
+        ):
+            assert failed(run(*arguments), bad), (arguments, run(*arguments))
+    assert not (tmp_path / "reports").exists()
+
+
+# docs
+
+
+def test_docs_and_check(run, tmp_path):
+    evidence_file(tmp_path / "reports/evidence/a.jsonl", record())
+    code, out, _ = run("docs", "--check")
+    assert code == 1
+    assert "op-support.md: missing" in out
+    code, out, _ = run("docs")
+    assert code == 0
+    assert "wrote reports/op-support.md" in out
+    assert run("docs", "--check") == (0, "", "")
+    page = tmp_path / "reports/op-support.md"
+    page.write_text(page.read_text().replace("# Core ML operator support, measured", "# All good"))
+    code, out, _ = run("docs", "--check")
+    assert code == 1
+    assert "reports/op-support.md: line 3: expected '# Core ML operator support, measured', found '# All good'" in out
+
+
+def test_docs_in_one_format(run, tmp_path):
+    evidence_file(tmp_path / "elsewhere/evidence/a.jsonl", record())
+    assert run("docs", "--format", "executorch", "--reports", "elsewhere")[0] == 0
+    written = sorted(path.name for path in (tmp_path / "elsewhere").iterdir())
+    assert written == ["coreml-op-support.csv", "coreml-op-support.md", "evidence"]
+    assert run("docs", "--format", "executorch", "--reports", "elsewhere", "--check")[0] == 0
+
+
+def test_docs_without_evidence(run):
+    assert failed(run("docs"), "reports/evidence")
+
+
+def test_unwritable_output(run, tmp_path):
+    evidence_file(tmp_path / "reports/evidence/a.jsonl", record())
+    (tmp_path / "reports/op-support.md").mkdir()
+    assert failed(run("docs"), "op-support.md", "cannot write")
+    (tmp_path / "file").write_text("")
+    assert failed(run("merge", "reports/evidence/a.jsonl", "-o", "file/out.jsonl"), "file/out.jsonl", "cannot write")
+
+
+# merge
+
+
+def test_merge_of_shards(run, tmp_path):
+    run_dir(tmp_path / "one", record("aten.b.default"))
+    run_dir(tmp_path / "two", record("aten.a.default", "wrong_value", timing={"lower": 1.0}))
+    code, out, _ = run("merge", "one", "two")
+    assert code == 0
+    assert out == f"wrote reports/evidence/{HERE}.jsonl: 2 checks: 1 pass, 1 wrong_value\n"
+    merged = read_evidence(tmp_path / "reports/evidence" / f"{HERE}.jsonl")
+    assert [one.op for one in merged.records] == ["aten.a.default", "aten.b.default"]
+    assert merged.records[0].timing == {}
+    assert merged.environments == {HERE: BLOCKS[HERE]}
+
+
+def test_merge_keeps_timing_when_asked(run, tmp_path):
+    run_dir(tmp_path / "one", record(timing={"lower": 1.0}))
+    assert run("merge", "one", "-o", "out.jsonl", "--timing")[0] == 0
+    assert read_evidence(tmp_path / "out.jsonl").records[0].timing == {"lower": 1.0}
+
+
+def test_merge_tells_checks_that_disagree_and_the_last_wins(run, tmp_path):
+    run_dir(tmp_path / "one", record())
+    run_dir(tmp_path / "two", record(outcome="wrong_value"))
+    code, out, _ = run("merge", "one", "two", "-o", "out.jsonl")
+    assert code == 0
+    assert "1 checks were recorded with different outcomes" in out
+    assert read_evidence(tmp_path / "out.jsonl").records[0].outcome is Outcome.WRONG_VALUE
+
+
+def test_merge_takes_a_check_in_flight_for_a_crash(run, tmp_path):
+    path = run_dir(tmp_path / "one", record("aten.b.default"))
+    journal = Journal(path, "other")
+    journal.begin(record().check_id, 1, Phase.CONVERT)
+    journal.close()
+    code, out, _ = run("merge", "one")
+    assert code == 0
+    assert "1 pass, 1 crash" in out
+
+
+def test_merge_of_two_environments_needs_a_name(run, tmp_path):
+    evidence_file(tmp_path / "one.jsonl", record(), record(environment=THERE))
+    assert failed(run("merge", "one.jsonl"), "2 environments", "-o")
+    assert run("merge", "one.jsonl", "-o", "out.jsonl")[0] == 0
+
+
+def test_merge_refuses_records_nobody_says_where_they_are_from(run, tmp_path):
+    run_dir(tmp_path / "one", record(), environment=None)
+    assert failed(run("merge", "one"), "one", HERE, "described nowhere")
+    assert not (tmp_path / "reports").exists()
+
+
+# diff and gate
+
+
+@pytest.fixture
+def sides(tmp_path):
+    """A baseline, and the same with one outcome changed for the worse."""
+    baseline = evidence_file(tmp_path / "baseline.jsonl", record(), record("aten.b.default"))
+    error = ErrorInfo("ValueError", "no rank 6", "no rank 6")
+    broken = record("aten.b.default", "convert_error", error=error)
+    return baseline, evidence_file(tmp_path / "candidate.jsonl", record(), broken)
+
+
+def test_gate_is_silent_when_equal(run, sides):
+    assert run("gate", sides[0], sides[0]) == (0, "", "")
+
+
+def test_gate_names_the_operator_that_got_worse(run, sides):
+    code, out, err = run("gate", *sides)
+    assert (code, err) == (1, "")
+    assert "aten.b.default" in out
+    assert "pass -> convert_error" in out
+    assert "no rank 6" in out
+    assert "gelu" not in out
+
+
+def test_gate_lets_better_pass(run, sides):
+    assert run("gate", sides[1], sides[0]) == (0, "", "")
+
+
+def test_gate_of_a_run_directory(run, sides, tmp_path):
+    run_dir(tmp_path / "run", record(), record("aten.b.default", "wrong_value"))
+    code, out, _ = run("gate", sides[0], "run")
+    assert code == 1
+    assert "pass -> wrong_value" in out
+
+
+def test_gate_of_a_part(run, sides, tmp_path):
+    part = evidence_file(tmp_path / "part.jsonl", record())
+    assert run("gate", sides[0], part)[0] == 1
+    assert run("gate", sides[0], part, "--allow-missing")[0] == 0
+
+
+def test_gate_tells_what_it_could_not_compare(run, tmp_path):
+    baseline = evidence_file(tmp_path / "a.jsonl", record(), record(recipe="fp32-ios18"))
+    code, out, err = run("gate", baseline, evidence_file(tmp_path / "b.jsonl", record()))
+    assert (code, out) == (0, "")
+    assert "not compared: 1 check" in err
+
+
+def test_gate_with_nothing_in_common(run, tmp_path, sides):
+    other = evidence_file(tmp_path / "other.jsonl", record("aten.z.default"))
+    assert failed(run("gate", sides[0], other), other, sides[0])
+
+
+def test_diff(run, sides):
+    code, out, _ = run("diff", *sides)
+    assert code == 1
+    assert "worse (1 check, 1 operator)" in out
+    code, out, _ = run("diff", sides[1], sides[0])
+    assert code == 0
+    assert "better (1 check, 1 operator)" in out
+
+
+# explain
+
+
+def test_explain_looks_in_reports_and_in_the_newest_run(run, tmp_path):
+    evidence_file(tmp_path / "reports/evidence/a.jsonl", record(), record("aten.b.default"))
+    assert "pass: everything delegated" in run("explain", "ops/aten.gelu")[1]
+    run_dir(tmp_path / "runs/older", record(outcome="wrong_value"))
+    run_dir(tmp_path / "runs/newer", record(outcome="timeout"))
+    os.utime(tmp_path / "runs/older/journal-main.jsonl", (1, 1))
+    code, out, _ = run("explain", "ops/aten.gelu")
+    assert code == 0
+    assert "timeout: no answer" in out
+    assert "pass: everything" in run("explain", "ops/aten.b.default/float32/opinfo-0")[1]
+
+
+def test_explain_what_is_not_there(run, tmp_path):
+    assert failed(run("explain", "ops/"), "reports/evidence", "--evidence")
+    evidence_file(tmp_path / "a.jsonl", record(), record("aten.b.default"))
+    assert failed(run("explain", "zeta", "--evidence", "a.jsonl"), "zeta: no such check")
+    assert failed(
+        run("explain", "ops/", "--evidence", "a.jsonl"), "2 checks fit", "ops/aten.b.default/float32/opinfo-0@"
+    )
+
+
+# The measuring commands are thin: what they pass on, and what becomes of failures.
+
+
+@pytest.fixture
+def measuring(monkeypatch):
+    """Stand-ins for the modules the measuring commands call; they record how."""
+    calls = []
+    for name in ("check_file", "listing", "repro", "doctor"):
+        module = types.ModuleType(f"harness.{name}")
+        module.run = lambda *args, _name=name, **kwargs: calls.append((_name, args, kwargs)) or 1
+        monkeypatch.setitem(sys.modules, f"harness.{name}", module)
+    return calls
+
+
+def test_arguments_reach_the_measuring_modules(run, measuring, tmp_path):
+    assert run("check", "f.py::g", "--precision", "both", "--unit", "all", "--unit", "cpu_only", "--no-cache")[0] == 1
+    assert run("list", "--op", "aten.add*", "--level", "smoke")[0] == 1
+    assert run("repro", "a@b@c")[0] == 1
+    assert run("doctor")[0] == 1
+    options = {"precision": "both", "unit": ("all", "cpu_only"), "target": "iOS18", "json_out": None, "no_cache": True}
+    assert measuring == [
+        ("check_file", ("f.py::g",), options),
+        ("listing", (), {"op": "aten.add*", "level": "smoke"}),
+        ("repro", ("a@b@c",), {}),
+        ("doctor", (), {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "part"),
+    [
+        (HarnessError("f.py: no such file"), "f.py: no such file"),
+        (
+            ModuleNotFoundError("No module named 'torch'"),
+            "cannot import what this command needs: No module named 'torch'",
+        ),
+        (PermissionError(13, "Permission denied", "out.jsonl"), "out.jsonl: Permission denied"),
+        (KeyError("x"), "internal error: KeyError: 'x'"),
+    ],
+)
+def test_failures_are_one_line(run, measuring, error, part):
+    def fail():
+        raise error
+
+    sys.modules["harness.doctor"].run = fail
+    result = run("doctor")
+    assert failed(result, part)
+    assert result[2].count("\n") == 1
+
+
+def test_debug_shows_the_traceback(capsys, measuring, monkeypatch):
+    monkeypatch.setenv("COREML_HARNESS_DEBUG", "1")
+    sys.modules["harness.doctor"].run = lambda: {}["x"]
+    assert main(["doctor"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_interrupt(measuring, capsys):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    sys.modules["harness.doctor"].run = interrupt
+    assert main(["doctor"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+# Output that goes nowhere.
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_reader_that_goes_away_is_quiet_and_keeps_the_exit_code(sides, broken):
+    """`gate` into a pipe whose reader has closed still says 1."""
+    read, write = os.pipe()
+    if broken:
+        os.close(read)
+    command = [sys.executable, "-m", "harness", "gate", *map(str, sides)]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    os.close(write)
+    if not broken:
+        os.close(read)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_output_that_cannot_be_written(sides):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "harness", "gate", *map(str, sides)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("coreml-harness: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_terminal_without_the_signs(tmp_path):
+    """An ASCII locale must not end a command that prints what an error message held."""
+    error = ErrorInfo("ValueError", "größe ≠ 3 \ud83d", "größe")
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        json.dumps({"evidence": {"environments": {HERE: BLOCKS[HERE]}, "records": 1}})
+        + "\n"
+        + json.dumps(record(outcome="convert_error", error=error).to_json())
+        + "\n"
+    )
+    command = [sys.executable, "-m", "harness", "explain", "ops/", "--evidence", str(path)]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ValueError: gr" in done.stdout
