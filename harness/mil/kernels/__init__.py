@@ -6,6 +6,7 @@ from harness.mil.kernels import (  # noqa: F401
     compression,
     control_flow,
     conv,
+    detection,
     elementwise_binary,
     elementwise_unary,
     image_resizing,
