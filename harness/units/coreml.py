@@ -69,7 +69,10 @@ class CoreMLUnit:
 
 @dataclass(frozen=True)
 class _Description:
-    """The package's own description, ordered as the delegate's metadata."""
+    """The package's own description, ordered as the delegate's metadata.
+
+    Read by coremltools alone: a fault of the reference executor's reader must not decide what Core ML is asked.
+    """
 
     inputs: list[Feature]
     outputs: list[Feature]
@@ -83,7 +86,7 @@ def _describe(delegate: UnpackedDelegate) -> _Description:
     try:
         spec = load_spec(str(delegate.package))
     except Exception as error:
-        raise LoadFailed(f"the package cannot be read: {error}") from error
+        raise LoadFailed(f"the package cannot be read: {_message(error, delegate.package)}") from error
     inputs = {feature.name: _feature(feature) for feature in spec.description.input}
     outputs = {feature.name: _feature(feature) for feature in spec.description.output}
     _agree("input", delegate.input_names, inputs)
@@ -185,7 +188,7 @@ class _CompiledPackages:
             entry.warnings = _texts(caught)
         except Exception as error:
             shutil.rmtree(entry.folder, ignore_errors=True)
-            raise LoadFailed(f"compiling the package failed: {error}") from error
+            raise LoadFailed(f"compiling the package failed: {_message(error, package, entry.path)}") from error
         return entry
 
 
@@ -242,6 +245,7 @@ class OpenCoreML:
         return Prediction(outputs=first, notes=notes)
 
     def _predict_once(self, inputs: list[np.ndarray], state: Any, notes: list[str]) -> list[np.ndarray]:
+        assert self._compiled is not None
         # A new dict each time: predicting replaces values in the one it is given.
         data = {feature.name: _to_core_ml(array) for feature, array in zip(self.features, inputs, strict=True)}
         try:
@@ -249,7 +253,7 @@ class OpenCoreML:
                 warnings.simplefilter("always", RuntimeWarning)
                 answer = self._model.predict(data, state)
         except Exception as error:
-            raise PredictFailed(str(error) or type(error).__name__) from error
+            raise PredictFailed(_message(error, self._compiled.path)) from error
         notes += _texts(caught)
         missing = sorted({feature.name for feature in self._outputs} - set(answer))
         if missing:
@@ -272,7 +276,7 @@ def _load(compiled: _CompiledPackage, compute_unit: Any) -> Any:
         try:
             model = CompiledMLModel(str(compiled.path), compute_unit)
         except Exception as error:
-            raise LoadFailed(str(error) or type(error).__name__) from error
+            raise LoadFailed(_message(error, compiled.path)) from error
     # A refusal can also be a mere warning and a model without its native half.
     if getattr(model, "_proxy", None) is None:
         raise LoadFailed("; ".join(_texts(caught)) or "Core ML gave no model and no reason")
@@ -283,7 +287,7 @@ def _make_state(model: Any) -> Any:
     try:
         return model.make_state()
     except Exception as error:
-        raise LoadFailed(f"making the state failed: {error}") from error
+        raise LoadFailed(f"making the state failed: {_message(error)}") from error
 
 
 def _placement_notes(unit: str, placed: Placement) -> list[str]:
@@ -324,6 +328,14 @@ def _difference(name: str, first: np.ndarray, second: np.ndarray) -> str:
     at = int(differing[0])
     where = f"first {first.reshape(-1)[at]!s}, then {second.reshape(-1)[at]!s} at {at}"
     return f"output {name}: {differing.size} of {first.size} elements, {where}"
+
+
+def _message(error: Exception, *paths: Path) -> str:
+    """Core ML's words on one line, without our temporary folders: they change from run to run."""
+    text = str(error)
+    for path in paths:
+        text = text.replace(f"{path.parent}/", "")
+    return " ".join(text.split()) or type(error).__name__
 
 
 def _texts(caught: list[warnings.WarningMessage]) -> list[str]:

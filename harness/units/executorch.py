@@ -6,6 +6,7 @@ fell back. The compute unit is a compile spec inside the `.pte`, not a choice ma
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -90,24 +91,24 @@ def _not_registered(registered: list[str]) -> str:
 def _with_log(error: Exception, again: Callable[[], object]) -> str:
     """The message with what the runtime logged.
 
-    The exception carries an error number alone; the reason (`Missing operator: ...`) goes to file descriptor 2. It
-    is captured in a second attempt, so that the first one's last words are not lost if it kills the process.
+    The exception carries an error number alone; the reason (`Missing operator: ...`) goes to standard error. It is
+    captured in a second attempt, so that the first one's last words are not lost if it kills the process.
     """
     lines = [line.strip() for line in _logged_by(again).splitlines() if line.strip()]
     return "; ".join([str(error) or type(error).__name__, *lines])
 
 
 def _logged_by(action: Callable[[], object]) -> str:
+    """What an action that fails writes to standard error: Python's stream and the file descriptor under it."""
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
         os.dup2(log.fileno(), 2)
         try:
-            action()
-        except Exception:  # the same failure again: only its log is wanted
-            pass
+            with contextlib.redirect_stderr(log), contextlib.suppress(Exception):  # it fails as it did before
+                action()
         finally:
             os.dup2(saved, 2)
             os.close(saved)
         log.seek(0)
-        return log.read().decode(errors="replace")
+        return log.read()

@@ -115,7 +115,8 @@ def placement_of(compiled: Path, compute_unit: Any, function: str | None = None)
         if program is None:
             return Placement(unknown="Core ML gave no compute plan")
         blocks = [f.block for name, f in program.functions.items() if function is None or name == function]
-        return Placement(ops=summarise(_usages(plan, blocks)))
+        ops = summarise(_usages(plan, blocks))
+        return Placement(ops, unknown=None if ops else "the compute plan answers for no operator")
     except (RuntimeError, ValueError, TypeError) as error:
         return Placement(unknown=f"the compute plan failed to load: {error}")
 

@@ -1,7 +1,7 @@
 """A simulated native half of coremltools: the names of the real `libcoremlpython`, and its strictness.
 
-Installed as `coremltools.libcoremlpython` before coremltools is imported (see `host.py`), it lets coremltools' own Python
-code compile, load, predict, plan and enumerate devices on any system. Predictions come from the reference
+Installed as `coremltools.libcoremlpython` before coremltools is imported (see `host.py`), it lets coremltools' own
+Python code compile, load, predict, plan and enumerate devices on any system. Predictions come from the reference
 executor. Where it is not known how strict the real module is, this one refuses. It claims no hardware: the attribute
 `simulated_macos`, which the real module does not have, marks everything measured with it as simulated.
 """
