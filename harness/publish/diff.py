@@ -21,7 +21,7 @@ from enum import StrEnum
 from harness.evidence.files import Evidence, is_simulated
 from harness.evidence.record import Record, natural_key
 from harness.evidence.vocabulary import BEFORE_RUNNING, SEVERITY, UNJUDGED, Outcome
-from harness.publish.naming import operators_of, subject
+from harness.publish.naming import operators_of, subject, without_kernel
 from harness.publish.summary import describe_environment, what_went_wrong
 
 _RANK = {outcome: rank for rank, outcome in enumerate(SEVERITY)}
@@ -161,7 +161,7 @@ def _same_outcome(before: Record, after: Record) -> Change | None:
     """Equal outcomes: what was delegated may have moved, or the failure may be another one."""
     lost = _left_out(after) - _left_out(before)
     won = _left_out(before) - _left_out(after)
-    kernels = set(after.missing_kernels) - set(before.missing_kernels)
+    kernels = without_kernel(after) - without_kernel(before)
     if kernels:
         return Change(Kind.WORSE, before, after, f"no kernel for {', '.join(sorted(kernels))}", regression=True)
     if lost:

@@ -33,8 +33,8 @@ from harness.publish.naming import (
     same_operator,
 )
 
-#: How a compute plan names the Apple Neural Engine.
-ANE = "ANE"
+#: How placements name the Apple Neural Engine.
+ANE = "ane"
 NOT_MEASURED = "not measured"
 _RANK = {outcome: rank for rank, outcome in enumerate(SEVERITY)}
 _UNIT_ORDER = {str(unit): position for position, unit in enumerate(Unit)}

@@ -84,6 +84,24 @@ def group_by_packet(operators: Iterable[str]) -> dict[str, set[str]]:
     return groups
 
 
+def without_kernel(record: Record) -> set[str]:
+    """Fallback operators for which ExecuTorch's registry has no kernel, named as in the graph.
+
+    `missing_kernels` name the out variants that the emitted program calls (`aten::pow.Tensor_Scalar_out` for
+    `aten.pow.Tensor_Scalar`, `aten::asinh.out` for `aten.asinh.default`). One that fits no operator of the graph is
+    given as it is.
+    """
+    names: set[str] = set()
+    by_packet = group_by_packet(operators_of(record.fallback))
+    for kernel in record.missing_kernels:
+        space, packet, overload = _parts(kernel.replace("::", "."))
+        near = by_packet.get(packet_of(f"{space}.{packet}"), set())
+        own = overload.removesuffix("_out") if overload != "out" else "default"
+        exact = {name for name in near if _parts(name)[2] == own}
+        names |= exact or near or {kernel}
+    return names
+
+
 def short_operator(operator: str) -> str:
     """`aten.gelu.default` as backend documentation writes it: `gelu`; other overloads and namespaces stay."""
     space, packet, overload = _parts(operator)

@@ -25,8 +25,8 @@ from harness.publish.matrix import (
     numerics_text,
 )
 from harness.publish.naming import operators_of, system_name
-from harness.publish.problems import BY_VALUE, FallbackOperator, Problem, fallback_operators, problems
-from harness.publish.summary import ORDER, count_table, what_went_wrong
+from harness.publish.problems import FallbackOperator, Problem, fallback_operators, problems
+from harness.publish.summary import BY_VALUE, ORDER, count_table, what_went_wrong
 
 #: Where a row stands on a page, by its status; from what a user most needs to know to what he hopes for.
 SECTIONS: tuple[tuple[str, frozenset[Outcome | None]], ...] = (

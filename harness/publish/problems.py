@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from harness.evidence.record import Record, natural_key
 from harness.evidence.vocabulary import SEVERITY, UNJUDGED, WORKING, Outcome
 from harness.publish.matrix import headroom_of
-from harness.publish.naming import operators_of, subject
+from harness.publish.naming import operators_of, subject, without_kernel
+from harness.publish.summary import BY_VALUE
 
 #: Outcomes that are problems, worst first: what the user cannot see comes before what stops him.
 PROBLEMS: tuple[Outcome, ...] = tuple(o for o in reversed(SEVERITY) if o not in WORKING)
-#: Judged by comparing values: grouped by operator, as their messages hold numbers that are never equal.
-BY_VALUE = frozenset({Outcome.WRONG_VALUE, Outcome.WRONG_SHAPE, Outcome.WRONG_DTYPE, Outcome.OUT_OF_RANGE})
 
 
 @dataclass
@@ -84,7 +83,7 @@ def fallback_operators(records: Iterable[Record]) -> list[FallbackOperator]:
     for record in records:
         for name in operators_of(record.fallback):
             cases.setdefault(name, set()).add(record.case)
-        missing.update(record.missing_kernels)
+        missing |= without_kernel(record)
     for name in missing:
         cases.setdefault(name, set())
     rows = [FallbackOperator(name, len(seen), name in missing) for name, seen in cases.items()]

@@ -17,6 +17,8 @@ from harness.publish.naming import subject, system_name
 
 #: Best first; those that judge nothing last.
 ORDER: tuple[Outcome, ...] = (*SEVERITY, *sorted(UNJUDGED))
+#: Found by comparing values: the reason says what was got, and no two of these are equal.
+BY_VALUE = frozenset({Outcome.WRONG_VALUE, Outcome.WRONG_SHAPE, Outcome.WRONG_DTYPE, Outcome.OUT_OF_RANGE})
 _EXAMPLES = 20
 
 
@@ -83,6 +85,8 @@ def describe_environment(block: dict[str, Any]) -> str:
 
 def what_went_wrong(record: Record) -> str:
     """The shortest true sentence about a record: its error's signature, its reason, or what its outcome means."""
+    if record.outcome in BY_VALUE and record.reason:
+        return record.reason
     if record.error and record.error.signature:
         return f"{record.error.type}: {record.error.signature}"
     return record.reason or OUTCOME_MEANINGS[record.outcome]

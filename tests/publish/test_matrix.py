@@ -150,8 +150,8 @@ def placed(**devices):
 @pytest.mark.parametrize(
     ("placement", "supported"),
     [
-        (placed(gelu=["CPU", "ANE"]), True),
-        (placed(gelu=["CPU", "ANE"], cast=["CPU"]), False),
+        (placed(gelu=["cpu", "ane"]), True),
+        (placed(gelu=["cpu", "ane"], cast=["cpu"]), False),
         ({}, None),
         ({"gelu": {"preferred": None, "supported": []}}, None),
     ],
@@ -165,8 +165,8 @@ def test_a_pass_with_the_ane_requested_is_not_a_pass_on_it(record, evidence, env
     cell = only_cell(build_matrix(evidence(record(**fields))), GELU)
     assert (cell.text, cell.ane) == ("pass 1", "unknown")
     known = [
-        record(sample=1, placement=placed(gelu=["ANE"]), **fields),
-        record(sample=2, placement=placed(gelu=["CPU"]), **fields),
+        record(sample=1, placement=placed(gelu=["ane"]), **fields),
+        record(sample=2, placement=placed(gelu=["cpu"]), **fields),
     ]
     assert only_cell(build_matrix(evidence(record(**fields), *known)), GELU).ane == "1/2, 1 unknown"
 
@@ -175,7 +175,7 @@ def test_a_pass_with_the_ane_requested_is_not_a_pass_on_it(record, evidence, env
     ("unit", "outcome"), [("cpu_only", "pass"), ("cpu_and_ne", "wrong_value"), ("cpu_and_ne", "fallback")]
 )
 def test_ane_counts_only_delegated_right_results_that_asked_for_it(record, evidence, environments, unit, outcome):
-    fields = {"unit": unit, "environment": environments["mac"], "placement": placed(gelu=["ANE"])}
+    fields = {"unit": unit, "environment": environments["mac"], "placement": placed(gelu=["ane"])}
     assert only_cell(build_matrix(evidence(record(outcome=outcome, **fields))), GELU).ane == ""
 
 

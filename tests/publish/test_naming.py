@@ -12,6 +12,7 @@ from harness.publish.naming import (
     short_operator,
     subject,
     system_name,
+    without_kernel,
 )
 
 
@@ -61,6 +62,25 @@ def test_short_operator(operator, short):
 
 def test_operators_of_leaves_python_functions_out():
     assert operators_of({"operator.getitem": 3, "aten.topk.default": 1}) == {"aten.topk.default": 1}
+
+
+@pytest.mark.parametrize(
+    ("fallback", "kernel", "operator"),
+    [
+        ("aten.asinh.default", "aten::asinh.out", "aten.asinh.default"),
+        ("aten.add.Tensor", "aten::add.out", "aten.add.Tensor"),
+        ("aten.permute.default", "aten::permute_copy.out", "aten.permute.default"),
+        ("aten.sin.default", "aten::cos.out", "aten::cos.out"),
+    ],
+)
+def test_a_missing_kernel_is_put_down_to_its_operator(record, fallback, kernel, operator):
+    assert without_kernel(record(outcome="fallback", fallback={fallback: 1}, missing_kernels=[kernel])) == {operator}
+
+
+def test_a_missing_kernel_of_one_overload_is_not_put_down_to_another(record):
+    fallback = {"aten.pow.Tensor_Scalar": 1, "aten.pow.Scalar": 1}
+    one = record(outcome="fallback", fallback=fallback, missing_kernels=["aten::pow.Tensor_Scalar_out"])
+    assert without_kernel(one) == {"aten.pow.Tensor_Scalar"}
 
 
 def test_operator_cases(record):

@@ -19,7 +19,7 @@ def records(record):
         record(A, headroom=2.0),
         record(A, "wrong_value", 1, headroom=0.1, reason="output 0 at [1]: got 3, expected 4"),
         record(B, "convert_error", signature="cannot | open /opt/lib/python/foo.py"),
-        record(C, "fallback", missing_kernels=[C]),
+        record(C, "fallback", missing_kernels=["aten::c.out"]),
         record("aten.d.default", "not_run", reason="no kernel for MIL op x"),
         record("aten.e.default", timing={"lower": 12.5}),
         record(outcome="partial", numerics=Numerics("SQNR", sqnr_db=61.5, max_abs=0.01)).with_(**model),
@@ -138,7 +138,7 @@ def test_two_environments_are_told_apart(record, evidence, environments):
 
 def test_ane_column_only_where_the_ane_was_asked_for(record, evidence, environments):
     asked = record(
-        A, unit="cpu_and_ne", environment=environments["mac"], placement={"a": {"supported": ["CPU", "ANE"]}}
+        A, unit="cpu_and_ne", environment=environments["mac"], placement={"a": {"supported": ["cpu", "ane"]}}
     )
     page = build_pages(evidence(asked), ["e"])["op-support.md"]
     assert "| operator | fp16-ios18 cpu_and_ne | ANE |" in page

@@ -1,4 +1,11 @@
-from harness.publish.summary import count_line, count_table, describe_environment, summary_markdown, summary_text
+from harness.publish.summary import (
+    count_line,
+    count_table,
+    describe_environment,
+    summary_markdown,
+    summary_text,
+    what_went_wrong,
+)
 
 
 def test_counts_by_outcome_recipe_and_unit(record):
@@ -42,6 +49,13 @@ def test_markdown_names_the_worst_first(record, evidence):
     assert page.index("aten.b.default") < page.index("aten.a.default")
     assert "ValueError: no rank 6" in page
     assert "gelu" not in page
+
+
+def test_a_wrong_value_is_told_by_what_was_got(record):
+    wrong = record(outcome="wrong_value", signature="wrong_value", reason="got 3, expected 4")
+    assert what_went_wrong(wrong) == "got 3, expected 4"
+    assert what_went_wrong(record(outcome="crash", reason="signal 11")) == "signal 11"
+    assert what_went_wrong(record(outcome="timeout")) == "no answer within the deadline of one check"
 
 
 def test_markdown_of_nothing():
