@@ -88,20 +88,32 @@ def build(name: str, variant: str, dtype: str, number: int) -> Built:
 
     op = _entries()[name, variant]
     seed = zlib.crc32(f"{name}.{variant}.{dtype}.{number}".encode())
-    torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            samples = op.sample_inputs("cpu", getattr(torch, dtype), requires_grad=False)
-            sample = next(s for i, s in enumerate(samples) if i == number)
+            sample = _samples(name, variant, dtype)[number]
         except Exception as error:
             raise CaseFault(f"OpInfo's sample generator raised {type(error).__name__}: {error}") from None
     leaves, spec = pytree.tree_flatten((sample.input, sample.args, sample.kwargs))
-    tensors = tuple(on_fp16_grid(leaf.detach()) for leaf in leaves if isinstance(leaf, torch.Tensor))
+    tensors = tuple(leaf.detach() for leaf in leaves if isinstance(leaf, torch.Tensor))
     if any(t.layout is not torch.strided for t in tensors):
         raise CaseFault("a sparse tensor is no input of a Core ML program")
+    tensors = tuple(on_fp16_grid(tensor) for tensor in tensors)
     arguments = [_Slot() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
     return Built(_module(op.op, arguments, spec), tensors, seed)
+
+
+@functools.lru_cache(maxsize=2)
+def _samples(name: str, variant: str, dtype: str) -> tuple[Any, ...]:
+    """All samples of an entry, which its neighbours in a run need too.
+
+    The generator is run to its end: half-way it holds torch's grad mode, and when it is collected later, in the middle
+    of a trace, it switches that.
+    """
+    import torch
+
+    torch.manual_seed(0)
+    return tuple(_entries()[name, variant].sample_inputs("cpu", getattr(torch, dtype), requires_grad=False))
 
 
 class _Slot:

@@ -11,7 +11,7 @@ import mmap
 import os
 import struct
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -99,7 +99,7 @@ class Weights:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._file = lru_cache(maxsize=None)(self._map)
+        self._file = cache(self._map)
 
     def _map(self, file_name: str) -> Array:
         relative = PurePosixPath(file_name.removeprefix(_MODEL_PATH_PREFIX))
@@ -148,7 +148,7 @@ class _Reader:
         for name, message in model.mlProgram.functions.items():
             description = _description(by_function.get(name, described))
             functions[name] = self._function(name, message, description)
-        metadata = {k: v for k, v in described.metadata.userDefined.items()}
+        metadata = dict(described.metadata.userDefined.items())
         default = described.defaultFunctionName or ("main" if "main" in functions else next(iter(functions), "main"))
         return Program(functions, default, model.specificationVersion, metadata)
 

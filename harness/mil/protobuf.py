@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +20,7 @@ from harness.mil.errors import MilError
 _MOUNT = "harness_mil_coreml_proto"
 
 
-@lru_cache(maxsize=None)
+@cache
 def module(name: str) -> Any:
     """The generated module `name` (`Model_pb2`, `MIL_pb2`, ...). Raises MilError when coremltools is not installed."""
     if "coremltools.proto" in sys.modules:

@@ -52,7 +52,7 @@ def name_of(dtype: np.dtype[Any]) -> str:
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
-    """Storage of a MIL data type. Accepts the spellings the `dtype` parameter of `cast` may have (`fp16`, `float16`)."""
+    """Storage of a MIL data type, also by the spellings `cast` accepts for its parameter (`fp16`, `float16`)."""
     short = name.replace("float", "fp") if name.startswith("float") else name
     if short not in NUMPY:
         raise ValueError(f"unknown MIL data type {name!r}")

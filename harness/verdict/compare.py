@@ -97,6 +97,7 @@ class _Finding:
 
 def _compare_values(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> Verdict:
     b = bounds(truth, rule, f)
+    label = _label(rule, b)
     worst = _Worst()
     findings: list[_Finding] = []
     for i, (g, ref) in enumerate(zip(got, truth.outputs, strict=True)):
@@ -105,11 +106,7 @@ def _compare_values(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> V
         if bound is None:
             findings += _judge_integers(i, g, ref, other, b.choices, worst)
         else:
-            findings += _judge_floats(i, g, ref, other, bound, f, rule, b, worst)
-    label = rule.label
-    if rule.cls is not C.EXACT and len(b.calls) > 1:
-        listed = rule.listed and all(c.rule.listed for c in b.calls)
-        label = str(C.COMPOSED) if listed else f"{C.COMPOSED} (unlisted)"
+            findings += _judge_floats(i, g, ref, other, bound, f, label, b, worst)
     notes = [] if truth.exact else [f"truth is {truth.exactness}"]
     numerics = worst.numerics(label)
     if not findings:
@@ -121,6 +118,16 @@ def _compare_values(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> V
         outcome = Outcome.OUT_OF_RANGE
         reason += f"; an intermediate reaches {b.peak:.6g}, above the largest {f.name} value {f.largest:.6g}"
     return Verdict(outcome, Phase.VALUE, numerics, reason, notes)
+
+
+def _label(rule: Rule, b: Bounds) -> str:
+    """The class that was applied: of the one operator that computes, COMPOSED of several, the rule's own where none does."""
+    if not b.calls:
+        return rule.label
+    if len(b.calls) == 1 and rule.cls is not C.COMPOSED:
+        return b.calls[0].rule.label
+    listed = all(c.rule.listed for c in b.calls)
+    return str(C.COMPOSED) if listed else f"{C.COMPOSED} (unlisted)"
 
 
 def _judge_integers(
@@ -175,7 +182,7 @@ def _judge_floats(
     other: Tensor | None,
     bound: Tensor,
     f: Format,
-    rule: Rule,
+    label: str,
     b: Bounds,
     worst: _Worst,
 ) -> list[_Finding]:
@@ -187,11 +194,11 @@ def _judge_floats(
         same_inf = (torch.view_as_real(g) == torch.view_as_real(ref)).all(-1)
     else:
         finite_ref = torch.isfinite(ref)
-        error = _distance(g, ref, other, exact=rule.cls is C.EXACT)
+        error = _distance(g, ref, other, exact=label == C.EXACT)
         nan_ref, nan_got, finite_got = ref.isnan(), g.isnan(), torch.isfinite(g)
         same_inf = g == ref
     mag = ref.abs()
-    limit = flushed(ref, bound, f) if rule.cls is not C.EXACT else bound
+    limit = flushed(ref, bound, f) if label != C.EXACT else bound
     overflow = finite_ref & (mag + bound > f.largest)
     saturated = overflow & (
         (g.abs() >= f.largest) & ((g * ref).real > 0 if ref.is_complex() else (g.sign() == ref.sign()))
@@ -211,10 +218,10 @@ def _judge_floats(
     findings = []
     if bool(wrong.any()):
         at = _farthest(wrong, error, limit)
-        findings.append(_Finding(Outcome.WRONG_VALUE, _say(i, at, g, ref, limit, wrong, rule, f)))
+        findings.append(_Finding(Outcome.WRONG_VALUE, _say(i, at, g, ref, limit, wrong, label, f)))
     if bool(out_of_range.any()):
         at = _first(out_of_range)
-        findings.append(_Finding(Outcome.OUT_OF_RANGE, _say(i, at, g, ref, limit, out_of_range, rule, f)))
+        findings.append(_Finding(Outcome.OUT_OF_RANGE, _say(i, at, g, ref, limit, out_of_range, label, f)))
     if b.unit is not None and b.unit[i] is not None and not findings:
         statistic = dot_statistic(error, b.unit[i])  # type: ignore[arg-type]
         if statistic > DOT_VARIANCE * b.terms:
@@ -301,14 +308,14 @@ def _update(worst: _Worst, i: int, error: Tensor, limit: Tensor, ref: Tensor | N
 
 
 def _say(
-    i: int, at: tuple[int, ...], g: Tensor, ref: Tensor, limit: Tensor, wrong: Tensor, rule: Rule, f: Format
+    i: int, at: tuple[int, ...], g: Tensor, ref: Tensor, limit: Tensor, wrong: Tensor, label: str, f: Format
 ) -> str:
     got, want = g[at].item(), ref[at].item()
     text = f"output {i}{_index(at)}: got {got:.8g}, expected {want:.8g}"
     if torch.isfinite(g[at]) and torch.isfinite(ref[at]):
         error = abs(got - want)
         text += f", error {error:.4g} ({error / float(f.ulp(ref[at])):.4g} ulp), bound {float(limit[at]):.4g}"
-    return text + f" ({rule.label}, {f.name}; {int(wrong.sum())} of {wrong.numel()} elements)"
+    return text + f" ({label}, {f.name}; {int(wrong.sum())} of {wrong.numel()} elements)"
 
 
 def _farthest(wrong: Tensor, error: Tensor, limit: Tensor) -> tuple[int, ...]:

@@ -122,6 +122,11 @@ def log_sigmoid(ref: Tensor, a: Args, f: Format) -> Tensor:
     return k_log1p_exp(z) + torch.sigmoid(z) * k_exp(z, f) + ref.abs()
 
 
+def logit(ref: Tensor, a: Args, f: Format) -> Tensor:
+    # log(x / (1 - x)): log's error near x = 1/2, the quotient's and the difference's roundings.
+    return 5 * ref.abs().clamp_min(0.5) + 3.5
+
+
 def silu(ref: Tensor, a: Args, f: Format) -> Tensor:
     x = _t(a.self)
     return ref.abs() * (2 * (1 + x.abs().clamp_max(1.0 + math.log(f.largest))) + 1)
@@ -254,6 +259,30 @@ def adaptive_window(a: Args, ref: Tensor) -> int:
 
 def constant(n: int) -> Callable[[Args, Tensor], int]:
     return lambda a, ref: n
+
+
+def antialias(taps: int) -> Callable[[Args, Tensor], int]:
+    """Window of an antialiased resize: taps * in / out per spatial dim, rounded up."""
+
+    def length(a: Args, ref: Tensor) -> int:
+        spatial = zip(a.self.shape[2:], ref.shape[2:], strict=True)
+        return 2 * math.prod(math.ceil(taps * max(1.0, n / max(m, 1))) + 1 for n, m in spatial)
+
+    return length
+
+
+def position(ref: Tensor, a: Args, f: Format) -> Tensor:
+    """Rounding of the source position of a resize, which no implementation carries in less than fp32.
+
+    Four roundings of a coordinate up to the extent, times the step between neighbours: at most twice the largest value.
+    """
+    extent = max(a.self.shape[2:], default=1)
+    return (8 * extent * 2.0 ** (f.frac - 23) * a.self.abs().amax()).expand(ref.shape)
+
+
+def cubic_position(ref: Tensor, a: Args, f: Format) -> Tensor:
+    # The cubic kernel's weights are polynomials of degree 3, up to 1.25 |t|^3 + 2.25 |t|^2: a slope three times as steep.
+    return 3 * position(ref, a, f)
 
 
 def scattered(a: Args, ref: Tensor) -> int:

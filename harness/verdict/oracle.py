@@ -81,6 +81,8 @@ def truth(module: torch.nn.Module, inputs: tuple[Any, ...]) -> Truth:
     The result is held to be random when it changes with the seed or with what uninitialised memory holds. Operators that
     reseed themselves are found by their ATen tag and reseeded at the call.
     """
+    if any(isinstance(t, Tensor) and t.layout is not torch.strided for t in tree_flatten(inputs)[0]):
+        raise InvalidCase("an input is not a dense tensor")
     with _quiet_rng():
         first, drawn = _scrambled(module, inputs, salt=0)
         for salt in range(1, 4 if drawn else 2):
@@ -91,6 +93,9 @@ def truth(module: torch.nn.Module, inputs: tuple[Any, ...]) -> Truth:
         reference, non_tensors = _tensors(first)
         if not reference:
             raise InvalidCase(f"no tensor among the results ({', '.join(non_tensors) or 'none at all'})")
+        layouts = {str(t.layout).removeprefix("torch.") for t in reference} - {"strided"}
+        if layouts:
+            raise InvalidCase(f"a result is not a dense tensor ({', '.join(sorted(layouts))})")
         try:
             with _WidenFactories():
                 outputs, _ = _tensors(_run(module, inputs, wide=True))
@@ -197,7 +202,7 @@ def _scrambled(module: torch.nn.Module, inputs: tuple[Any, ...], salt: int) -> t
 def _tensors(result: Any) -> tuple[list[Tensor], list[str]]:
     leaves, _ = tree_flatten(result)
     others = [f"result {i}: {type(leaf).__name__}" for i, leaf in enumerate(leaves) if not isinstance(leaf, Tensor)]
-    return [leaf.detach() for leaf in leaves if isinstance(leaf, Tensor)], others
+    return [_plain(leaf) for leaf in leaves if isinstance(leaf, Tensor)], others
 
 
 def _widen(t: Tensor) -> Tensor:
@@ -233,6 +238,8 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _same_bits(x: Tensor, y: Tensor) -> bool:
+    if x.layout is not torch.strided:
+        return True  # refused afterwards, with the layout named
     x, y = x.detach().resolve_conj().resolve_neg(), y.detach().resolve_conj().resolve_neg()
     if x.is_complex():
         return _same_bits(torch.view_as_real(x), torch.view_as_real(y))
@@ -251,3 +258,7 @@ def _quiet_rng() -> Iterator[None]:
     """The caller's random state, whatever happens inside."""
     with torch.random.fork_rng(devices=[]):
         yield
+
+
+def _plain(t: Tensor) -> Tensor:
+    return t.detach().resolve_conj().resolve_neg() if t.layout is torch.strided else t.detach()

@@ -25,6 +25,7 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_map_only
 
 from harness.evidence.vocabulary import ToleranceClass as C
 from harness.verdict import table, tolerance
+from harness.verdict.formulas import FORMULAS
 from harness.verdict.oracle import WIDE, Truth, call_name
 from harness.verdict.tolerance import DOT_VARIANCE, FP32, Format, Rule
 
@@ -80,6 +81,7 @@ class _Watch(TorchDispatchMode):
         self.calls: list[Call] = []
         self.choices: list[Choice] = []
         self.peak = 0.0
+        self.inside: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -87,14 +89,10 @@ class _Watch(TorchDispatchMode):
             kwargs["dtype"] = WIDE[kwargs["dtype"]]
         name = call_name(func)
         rule = table.lookup(name)
-        if rule.cls is C.COMPOSED and func in decomposition_table and not func._schema.is_mutable:
-            try:
-                with self:
-                    out = decomposition_table[func](*args, **kwargs)
-                if out is not NotImplemented:
-                    return out
-            except (RuntimeError, TypeError, NotImplementedError, AssertionError):
-                pass
+        if rule.cls is C.COMPOSED and not rule.backward:
+            done, out = self._taken_apart(func, name, args, kwargs)
+            if done:
+                return out
         before = tree_map_only(Tensor, torch.clone, (args, kwargs)) if func._schema.is_mutable else (args, kwargs)
         out = func(*args, **kwargs)
         self._note_choice(name, func, before, out)
@@ -113,18 +111,55 @@ class _Watch(TorchDispatchMode):
         if not self.noise:
             return out
         named = bind(func, *before)
-        noisy = {id(t): self._error(func, rule, t, named, before, call) for t in floats}
+        moved = _moved(func, before, floats, rule.ulps(self.f) * self.f.epsilon) if rule.backward else {}
+        noisy = {id(t): self._error(func, rule, t, named, before, call, moved.get(id(t))) for t in floats}
         if func._schema.is_mutable:
             for t in floats:
                 t.add_(noisy[id(t)])
             return out
         return tree_map(lambda t: t + noisy[id(t)] if id(t) in noisy else t, out)
 
-    def _error(self, func: Any, rule: Rule, ref: Tensor, named: SimpleNamespace, before: Any, call: Call) -> Tensor:
+    def _taken_apart(self, func: Any, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
+        """The call through its formula, each step under this mode; (False, None) where no formula takes these arguments."""
+        packet = ".".join(name.split(".")[:2])
+        if packet in self.inside:
+            return False, None
+        state = len(self.calls), self.generator.get_state() if self.generator is not None else None
+        # What a formula leaves out of a mutable operator (running statistics) is no result of the program.
+        mutable = func._schema.is_mutable
+        for formula in (FORMULAS.get(packet), *(() if mutable else (decomposition_table.get(func), func.decompose))):
+            if formula is None:
+                continue
+            self.inside.append(packet)
+            try:
+                with self:
+                    out = formula(*args, **kwargs)
+                if out is not NotImplemented:
+                    return True, out
+            except (RuntimeError, TypeError, NotImplementedError, AssertionError):
+                del self.calls[state[0] :]
+                if self.generator is not None and state[1] is not None:
+                    self.generator.set_state(state[1])
+            finally:
+                self.inside.pop()
+        return False, None
+
+    def _error(
+        self,
+        func: Any,
+        rule: Rule,
+        ref: Tensor,
+        named: SimpleNamespace,
+        before: Any,
+        call: Call,
+        moved: Tensor | None,
+    ) -> Tensor:
         def magnitude() -> Tensor:
-            return _on_absolute_values(func, *before, ref)
+            return _on_absolute_values(func, before[0], before[1], ref)
 
         amplitude = tolerance.local_bound(rule, ref, named, self.f, magnitude)
+        if moved is not None:
+            amplitude = torch.maximum(amplitude, moved)
         if self.own:
             amplitude = amplitude + tolerance.local_bound(rule, ref, named, FP32, magnitude)
         if rule.cls is C.DOT_PRODUCT:
@@ -256,15 +291,42 @@ def _on_absolute_values(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     return next(t for t in tree_flatten(out)[0] if isinstance(t, Tensor) and t.shape == ref.shape)
 
 
+def _moved(func: Any, before: Any, outs: list[Tensor], relative: float) -> dict[int, Tensor]:
+    """By result: how far it moves at most when floating inputs move by `relative` of their largest, signs at random."""
+    generator = torch.Generator().manual_seed(77)
+
+    def move(x: Tensor) -> Tensor:
+        if not (x.is_floating_point() or x.is_complex()) or x.numel() == 0:
+            return x
+        signs = torch.randint(0, 2, x.shape, generator=generator).to(x.dtype) * 2 - 1
+        return x + signs * relative * x.abs().amax().nan_to_num(0.0, 0.0, 0.0)
+
+    largest = {id(t): torch.zeros(t.shape, dtype=torch.float64) for t in outs}
+    for _ in range(RUNS):
+        try:
+            again = func(*tree_map_only(Tensor, move, before[0]), **tree_map_only(Tensor, move, before[1]))
+        except RuntimeError:
+            continue  # moved out of the operator's domain: that draw says nothing
+        flat = [t for t in tree_flatten(again)[0] if isinstance(t, Tensor) and _floats(t)]
+        for t, new in zip(outs, flat, strict=True):
+            step = (new - t).abs().double().nan_to_num(0.0, 0.0, 0.0)
+            largest[id(t)] = torch.maximum(largest[id(t)], step)
+    return largest
+
+
 def bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
-    """Bounds for every output of `truth` in format `f`. `rule` decides whether anything computes at all (EXACT)."""
+    """Bounds for every output of `truth` in format `f`.
+
+    Where eager computes, the rows of the operators it calls decide, whatever `rule` says; where nothing does, `rule` applies to the
+    results themselves.
+    """
     rounded = _with_rounded_operands(truth, f)
     quiet = _Watch(f, None, noise=False, own=not truth.exact)
     with torch.no_grad(), quiet:
         exact = truth.again()
     zero = [torch.zeros(t.shape, dtype=torch.float64) if _floats(t) else None for t in truth.outputs]
     result = Bounds(zero, rounded, quiet.calls, quiet.peak, choices=quiet.choices)
-    if rule.cls is C.EXACT:
+    if not quiet.calls and rule.cls is C.EXACT:
         return result
     if not quiet.calls:
         # Nothing in eager computes what the rule says is computed: the rule applies to the results themselves.
@@ -291,7 +353,9 @@ def bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
             result.unit = [s / (2 * result.terms) if s is not None else None for s in spread]
     else:
         result.bound = [
-            SAFETY * s + f.ulp(ref) if s is not None else None for s, ref in zip(spread, truth.outputs, strict=True)
+            # An output that no error reaches is a copy of an input or exactly representable: nothing is allowed there.
+            (SAFETY * s + f.ulp(ref) if bool((s > 0).any()) else s) if s is not None else None
+            for s, ref in zip(spread, truth.outputs, strict=True)
         ]
     return result
 

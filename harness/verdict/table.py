@@ -37,8 +37,14 @@ def abs_error(names: str, error: ErrorFunction, reason: str) -> None:
     _add(names, Rule("", C.ABS_ERROR, error=error, reason=reason))
 
 
-def dot(names: str, length: LengthFunction, reason: str, bias: Callable[..., bool] | None = None) -> None:
-    _add(names, Rule("", C.DOT_PRODUCT, length=length, bias=bias, reason=reason))
+def dot(
+    names: str,
+    length: LengthFunction,
+    reason: str,
+    bias: Callable[..., bool] | None = None,
+    extra: ErrorFunction | None = None,
+) -> None:
+    _add(names, Rule("", C.DOT_PRODUCT, length=length, bias=bias, error=extra, reason=reason))
 
 
 def product(names: str, length: LengthFunction, reason: str) -> None:
@@ -47,6 +53,10 @@ def product(names: str, length: LengthFunction, reason: str) -> None:
 
 def composed(names: str, fp32: float, fp16: float, reason: str) -> None:
     _add(names, Rule("", C.COMPOSED, (fp32, fp16), reason=reason))
+
+
+def backward(names: str, fp32: float, fp16: float, reason: str) -> None:
+    _add(names, Rule("", C.COMPOSED, (fp32, fp16), reason=reason, backward=True))
 
 
 # --- EXACT -----------------------------------------------------------------------------------------
@@ -65,7 +75,7 @@ exact(
     masked_fill masked_scatter where constant_pad_nd pad _pad_circular _pad_enum reflection_pad1d reflection_pad2d
     reflection_pad3d replication_pad1d replication_pad2d replication_pad3d select_scatter slice_scatter diagonal_scatter
     as_strided_scatter slice_inverse scatter tril triu trace_indices im2col pixel_shuffle pixel_unshuffle channel_shuffle
-    native_channel_shuffle embedding embedding_renorm upsample_nearest1d upsample_nearest2d upsample_nearest3d
+    native_channel_shuffle embedding upsample_nearest1d upsample_nearest2d upsample_nearest3d
     _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d max_unpool2d max_unpool3d squeeze_ pin_memory
     unique_consecutive _unique2 unique_dim unique_dim_consecutive nonzero nonzero_static nonzero_numpy argwhere narrow_copy
     complex conj_physical _conj _conj_physical _neg_view data lift_fresh_copy dropout feature_dropout alpha_dropout""",
@@ -102,6 +112,13 @@ exact(
     "no arithmetic on values",
 )
 
+exact("H T __getitem__ _chunk_cat fft_fftshift fft_ifftshift to_dense", "view or data movement")
+exact("bfloat16 half float double int long short char byte bool cfloat cdouble chalf", "cast")
+exact(
+    """broadcast_in_dim convert_element_type collapse_view split_dim device_put iota""",
+    "prims of data movement",
+)
+
 # --- ULP: correctly rounded arithmetic ---------------------------------------------------------------
 ulp("mul multiply square __mul__ __imul__", 1, 1, "WebNN: 1 ulp; OpenCL and IEEE: correctly rounded")
 ulp("div divide true_divide reciprocal", 2.5, 2.5, "OpenCL, Vulkan: 2.5 ulp; WebNN: 2")
@@ -119,13 +136,10 @@ ulp("atanh arctanh", 5, 5, "OpenCL: 5 ulp")
 ulp("frac fmod", 0, 0, "exact in IEEE arithmetic (OpenCL: 0 ulp)")
 ulp("leaky_relu _prelu_kernel prelu rrelu", 1, 1, "one product on the negative side")
 ulp("deg2rad rad2deg", 2, 2, "a constant and a product")
-ulp("ldexp", 0, 0, "a power of two")
 ulp("softshrink", 1, 1, "one sum")
-ulp("logit", 8, 8, "a log and a division: 5 + 2.5, rounded up")
 ulp("softsign", 3.5, 3.5, "a sum and a division")
 ulp("polar angle", 6, 6, "atan2")
 ulp("hypot", 4, 4, "OpenCL: 4 ulp")
-ulp("lgamma digamma polygamma erfinv i0 special_erfcx", 16, 16, "no format's table has it; erf's and pow's figure")
 ulp("arange linspace logspace range", 1, 1, "start + i * step, computed once at conversion")
 
 # --- ABS_ERROR ---------------------------------------------------------------------------------------
@@ -150,6 +164,7 @@ abs_error("erfc special_erfc", e.erfc, "as erf")
 abs_error("gelu", e.gelu, "x/2 (1 + erf) or x/2 (1 + tanh), first order")
 abs_error("softplus", e.softplus, "log(1 + exp), first order")
 abs_error("log_sigmoid log_sigmoid_forward", e.log_sigmoid, "-log(1 + exp(-x)), first order")
+abs_error("logit special_logit", e.logit, "log(x / (1 - x)), first order")
 abs_error("silu", e.silu, "x sigmoid(x)")
 abs_error("mish", e.mish, "x tanh(softplus(x)), first order")
 abs_error("elu selu celu", e.elu, "scale alpha (exp(x) - 1), first order; WebNN: 18 ulp")
@@ -195,21 +210,22 @@ dot(
     e.scattered,
     "terms that meet",
 )
+dot("scatter.reduce scatter.value_reduce", e.scattered, "terms that meet")
 dot("col2im", lambda a, r: a.kernel_size[0] * a.kernel_size[1], "overlapping windows")
 dot("_embedding_bag _embedding_bag_forward_only embedding_bag", e.last_dim("indices"), "rows of a bag")
-dot("upsample_linear1d", e.constant(4), "2 products; each weight is rounded too")
-dot("upsample_bilinear2d _upsample_bilinear2d_aa", e.constant(8), "4 products; each weight is rounded too")
-dot("upsample_trilinear3d", e.constant(16), "8 products; each weight is rounded too")
-dot("upsample_bicubic2d _upsample_bicubic2d_aa", e.constant(32), "16 products; each weight is rounded too")
+dot("upsample_linear1d", e.constant(4), "2 products; weights are rounded too", extra=e.position)
+dot("upsample_bilinear2d", e.constant(8), "4 products; weights are rounded too", extra=e.position)
+dot("upsample_trilinear3d", e.constant(16), "8 products; weights are rounded too", extra=e.position)
+dot("upsample_bicubic2d", e.constant(32), "16 products; weights are rounded too", extra=e.cubic_position)
+dot("_upsample_bilinear2d_aa", e.antialias(2), "a window of 2 in / out; weights are rounded too", extra=e.position)
+dot("_upsample_bicubic2d_aa", e.antialias(4), "a window of 4 in / out; weights are rounded too", extra=e.cubic_position)
 dot("affine_grid_generator", e.constant(3), "a row of theta times (x, y, 1)")
-dot("cross linalg_cross", e.constant(2), "two products")
 dot(
     """_fft_c2c _fft_r2c _fft_c2r fft_fft fft_ifft fft_fft2 fft_ifft2 fft_fftn fft_ifftn fft_rfft fft_irfft fft_rfft2
     fft_irfft2 fft_rfftn fft_irfftn fft_hfft fft_ihfft stft istft""",
     lambda a, r: max(1, a.self.numel() if a.self.dim() < 2 else max(a.self.shape)),
     "terms of the transform",
 )
-dot("diff", e.constant(2), "one difference")
 
 # --- REDUCE_PRODUCT ----------------------------------------------------------------------------------
 product("prod", e.ratio, "TOSA: n roundings")
@@ -232,6 +248,7 @@ composed(
     "(x - mean) rsqrt(var + eps) w + b; WebNN: 6",
 )
 composed("var std var_mean std_mean cov corrcoef", 16, 8, "mean of the squared distance from the mean; sqrt")
+composed("embedding_renorm", 8, 8, "a norm, a division, a product")
 composed("norm linalg_norm linalg_vector_norm linalg_matrix_norm frobenius_norm dist renorm", 16, 8, "pow, sum, root")
 composed(
     "cdist _cdist_forward _euclidean_dist pdist _pdist_forward pairwise_distance cosine_similarity",
@@ -254,6 +271,7 @@ composed(
     "linear, sigmoid, tanh, step by step",
 )
 composed("grid_sampler grid_sampler_2d grid_sampler_3d", 32, 32, "coordinates, weights, products")
+composed("cross linalg_cross diff ldexp", 8, 8, "two products and a difference; a difference; a power of two")
 composed("glu", 8, 8, "a sigmoid and a product")
 composed(
     """mse_loss l1_loss smooth_l1_loss huber_loss binary_cross_entropy binary_cross_entropy_with_logits cross_entropy_loss
@@ -264,7 +282,7 @@ composed(
     "pointwise, then mean or sum",
 )
 composed(
-    "xlogy special_xlogy special_xlog1py special_entr sinc special_log_ndtr special_ndtr",
+    "xlogy special_xlogy special_xlog1py special_entr sinc special_ndtr",
     16,
     8,
     "a product with log, sin or erf",
@@ -278,12 +296,29 @@ composed(
 composed("local_response_norm lp_pool1d lp_pool2d lp_pool3d", 16, 8, "pow, pooling, pow")
 composed("_weight_norm _weight_norm_interface normalize", 16, 8, "v g / |v|")
 composed("tanhshrink", 4, 4, "x - tanh(x)")
-composed(
-    """linalg_inv linalg_inv_ex inverse linalg_det linalg_slogdet linalg_solve linalg_solve_ex linalg_solve_triangular
-    linalg_cholesky linalg_cholesky_ex linalg_qr linalg_svd linalg_eigh linalg_lu linalg_lu_factor linalg_pinv matrix_exp""",
-    64,
-    64,
-    "backward error depends on the condition number, which the factor does not know",
+backward(
+    """linalg_inv linalg_inv_ex inverse linalg_det _linalg_det linalg_slogdet _linalg_slogdet linalg_solve linalg_solve_ex
+    _linalg_solve_ex linalg_solve_triangular triangular_solve linalg_cholesky linalg_cholesky_ex cholesky cholesky_solve
+    cholesky_inverse linalg_qr geqrf ormqr linalg_householder_product linalg_svd _linalg_svd linalg_svdvals linalg_eigh
+    _linalg_eigh linalg_eigvalsh linalg_eig linalg_eigvals linalg_lu linalg_lu_factor linalg_lu_factor_ex linalg_lu_solve
+    lu_solve lu_unpack linalg_ldl_factor linalg_ldl_factor_ex linalg_ldl_solve linalg_lstsq linalg_pinv
+    linalg_matrix_exp matrix_exp""",
+    16,
+    16,
+    "Higham, Accuracy and Stability of Numerical Algorithms: n eps |A|, for matrices up to some ten rows",
+)
+backward(
+    """special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0 special_bessel_y1 special_modified_bessel_i0
+    special_modified_bessel_i1 special_modified_bessel_k0 special_modified_bessel_k1 special_scaled_modified_bessel_k0
+    special_scaled_modified_bessel_k1 special_spherical_bessel_j0 i0 special_i0e special_i1 special_i1e special_zeta
+    special_chebyshev_polynomial_t special_chebyshev_polynomial_u special_chebyshev_polynomial_v
+    special_chebyshev_polynomial_w special_shifted_chebyshev_polynomial_t special_shifted_chebyshev_polynomial_u
+    special_shifted_chebyshev_polynomial_v special_shifted_chebyshev_polynomial_w special_hermite_polynomial_h
+    special_hermite_polynomial_he special_laguerre_polynomial_l special_legendre_polynomial_p igamma igammac lgamma digamma
+    polygamma erfinv special_erfcx special_ndtri special_log_ndtr""",
+    16,
+    16,
+    "no table of a standard has them; erf's and pow's 16 ulp, in argument and result",
 )
 composed(
     "quantize_per_tensor quantize_per_channel fake_quantize_per_tensor_affine fake_quantize_per_channel_affine",

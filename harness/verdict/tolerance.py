@@ -36,7 +36,7 @@ class Format:
     def round(self, x: Tensor) -> Tensor:
         """Every element of a float64 or complex128 tensor rounded to this format, in the tensor's own dtype."""
         if x.is_complex():
-            return torch.view_as_complex(self.round(torch.view_as_real(x.resolve_conj()).contiguous()))
+            return torch.view_as_complex(self.round(torch.view_as_real(x.resolve_conj().resolve_neg())).contiguous())
         return x.to(self.dtype).to(x.dtype)
 
     def ulp(self, x: Tensor) -> Tensor:
@@ -71,8 +71,9 @@ class Rule:
     """How one operator is judged: a row of the table.
 
     `factor` is the number of ulp for (fp32, fp16); for COMPOSED it is what is allowed where no formula to propagate
-    through is known. `error` overrides the factor for ABS_ERROR, `length` is KS of DOT_PRODUCT and n of REDUCE_PRODUCT, `bias` says
-    that one more term is added at the end.
+    through is known. `error` is the bound of ABS_ERROR, or what is added to that of DOT_PRODUCT; `length` is KS of DOT_PRODUCT and n of
+    REDUCE_PRODUCT, `bias` says that one more term is added at the end. `backward` rows are exact for inputs moved by `factor`
+    ulp of the largest: what a backward stable algorithm promises.
     """
 
     op: str
@@ -83,6 +84,7 @@ class Rule:
     bias: Callable[[SimpleNamespace], bool] | None = None
     reason: str = ""
     listed: bool = True
+    backward: bool = False
 
     @property
     def label(self) -> str:
@@ -183,7 +185,8 @@ def local_bound(rule: Rule, ref: Tensor, args: SimpleNamespace, f: Format, magni
         case ToleranceClass.ULP | ToleranceClass.ABS_ERROR | ToleranceClass.COMPOSED:
             return ulp_bound(ref, rule.ulps(f), f)
         case ToleranceClass.DOT_PRODUCT:
-            return dot_bound(magnitude(), dot_terms(rule, ref, args, f), f).expand(ref.shape)
+            extra = f.epsilon * rule.error(ref, args, f) if rule.error is not None else 0.0
+            return (dot_bound(magnitude(), dot_terms(rule, ref, args, f), f) + extra).expand(ref.shape)
         case ToleranceClass.REDUCE_PRODUCT:
             return product_bound(ref, rule.length(args, ref) if rule.length else 1, f)
         case _:

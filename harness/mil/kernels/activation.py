@@ -11,7 +11,7 @@ import math
 import numpy as np
 import torch
 
-from harness.mil.context import Context
+from harness.mil.context import UNDOCUMENTED, Context
 from harness.mil.kernels._common import as_torch, channel_wise, note_nan
 from harness.mil.registry import kernel
 from harness.mil.types import Array
@@ -125,7 +125,11 @@ def softplus_parametric(context: Context, x: Array, alpha: Array, beta: Array) -
 
 @kernel("softmax")
 def softmax(context: Context, x: Array, axis: int = -1) -> Array:
-    """e^x / sum(e^x) along `axis`, computed after subtracting the maximum, which changes no finite value."""
+    """e^x / sum(e^x) along `axis`, computed after subtracting the maximum, which changes no finite value. Of a scalar,
+    which has no axis, it is 1 (undocumented)."""
+    if x.ndim == 0:
+        context.note(UNDOCUMENTED, "softmax of a scalar")
+        return np.asarray(np.where(np.isfinite(x), 1, np.nan), x.dtype)
     shifted = np.exp(x - x.max(axis=axis, keepdims=True)) if x.size else x
     return shifted / context.accumulate(shifted, (axis,), keep_dims=True)
 

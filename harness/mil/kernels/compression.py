@@ -1,7 +1,7 @@
 """Compressed constants (`constexpr_*`), expanded once when a function is first run.
 
-Semantics: coremltools' documentation of `iOS16.constexpr_ops` and `iOS18.compression`. Where the two have an operator of
-one name, the parameters tell them apart.
+Semantics: coremltools' documentation of `iOS16.constexpr_ops` and `iOS18.compression`. Where the two have an operator
+of one name, the parameters tell them apart.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def _expanded(parameter: Array, shape: tuple[int, ...]) -> Array:
 
 @kernel("constexpr_blockwise_shift_scale", raw=True)
 def constexpr_blockwise_shift_scale(context: Context, data: Array, scale: Array, offset: Array | None = None) -> Array:
-    """scale * (data - offset) with one scale and offset for each block; `scale` and `offset` have the rank of `data` and
-    a divisor of its size in every dimension."""
+    """scale * (data - offset) with one scale and offset for each block; `scale` and `offset` have the rank of `data`
+    and a divisor of its size in every dimension."""
     compute = np.dtype(np.float64) if scale.dtype.itemsize > 4 else np.dtype(np.float32)
     values = data.astype(compute)
     if offset is not None:
@@ -80,8 +80,8 @@ def constexpr_lut_to_dense(
 
 @kernel("constexpr_sparse_to_dense", raw=True)
 def constexpr_sparse_to_dense(context: Context, nonzero_data: Array, mask: Array, shape: Ints | None = None) -> Array:
-    """`nonzero_data`, in order, where the mask is set, 0 elsewhere. iOS16: `mask` is packed bits of a tensor of `shape`;
-    iOS18: a uint1 tensor."""
+    """`nonzero_data`, in order, where the mask is set, 0 elsewhere. iOS16: `mask` is packed bits of a tensor of
+    `shape`; iOS18: a uint1 tensor."""
     bits = mask if shape is None else unpack_bits(mask, 1, int(np.prod(shape, dtype=np.int64))).reshape(shape)
     result = np.zeros(bits.shape, nonzero_data.dtype)
     result[bits != 0] = nonzero_data

@@ -86,7 +86,7 @@ def conv(
 
 def _strict_conv(x: Array, weight: Array, strides: Ints, dilations: Ints, groups: int) -> Array:
     """fp16 multiply-adds in the order channel, then kernel position, each rounded once; no padding, no bias."""
-    n, c_in, *sizes = x.shape
+    n, _, *sizes = x.shape
     c_out, per_group, *kernel_sizes = weight.shape
     out_sizes = [
         (s - (k - 1) * d - 1) // step + 1 for s, k, step, d in zip(sizes, kernel_sizes, strides, dilations, strict=True)

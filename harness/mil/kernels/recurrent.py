@@ -91,9 +91,11 @@ def gru(
     """Gates in the order reset, output, update: r = rec(W_ir x + W_hr h + b), z = rec(W_iz x + W_hz h + b),
     o = activation(W_io x + b_io + the reset part), h = (1 - z) o + z h. Weights [3H, I] and [3H, H], biases [3H].
 
-    The reset part is written `r * W_ho h + b_ho`, which fits both readings: we take W_ho (r h) + b_ho, the definition of
-    Core ML's neural network GRU layer, and r (W_ho h + b_ho) with `reset_after` (iOS18), and say that we chose."""
-    context.note(UNDOCUMENTED, "place of the reset gate of gru")
+    The reset part is written `r * W_ho h + b_ho`, which fits two readings: we take W_ho (r h) + b_ho, as coremltools'
+    own test of the operator does, and r (W_ho h + b_ho), PyTorch's, with `reset_after` (iOS18; that test is an expected
+    failure upstream, so we note it)."""
+    if reset_after:
+        context.note(UNDOCUMENTED, "reset_after of gru")
     rec, act = _activation(context, recurrent_activation), _activation(context, activation)
     size = weight_hh.shape[1]
     hidden_bias = np.zeros(3 * size, x.dtype) if bias is None else bias

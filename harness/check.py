@@ -1,0 +1,223 @@
+"""The one corridor: `check(case, recipe, unit) -> Record`.
+
+A case is made real, judged by eager, exported, lowered, run on a unit and compared; wherever it stops, that is the
+record. `Checker` keeps what the checks of one case share, because recipes and units come one after the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from harness.cases.case import Built, Case, CaseFault
+from harness.evidence.record import ErrorInfo, Record
+from harness.evidence.vocabulary import Outcome, Phase, Unit
+from harness.lowering.cache import LoweringCache
+from harness.lowering.errors import error_info
+from harness.lowering.lower import Exported, Lowered, export, lower
+from harness.lowering.recipe import Recipe
+from harness.units.base import LoadFailed, NotRunnable, PredictFailed, ProgramContradiction
+from harness.units.reference import UNDOCUMENTED_NOTE, ReferenceUnit
+from harness.units.registry import make_unit
+from harness.units.whole_program import FallbackFailed, ProgramResult, run_program
+from harness.verdict.compare import Verdict, compare
+from harness.verdict.oracle import InvalidCase, Truth, truth
+from harness.verdict.table import MODEL, rule_for
+
+PhaseListener = Callable[[Phase], None]
+
+#: What the user gets when a unit's exception ends the check.
+_UNIT_FAILURES: tuple[tuple[type[Exception], Outcome], ...] = (
+    (ProgramContradiction, Outcome.INVALID_PROGRAM),
+    (LoadFailed, Outcome.LOAD_ERROR),
+    (PredictFailed, Outcome.RUN_ERROR),
+    (FallbackFailed, Outcome.RUN_ERROR),
+)
+
+#: Outcomes that a run with fp16 widened can explain.
+_MAYBE_PRECISION = frozenset({Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE})
+
+
+@dataclass
+class _Prepared:
+    """What the checks of one case share."""
+
+    case: Case
+    built: Built | None = None
+    truth: Truth | None = None
+    fault: str = ""
+    exported: Exported | None = None
+    lowered: dict[str, Lowered] = field(default_factory=dict)
+
+
+class Checker:
+    """Runs checks in this process.
+
+    `environment` names the environment block the records belong to; `cache` is None for lowering anew each time.
+    """
+
+    def __init__(self, environment: str = "", cache: LoweringCache | None = None) -> None:
+        self.environment = environment
+        self.cache = cache
+        self._units: dict[str, Any] = {}
+        self._last: _Prepared | None = None
+
+    def check(self, case: Case, recipe: Recipe, unit: str, on_phase: PhaseListener = lambda _phase: None) -> Record:
+        """One check, one record. Raises `HarnessError` for an unknown unit and for a user's file that is no case."""
+        ladder = _Ladder(on_phase)
+        record = Record(
+            case=case.id,
+            recipe=recipe.name,
+            unit=unit,
+            outcome=Outcome.NOT_RUN,
+            phase=Phase.EAGER,
+            op=case.op,
+            api=case.api,
+            dtype=case.dtype,
+            origin=case.origin,
+            environment=self.environment,
+        )
+        runner = self._unit(unit)
+        reason = runner.unavailable(recipe.target)
+        if reason is not None:
+            return record.with_(reason=reason)
+        prepared = self._prepare(case, ladder)
+        if prepared.built is not None:
+            record = record.with_(seed=prepared.built.seed)
+        if prepared.fault or prepared.truth is None or prepared.built is None:
+            return record.with_(outcome=Outcome.INVALID_CASE, reason=prepared.fault)
+        lowered = self._lower(prepared, recipe, ladder)
+        record = record.with_(timing=dict(lowered.timing), missing_kernels=list(lowered.missing_kernels))
+        if lowered.failure is not None:
+            failure = lowered.failure
+            return record.with_(outcome=failure.outcome, phase=failure.phase, error=failure.error)
+        if lowered.program is None:
+            return record.with_(phase=Phase.EMIT, reason=lowered.unplannable)
+        record = record.with_(delegated=lowered.program.delegated_ops, fallback=lowered.program.fallback_ops)
+        return self._run(record, runner, prepared, lowered, recipe, ladder)
+
+    def _unit(self, name: str) -> Any:
+        if name not in self._units:
+            self._units[name] = make_unit(name)
+        return self._units[name]
+
+    def _prepare(self, case: Case, ladder: _Ladder) -> _Prepared:
+        if self._last is not None and self._last.case == case:
+            return self._last
+        ladder.enter(Phase.EAGER)
+        prepared = _Prepared(case)
+        try:
+            prepared.built = case.build()
+            prepared.truth = truth(prepared.built.module, prepared.built.inputs)
+            if prepared.truth.non_tensors:
+                prepared.fault = f"a result is no tensor: {', '.join(prepared.truth.non_tensors)}"
+        except (CaseFault, InvalidCase) as error:
+            prepared.fault = str(error)
+        self._last = prepared
+        return prepared
+
+    def _lower(self, prepared: _Prepared, recipe: Recipe, ladder: _Ladder) -> Lowered:
+        assert prepared.built is not None
+        if prepared.exported is None:
+            prepared.exported = export(prepared.built, ladder.enter)
+        if recipe.name not in prepared.lowered:
+            if self.cache is None:
+                found = lower(prepared.exported, recipe, ladder.enter)
+            else:
+                found = self.cache.lower(prepared.case.id, prepared.exported, recipe, ladder.enter)
+            prepared.lowered[recipe.name] = found
+        return prepared.lowered[recipe.name]
+
+    def _run(
+        self, record: Record, runner: Any, prepared: _Prepared, lowered: Lowered, recipe: Recipe, ladder: _Ladder
+    ) -> Record:
+        assert lowered.program is not None
+        assert prepared.built is not None
+        started = time.perf_counter()
+        try:
+            if record.unit == Unit.EXECUTORCH:
+                ladder.enter(Phase.RUN)
+                result = ProgramResult(outputs=list(runner.run_pte(lowered.pte, prepared.built.inputs)))
+            else:
+                result = run_program(lowered.program, runner, prepared.built.inputs, ladder.enter)
+        except NotRunnable as error:
+            return record.with_(phase=ladder.current, reason=str(error))
+        except tuple(kind for kind, _ in _UNIT_FAILURES) as error:
+            outcome = next(outcome for kind, outcome in _UNIT_FAILURES if isinstance(error, kind))
+            phase = Phase.LOAD if outcome is Outcome.LOAD_ERROR else ladder.current
+            return record.with_(outcome=outcome, phase=phase, error=error_info(error))
+        record = record.with_(
+            timing={**record.timing, "run": time.perf_counter() - started},
+            mil_ops=dict(sorted(result.mil_ops.items())),
+            placement=result.placement,
+            notes=_unique(result.notes),
+        )
+        return self._judge(record, prepared, lowered, recipe, result)
+
+    def _judge(
+        self, record: Record, prepared: _Prepared, lowered: Lowered, recipe: Recipe, result: ProgramResult
+    ) -> Record:
+        assert prepared.truth is not None
+        assert lowered.program is not None
+        # Without a delegate nothing is computed in the recipe's precision.
+        precision = recipe.precision if lowered.program.delegates else "fp32"
+        verdict = self._compare(result, prepared, lowered, precision)
+        record = record.with_(numerics=verdict.numerics, reason=verdict.reason, notes=record.notes + verdict.notes)
+        if verdict.outcome is not Outcome.PASS:
+            undocumented = [note for note in record.notes if note.startswith(UNDOCUMENTED_NOTE)]
+            if undocumented and verdict.phase is Phase.VALUE and record.unit == Unit.REFERENCE:
+                return record.with_(phase=Phase.VALUE, reason=f"{undocumented[0]}; {verdict.reason}")
+            if verdict.outcome in _MAYBE_PRECISION and record.unit == Unit.REFERENCE:
+                record = record.with_(notes=[*record.notes, self._precision_note(prepared, lowered)])
+            error = ErrorInfo(str(verdict.outcome), verdict.reason, str(verdict.outcome))
+            return record.with_(outcome=verdict.outcome, phase=verdict.phase, error=error)
+        if not lowered.program.delegates:
+            outcome = Outcome.FALLBACK
+        else:
+            outcome = Outcome.PARTIAL if lowered.program.fallback_ops else Outcome.PASS
+        return record.with_(outcome=outcome, phase=Phase.VALUE)
+
+    def _compare(self, result: ProgramResult, prepared: _Prepared, lowered: Lowered, precision: str) -> Verdict:
+        assert prepared.truth is not None
+        got = [v if isinstance(v, torch.Tensor) else torch.tensor(v) for v in result.outputs if v is not None]
+        operators = list(lowered.exported_ops)
+        rule = MODEL if prepared.case.whole_model else rule_for(prepared.case.op, operators)
+        return compare(got, prepared.truth, rule, precision)
+
+    def _precision_note(self, prepared: _Prepared, lowered: Lowered) -> str:
+        """Run again with every float widened: still wrong is a defect of lowering, now right is an effect of precision."""
+        assert lowered.program is not None
+        assert prepared.built is not None
+        with contextlib.suppress(Exception):
+            result = run_program(lowered.program, ReferenceUnit(mode="exact"), prepared.built.inputs)
+            verdict = self._compare(result, prepared, lowered, "fp32")
+            if verdict.outcome is Outcome.PASS:
+                return "precision: right when every float is widened"
+            return "lowering: still wrong when every float is widened"
+        return "not told from precision: the program does not run with every float widened"
+
+
+class _Ladder:
+    """The phase a check is in, told to whoever writes it ahead."""
+
+    def __init__(self, on_phase: PhaseListener) -> None:
+        self.current = Phase.EAGER
+        self._on_phase = on_phase
+
+    def enter(self, phase: Phase) -> None:
+        self.current = phase
+        self._on_phase(phase)
+
+
+def _unique(notes: list[str]) -> list[str]:
+    return list(dict.fromkeys(notes))
+
+
+def check(case: Case, recipe: Recipe, unit: str) -> Record:
+    """A single check in this process, nothing cached."""
+    return Checker().check(case, recipe, unit)

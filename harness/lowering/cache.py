@@ -1,0 +1,89 @@
+"""Content-addressed cache of lowered programs.
+
+The key holds the case, the recipe, the exported program itself and a fingerprint of the installed code. Failures
+are kept too: they are as reproducible as programs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import zlib
+from pathlib import Path
+
+import platformdirs
+
+from harness.lowering.fingerprint import code_fingerprint, program_digest
+from harness.lowering.lower import Exported, Lowered, PhaseListener, lower, silence
+from harness.lowering.recipe import Recipe
+
+#: Where it lies can be set, for a runner that keeps caches between jobs.
+LOCATION_VARIABLE = "COREML_HARNESS_CACHE"
+#: Oldest entries go first when it has grown past this.
+MAX_BYTES = 4 << 30
+_FORMAT = "1"
+
+
+def location() -> Path:
+    chosen = os.environ.get(LOCATION_VARIABLE)
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("coreml-harness"))
+
+
+class LoweringCache:
+    """Reads and writes never fail a check: what cannot be read is lowered again, what cannot be written is not kept."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.directory = directory or location() / "lowered"
+
+    def lower(self, case_id: str, exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence) -> Lowered:
+        """As `lower.lower`, from the cache where it can be."""
+        if exported.program is None:
+            return lower(exported, recipe, on_phase)
+        path = self._path(case_id, exported, recipe)
+        found = self._read(path)
+        if found is None:
+            found = lower(exported, recipe, on_phase)
+            self._write(path, found)
+        return found
+
+    def _path(self, case_id: str, exported: Exported, recipe: Recipe) -> Path:
+        assert exported.program is not None
+        parts = (_FORMAT, case_id, recipe.name, code_fingerprint(), program_digest(exported.program))
+        key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return self.directory / key[:2] / key
+
+    def _read(self, path: Path) -> Lowered | None:
+        # A file cut short or of another version is as good as none.
+        with contextlib.suppress(Exception):
+            found = pickle.loads(zlib.decompress(path.read_bytes()))
+            if isinstance(found, Lowered):
+                os.utime(path)
+                return found
+        return None
+
+    def _write(self, path: Path, lowered: Lowered) -> None:
+        with contextlib.suppress(OSError, pickle.PicklingError, TypeError, AttributeError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_suffix(f".{os.getpid()}")
+            temporary.write_bytes(zlib.compress(pickle.dumps(lowered), 1))
+            temporary.replace(path)
+
+    def prune(self, max_bytes: int = MAX_BYTES) -> int:
+        """Remove the entries unused for longest until the rest fits; returns how many were removed."""
+        entries = []
+        for path in self.directory.glob("??/*"):
+            with contextlib.suppress(OSError):
+                stat = path.stat()
+                entries.append((stat.st_mtime, stat.st_size, path))
+        total = sum(size for _, size, _ in entries)
+        removed = 0
+        for _, size, path in sorted(entries):
+            if total <= max_bytes:
+                break
+            with contextlib.suppress(OSError):
+                path.unlink()
+                total -= size
+                removed += 1
+        return removed

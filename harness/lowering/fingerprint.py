@@ -1,0 +1,73 @@
+"""A fingerprint of the installed code of what is measured, and of what is lowered.
+
+Version strings are not enough: backend developers edit the installed packages in place, and a stale cache would hide
+the very regression they look for.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+#: Packages whose code decides what is emitted; the harness' own lowering code decides what is kept of it.
+PACKAGES = ("torch", "executorch", "coremltools", "torchao", "harness.lowering")
+_CODE = (".py", ".so", ".dylib", ".pyd")
+
+
+@functools.cache
+def code_fingerprint() -> str:
+    """Digest over path, size and modification time of every code file of `PACKAGES`; some 0.1 s, once a process."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        for root in _locations(package):
+            for name, size, modified in sorted(_code_files(root, len(str(root)))):
+                digest.update(f"{package}{name} {size} {modified}\n".encode())
+    return digest.hexdigest()
+
+
+def _locations(package: str) -> list[Path]:
+    spec = importlib.util.find_spec(package)
+    return sorted(Path(p) for p in (spec.submodule_search_locations or ())) if spec else []
+
+
+def _code_files(root: str | Path, prefix: int) -> Iterator[tuple[str, int, int]]:
+    with os.scandir(root) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name != "__pycache__":
+                    yield from _code_files(entry.path, prefix)
+            elif entry.name.endswith(_CODE):
+                stat = entry.stat()
+                yield entry.path[prefix:], stat.st_size, stat.st_mtime_ns
+
+
+def program_digest(program: torch.export.ExportedProgram) -> str:
+    """Digest of an exported program: graph, signature, the traced values' dtypes and shapes, and every constant."""
+    digest = hashlib.sha256()
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                digest.update(node.format_node().encode() if node.op != "output" else str(node.args).encode())
+                value = node.meta.get("val")
+                if isinstance(value, torch.Tensor):
+                    digest.update(f"{value.dtype} {tuple(value.shape)} {_strides(value)}".encode())
+    digest.update(str(program.graph_signature).encode())
+    for name, tensor in sorted({**program.state_dict, **program.constants}.items()):
+        digest.update(name.encode())
+        if isinstance(tensor, torch.Tensor):
+            array = tensor.detach().cpu().contiguous()
+            digest.update(f"{array.dtype} {tuple(array.shape)}".encode())
+            digest.update(array.view(-1).view(torch.uint8).numpy().tobytes() if array.numel() else b"")
+        else:
+            digest.update(repr(tensor).encode())
+    return digest.hexdigest()
+
+
+def _strides(value: torch.Tensor) -> object:
+    return tuple(value.stride()) if value.layout is torch.strided else value.layout

@@ -1,0 +1,364 @@
+"""The pytest door: options, one item a check, the journal, the judgement by known issues, the summary.
+
+A suite is a module with `cases()` (what it runs) and a test that takes the fixture `check`. The checks run in a child
+process; collecting them and judging their records imports no torch.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cases.case import Case, at_level, matches_op, require_match
+from harness.evidence.environment import environment_block
+from harness.evidence.journal import (
+    FATAL_ATTEMPTS,
+    Journal,
+    check_writable,
+    read_run,
+    read_run_or_file,
+    repair_cut_journals,
+    write_environment,
+)
+from harness.evidence.known_issues import (
+    KnownIssues,
+    describe,
+    installed,
+    read_known_issues,
+    update,
+    write_known_issues,
+)
+from harness.evidence.record import Record, check_id
+from harness.evidence.vocabulary import HarnessError, Level
+from harness.isolation import DEADLINE, IsolatedChecker, Settings
+from harness.lowering.recipe import DEFAULT_RECIPES, Recipe
+from harness.units import host
+from harness.units.registry import require_unit, unavailable, units_here
+
+#: Where a run goes when no directory is named.
+RUNS = "runs"
+KNOWN_ISSUES = "known_issues"
+_CHECK = pytest.StashKey[tuple[Case, str, str]]()
+_RUN = pytest.StashKey["Run"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("coreml-harness", "ExecuTorch Core ML conformance")
+    group.addoption("--op", action="append", metavar="GLOB", help="operators or API names to check (aten.add*)")
+    group.addoption("--unit", action="append", metavar="UNIT", help="where to run; default: every unit of this machine")
+    group.addoption("--recipe", action="append", metavar="RECIPE", help=f"default: {' '.join(DEFAULT_RECIPES)}")
+    group.addoption(
+        "--level", default="standard", metavar="LEVEL", help="smoke, standard (the default) or full: how many cases"
+    )
+    group.addoption("--shard", metavar="I/N", help="run the I-th of N parts of the cases")
+    group.addoption("--run-dir", metavar="DIR", help="where records go; a run with the same directory resumes")
+    group.addoption("--no-cache", action="store_true", help="lower everything anew")
+    group.addoption("--deadline", type=float, default=DEADLINE, metavar="SECONDS", help="for one check of an operator")
+    group.addoption("--measure", action="store_true", help="record only: no outcome of the backend fails the run")
+    group.addoption(
+        "--update-known-issues", action="store_true", help="rewrite the known issues to agree with this run"
+    )
+
+
+class Selection:
+    """The options, understood; raises `HarnessError` for what cannot be."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.units = [require_unit(name) for name in config.getoption("--unit") or units_here()]
+        self.recipes = [Recipe.parse(name) for name in config.getoption("--recipe") or DEFAULT_RECIPES]
+        self.ops: list[str] = config.getoption("--op") or []
+        try:
+            self.level = Level(config.getoption("--level"))
+        except ValueError:
+            levels = ", ".join(Level)
+            raise HarnessError(f"unknown level {config.getoption('--level')!r}: expected one of {levels}") from None
+        self.shard = parse_shard(config.getoption("--shard"))
+
+    def cases(self, cases: Sequence[Case]) -> list[Case]:
+        """Those of the level, operators and shard asked for. A shard takes every N-th case, so that each is alike."""
+        chosen = at_level(cases, self.level)
+        if self.ops:
+            chosen = [case for case in chosen if any(matches_op(case, pattern) for pattern in self.ops)]
+        index, count = self.shard
+        return chosen[index - 1 :: count]
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """`(I, N)` of `I/N`, counted from 1; raises `HarnessError`."""
+    if text is None:
+        return 1, 1
+    first, _, second = text.partition("/")
+    if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+        raise HarnessError(f"--shard {text}: expected I/N with 1 <= I <= N")
+    return int(first), int(second)
+
+
+class Run:
+    """What one process of a run holds: the selection, the run directory, and, once a check is run, journal and child."""
+
+    def __init__(self, config: pytest.Config, selection: Selection) -> None:
+        self.config = config
+        self.selection = selection
+        worker_input = getattr(config, "workerinput", None)
+        if worker_input is not None:
+            self.directory = Path(worker_input["run_dir"])
+            self.worker = worker_input["workerid"]
+        else:
+            named = config.getoption("--run-dir")
+            stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+            self.directory = Path(named) if named else config.rootpath / RUNS / f"{stamp}-{os.getpid()}"
+            self.worker = "main"
+            self.directory = self.directory.absolute()
+        self.collected: list[str] = []
+        self.universe: dict[Path, set[str]] = {}
+        self.read_only = bool(config.option.collectonly)
+        self._issues: dict[Path, KnownIssues] = {}
+        self._open: tuple[Journal, IsolatedChecker] | None = None
+        self._environment = ""
+        self._before: dict[str, Record] = {}
+        self._attempts: dict[str, Any] = {}
+
+    @property
+    def is_worker(self) -> bool:
+        return self.worker != "main"
+
+    def start(self) -> tuple[Journal, IsolatedChecker]:
+        """Open the journal and read what the run directory knows; done by the first check of a process."""
+        if self._open is None:
+            check_writable(self.directory)
+            state = read_run(self.directory)
+            if not self.is_worker:
+                repair_cut_journals(state)
+            self._environment, block = environment_block(simulated=host.is_simulated_host())
+            write_environment(self.directory, self._environment, block)
+            self._before = state.records
+            self._attempts = state.in_flight
+            settings = Settings(
+                self._environment, not self.config.getoption("--no-cache"), self.config.getoption("--deadline")
+            )
+            self._open = Journal(self.directory, f"{self.worker}-{os.getpid()}"), IsolatedChecker(settings)
+        return self._open
+
+    def record(self, case: Case, recipe: str, unit: str) -> Record:
+        """The record of a check: the one a resumed run has already, or a new one, appended as soon as it exists."""
+        journal, checker = self.start()
+        identity = check_id(case.id, recipe, unit)
+        if identity in self._before:
+            return self._before[identity]
+        reason = unavailable(unit, Recipe.parse(recipe).target)
+        interrupted = self._attempts.get(identity)
+        attempts = interrupted.attempts + 1 if interrupted else 1
+        if reason is not None:
+            record = not_run(case, recipe, unit, reason, self._environment)
+        elif attempts > FATAL_ATTEMPTS:
+            record = interrupted.as_crash(self._environment)
+        else:
+            journal.begin(identity, attempts)
+            record = checker.check(case, recipe, unit, journal.phase)
+        journal.append(record)
+        return record
+
+    def known_issues(self, suite_file: Path) -> KnownIssues:
+        """Those beside the suites the file belongs to."""
+        directory = suite_file.parent.parent / KNOWN_ISSUES
+        if directory not in self._issues:
+            self._issues[directory] = KnownIssues(read_known_issues(directory), installed())
+        return self._issues[directory]
+
+    def close(self) -> None:
+        if self._open is not None:
+            journal, checker = self._open
+            checker.close()
+            journal.close()
+            self._open = None
+
+
+def not_run(case: Case, recipe: str, unit: str, reason: str, environment: str) -> Record:
+    """The record of a unit this machine does not have; nothing was done for it."""
+    from harness.evidence.vocabulary import Outcome, Phase
+
+    return Record(
+        case=case.id,
+        recipe=recipe,
+        unit=unit,
+        outcome=Outcome.NOT_RUN,
+        phase=Phase.LOAD,
+        op=case.op,
+        api=case.api,
+        dtype=case.dtype,
+        origin=case.origin,
+        reason=reason,
+        environment=environment,
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes more than some seconds")
+    config.addinivalue_line("markers", "network: needs the package index")
+    with _one_line():
+        config.stash[_RUN] = Run(config, Selection(config))
+
+
+class _one_line:
+    """A `HarnessError` ends the session with its one line on stderr and exit code 2."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, HarnessError):
+            pytest.exit(str(error), returncode=2)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["run_dir"] = str(node.config.stash[_RUN].directory)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    cases = getattr(metafunc.module, "cases", None)
+    if "check" not in metafunc.fixturenames or cases is None:
+        return
+    run = metafunc.config.stash[_RUN]
+    with _one_line():
+        everything = cases()
+        run.universe.setdefault(Path(metafunc.module.__file__ or ""), set()).update(case.id for case in everything)
+        chosen = run.selection.cases(everything)
+    parameters = [
+        pytest.param((case, recipe.name, unit), id=check_id(case.id, recipe.name, unit))
+        for case in chosen
+        for recipe in run.selection.recipes
+        for unit in run.selection.units
+    ]
+    metafunc.parametrize("check", parameters, indirect=True)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse what names nothing before anything runs: operators, and entries of the known issues."""
+    run = session.config.stash[_RUN]
+    run.collected = [check_id(c.id, r, u) for item in session.items for c, r, u in _checks_of(item)]
+    if not run.universe or run.is_worker or run.read_only:
+        return
+    with _one_line():
+        if run.selection.ops and not run.collected:
+            from harness.cases.find import SUITES
+
+            require_match((case for suite in SUITES.values() for case in suite()), run.selection.ops)
+        if run.collected:
+            run.start()
+
+
+def _checks_of(item: pytest.Item) -> list[tuple[Case, str, str]]:
+    call = getattr(item, "callspec", None)
+    return [call.params["check"]] if call is not None and "check" in call.params else []
+
+
+@pytest.fixture
+def check(request: pytest.FixtureRequest) -> Callable[[], Record]:
+    """Call it: runs the check, records it, and fails, skips or expects failure as the known issues say."""
+    case, recipe, unit = request.param
+    config = request.config
+    run = config.stash[_RUN]
+
+    def run_check() -> Record:
+        with _one_line():
+            record = run.record(case, recipe, unit)
+            request.node.user_properties.append(("outcome", str(record.outcome)))
+            if config.getoption("--measure") or config.getoption("--update-known-issues"):
+                if record.error is not None and record.error.type == "HarnessFault":
+                    pytest.fail(f"{record.check_id}\n{record.error.message}", pytrace=False)
+                return record
+            judgement = run.known_issues(request.path).judge(record)
+        if judgement.verdict == "red":
+            pytest.fail(f"{record.check_id}\n{judgement.message}", pytrace=False)
+        if judgement.verdict == "unjudged":
+            pytest.skip(judgement.message)
+        if judgement.verdict == "expected":
+            pytest.xfail(judgement.message)
+        return record
+
+    return run_check
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    run = session.config.stash.get(_RUN, None)
+    if run is not None:
+        run.close()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    run = config.stash[_RUN]
+    if run.read_only or not (run.directory / "environment.json").exists():
+        return
+    from harness.publish.summary import summary_text
+
+    collected = set(run.collected) or _collected_by_workers(config)
+    evidence = read_run_or_file(run.directory)
+    records = [record for record in evidence.records if record.check_id in collected]
+    if not collected:
+        return
+    terminalreporter.section("Core ML conformance")
+    terminalreporter.write_line(summary_text(records))
+    terminalreporter.write_line(f"\nchecks collected: {len(collected)}, records written: {len(records)}")
+    terminalreporter.write_line(f"records: {_shown(run.directory, config)}")
+    for line in _known_issue_lines(run, records, config):
+        terminalreporter.write_line(line)
+
+
+def _collected_by_workers(config: pytest.Config) -> set[str]:
+    """Under xdist the controller collects nothing itself; its scheduler holds what the workers collected."""
+    session = config.pluginmanager.get_plugin("dsession")
+    scheduler = getattr(session, "sched", None)
+    collections = getattr(scheduler, "registered_collections", None) or {}
+    names = next(iter(collections.values()), ())
+    return {name.partition("[")[2][:-1] for name in names if name.endswith("]") and name.count("@") == 2}
+
+
+def _known_issue_lines(run: Run, records: Sequence[Record], config: pytest.Config) -> Iterator[str]:
+    """Entries that name no check of any suite; with `--update-known-issues`, what was rewritten."""
+    directory = config.rootpath / "suites" / KNOWN_ISSUES
+    if not directory.is_dir():
+        return
+    from harness.cases.find import SUITES
+
+    if config.getoption("--update-known-issues"):
+        before = read_known_issues(directory)
+        after = update(before, records)
+        write_known_issues(directory, after)
+        old = {(i.cause, pattern) for i in before for pattern in i.checks}
+        new = {(i.cause, pattern) for i in after for pattern in i.checks}
+        yield f"known issues: {len(new)} entries in {len(after)} causes; {len(new - old)} new, {len(old - new)} gone"
+        for cause, pattern in sorted(new - old)[:50]:
+            yield f"  + {pattern} ({cause})"
+        for cause, pattern in sorted(old - new)[:50]:
+            yield f"  - {pattern} ({cause})"
+        return
+    everything = {case.id for suite in SUITES.values() for case in suite()}
+    for line in KnownIssues(read_known_issues(directory)).unmatched(everything):
+        yield f"known issue names no check: {line}"
+
+
+def _shown(path: Path, config: pytest.Config) -> str:
+    return str(path.relative_to(config.rootpath)) if path.is_relative_to(config.rootpath) else str(path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The checks of one case go to one worker, which shares eager, export and lowering among them."""
+    if config.getoption("dist", "no") not in ("load", "worksteal"):
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class CaseScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.split("@", 1)[0]
+
+    return CaseScheduling(config, log)
+
+
+__all__ = ["Run", "Selection", "describe", "parse_shard"]

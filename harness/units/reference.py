@@ -1,0 +1,91 @@
+"""The reference unit: our interpreter of the emitted ML Program, on any OS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness import mil
+from harness.evidence.vocabulary import Unit
+from harness.lowering.program import UnpackedDelegate
+from harness.mil.context import INDEX_OUT_OF_RANGE, RANDOM, UNDOCUMENTED
+from harness.units.base import Feature, LoadFailed, NotRunnable, PredictFailed, Prediction, ProgramContradiction
+
+#: Feature data types of the package's description, as numpy names them.
+_DTYPES = {"FLOAT16": "float16", "FLOAT32": "float32", "DOUBLE": "float64", "INT32": "int32", "INT8": "int8"}
+
+#: Notes that begin with this say that the verdict hangs on semantics the documentation leaves open.
+UNDOCUMENTED_NOTE = "undocumented semantics"
+
+
+class ReferenceUnit:
+    """`mode` is the interpreter's: `wide` is what the unit reports, `exact` tells a precision effect from a defect."""
+
+    name = str(Unit.REFERENCE)
+
+    def __init__(self, mode: str = mil.WIDE) -> None:
+        self.mode = mode
+
+    def unavailable(self, target: str) -> str | None:
+        return None
+
+    def open(self, delegate: UnpackedDelegate) -> OpenReference:
+        try:
+            model = mil.load(delegate.package)
+        except mil.InvalidProgram as error:
+            raise ProgramContradiction(str(error)) from error
+        except mil.MilError as error:
+            raise LoadFailed(str(error)) from error
+        missing = model.missing_kernels()
+        if missing:
+            raise NotRunnable(f"the reference executor has no kernel for MIL {', '.join(missing)}")
+        return OpenReference(model, delegate, self.mode)
+
+
+class OpenReference:
+    """A package ready to be interpreted. Nothing is placed anywhere, so `placement` is empty."""
+
+    def __init__(self, model: mil.Model, delegate: UnpackedDelegate, mode: str) -> None:
+        self._model = model
+        self._mode = mode
+        self._outputs = delegate.output_names
+        self._state = model.make_state()
+        self.mil_ops = model.op_counts()
+        self.placement: dict[str, dict[str, Any]] = {}
+        described = {f.name: f for f in model.function().description.inputs}
+        lacking = [name for name in delegate.input_names if name not in described]
+        if lacking:
+            raise ProgramContradiction(f"metadata names inputs the package lacks: {', '.join(lacking)}")
+        self.features = [_feature(described[name]) for name in delegate.input_names]
+
+    def predict(self, inputs: list[np.ndarray]) -> Prediction:
+        arguments = {feature.name: array for feature, array in zip(self.features, inputs, strict=True)}
+        try:
+            result = self._model.run(arguments, mode=self._mode, state=self._state)
+        except mil.InvalidProgram as error:
+            raise ProgramContradiction(str(error)) from error
+        except mil.MissingKernel as error:
+            raise NotRunnable(str(error)) from error
+        except mil.MilError as error:
+            raise PredictFailed(str(error)) from error
+        missing = [name for name in self._outputs if name not in result.outputs]
+        if missing:
+            raise ProgramContradiction(f"the program does not return {', '.join(missing)}")
+        outputs = [np.atleast_1d(np.asarray(result.outputs[name])) for name in self._outputs]
+        return Prediction(outputs, [_note(d) for d in result.diagnostics])
+
+    def close(self) -> None:
+        pass
+
+
+def _feature(feature: mil.Feature) -> Feature:
+    if feature.data_type not in _DTYPES:
+        raise NotRunnable(f"input {feature.name} is of feature type {feature.data_type}")
+    return Feature(feature.name, _DTYPES[feature.data_type], feature.shape)
+
+
+def _note(diagnostic: mil.Diagnostic) -> str:
+    if diagnostic.kind in (UNDOCUMENTED, RANDOM, INDEX_OUT_OF_RANGE):
+        return f"{UNDOCUMENTED_NOTE}: {diagnostic.op_type}: {diagnostic.detail}"
+    return f"{diagnostic.kind}: {diagnostic.op_type} {diagnostic.output}: {diagnostic.detail}"
