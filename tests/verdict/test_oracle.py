@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from harness.verdict.oracle import InvalidCase, truth
+
+
+class Fn(nn.Module):
+    def __init__(self, fn):
+        super().__init__()
+        self.fn = fn
+
+    def forward(self, *args):
+        return self.fn(*args)
+
+
+X = torch.tensor([1.0, 2.0, 3.0])
+
+
+def test_values_in_float64_dtypes_of_the_case():
+    got = truth(Fn(lambda x: (torch.exp(x), x.argmax())), (X,))
+    assert got.exact
+    assert [o.dtype for o in got.outputs] == [torch.float64, torch.int64]
+    assert [r.dtype for r in got.reference] == [torch.float32, torch.int64]
+    assert torch.equal(got.outputs[0], torch.exp(X.double()))
+
+
+def test_nested_results_are_flattened_and_others_named():
+    got = truth(Fn(lambda x: {"a": (x, [x + 1]), "b": 3, "c": None}), (X,))
+    assert len(got.outputs) == 2
+    assert any("int" in text for text in got.non_tensors)
+
+
+class Everything(nn.Module):
+    """Parameters, buffers, plain tensors and a list of them; changes all of them when it runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([0.1]))
+        self.register_buffer("count", torch.zeros(1))
+        self.plain = torch.tensor([0.2])
+        self.many = [torch.tensor([0.3])]
+
+    def forward(self, x):
+        self.count += 1
+        self.plain.add_(0)
+        return x.add_(self.weight * self.count + self.plain + self.many[0])
+
+
+def test_the_callers_module_and_inputs_stay_as_they_are():
+    module, x = Everything(), X.clone()
+    got = truth(module, (x,))
+    assert torch.equal(x, X)
+    assert float(module.count) == 0
+    assert module.plain.dtype == module.many[0].dtype == torch.float32
+    # All operands in float64: the values are the sums of the float32 constants, not rounded again.
+    want = X.double() + (module.weight.double() + module.plain.double() + module.many[0].double())
+    assert torch.equal(got.outputs[0], want.detach())
+
+
+def test_float32_by_name_is_widened_half_is_not():
+    got = truth(Fn(lambda x: torch.sum(x / 3, dtype=torch.float32) + (x / 3).float().sum()), (X,))
+    assert abs(float(got.outputs[0]) - 4) < 1e-15
+    half = truth(Fn(lambda x: (x / 3).half().float()), (X,))
+    assert torch.equal(half.outputs[0], (X.double() / 3).half().double())
+
+
+def test_integer_cases_keep_their_dtype():
+    got = truth(Fn(lambda a, b: a + b), (torch.arange(3), torch.arange(3)))
+    assert got.outputs[0].dtype == torch.int64
+
+
+def test_random_state_of_the_caller_is_untouched():
+    torch.manual_seed(3)
+    want = torch.rand(2)
+    torch.manual_seed(3)
+    truth(Fn(lambda x: x * 2), (X,))
+    assert torch.equal(torch.rand(2), want)
+
+
+def reseeding(x):
+    torch.manual_seed(0)
+    return x + torch.rand(3)
+
+
+def with_generator(x):
+    return x + torch.rand(3, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    ("fn", "what"),
+    [
+        (lambda x: torch.nn.functional.dropout(x, 0.5), "aten::"),
+        (reseeding, "aten::rand"),
+        (with_generator, "aten::rand"),
+        (lambda x: torch.bernoulli(x / 4), "aten::bernoulli"),
+        (lambda x: torch.empty(3), "uninitialised memory"),
+        (lambda x: x.new_empty(3) + x, "uninitialised memory"),
+        (lambda x: (torch.empty(3, dtype=torch.int64), x)[0], "uninitialised memory"),
+        (lambda x: torch.nn.functional.scaled_dot_product_attention(*[x.view(1, 3, 1)] * 3, dropout_p=0.5), "aten::"),
+    ],
+)
+def test_a_random_result_is_an_invalid_case(fn, what):
+    with pytest.raises(InvalidCase, match=what):
+        truth(Fn(fn), (X,))
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x: torch.empty(3).copy_(x),
+        lambda x: (torch.rand(3), x)[1],
+        lambda x: torch.nn.functional.dropout(x, 0.5, training=False),
+        lambda x: torch.nn.functional.scaled_dot_product_attention(*[x.view(1, 3, 1)] * 3),
+        lambda x: x / 0 * 0,
+    ],
+)
+def test_chance_that_does_not_reach_the_result_is_fine(fn):
+    assert truth(Fn(fn), (X,)).exact
+
+
+def test_state_outside_of_torch_is_noticed():
+    calls = []
+
+    def fn(x):
+        calls.append(1)
+        return x + len(calls)
+
+    with pytest.raises(InvalidCase, match="not deterministic"):
+        truth(Fn(fn), (X,))
+
+
+def test_eager_failure_is_an_invalid_case_with_the_message():
+    with pytest.raises(InvalidCase, match="eager fails: RuntimeError: The size of tensor"):
+        truth(Fn(lambda x: x + torch.zeros(2)), (X,))
+
+
+def test_no_tensor_and_no_dense_tensor_are_invalid():
+    with pytest.raises(InvalidCase, match="no tensor"):
+        truth(Fn(lambda x: x.shape[0]), (X,))
+    with pytest.raises(InvalidCase, match="sparse_coo"):
+        truth(Fn(lambda x: x.to_sparse()), (X,))
+    with pytest.raises(InvalidCase, match="input"):
+        truth(Fn(lambda x: x.to_dense()), (X.to_sparse(),))
+
+
+def test_where_float64_is_refused_eager_is_the_truth_and_says_so():
+    def fn(x):
+        if x.dtype == torch.float64:
+            raise NotImplementedError("no kernel for Double")
+        return x / 3
+
+    got = truth(Fn(fn), (X,))
+    assert not got.exact
+    assert "float32" in got.exactness
+    assert "no kernel for Double" in got.exactness
+    assert torch.equal(got.outputs[0], (X / 3).double())
+
+
+def test_a_float64_run_of_another_shape_is_not_trusted():
+    got = truth(Fn(lambda x: x.view(torch.int32)), (X,))
+    assert "shape" in got.exactness
+
+
+def test_conjugated_results_are_resolved():
+    got = truth(Fn(lambda x: torch.complex(x, x).conj()), (X,))
+    assert not got.outputs[0].is_conj()
+    assert got.outputs[0].dtype == torch.complex128
+
+
+def test_zero_size_and_rank_0():
+    assert truth(Fn(lambda x: x * 2), (torch.zeros(0, 3),)).outputs[0].shape == (0, 3)
+    assert truth(Fn(lambda x: x * 2), (torch.tensor(2.0),)).outputs[0].item() == 4
