@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,8 @@ def _run(options: argparse.Namespace) -> int:
     for item in result.diagnostics:
         print(f"note: {item.op_type} -> {item.output}: {item.kind}: {item.detail}", file=sys.stderr)
     if options.out:
-        np.savez(options.out, **{name: np.asarray(value) for name, value in result.outputs.items()})
+        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in result.outputs.items()}
+        np.savez(options.out, **arrays)
     return 0
 
 

@@ -64,7 +64,7 @@ class Context:
     def accumulate(self, terms: Array, axes: tuple[int, ...], keep_dims: bool = False) -> Array:
         """Sum over `axes`; in mode `strict` one term after the other, rounding to fp16 each time."""
         if self.mode != STRICT or terms.dtype != FLOAT16:
-            return np.add.reduce(terms, axis=axes, keepdims=keep_dims)
+            return np.asarray(np.sum(terms, axis=axes, keepdims=keep_dims, dtype=terms.dtype))
         axes = tuple(a % terms.ndim for a in axes) if terms.ndim else ()
         kept = tuple(a for a in range(terms.ndim) if a not in axes)
         flat = terms.transpose(axes + kept).reshape((-1,) + tuple(terms.shape[a] for a in kept))

@@ -120,7 +120,7 @@ class Weights:
         where = f"{file_name} at {offset}"
         if offset + 64 > data.size:
             raise PackageError(f"{where}: past the end of the weight file (truncated?)")
-        sentinel, code, size, start = _BLOB_HEADER.unpack_from(data, offset)
+        sentinel, code, size, start = _BLOB_HEADER.unpack(data[offset : offset + _BLOB_HEADER.size].tobytes())
         if sentinel != _BLOB_SENTINEL:
             raise PackageError(f"{where}: no weight record there")
         stored = _BLOB_TYPES.get(code, f"type {code}")

@@ -6,6 +6,8 @@ of one name, the parameters tell them apart.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from harness.mil.context import Context
@@ -43,7 +45,7 @@ def _expanded(parameter: Array, shape: tuple[int, ...]) -> Array:
 def constexpr_blockwise_shift_scale(context: Context, data: Array, scale: Array, offset: Array | None = None) -> Array:
     """scale * (data - offset) with one scale and offset for each block; `scale` and `offset` have the rank of `data`
     and a divisor of its size in every dimension."""
-    compute = np.dtype(np.float64) if scale.dtype.itemsize > 4 else np.dtype(np.float32)
+    compute: np.dtype[Any] = np.dtype(np.float64) if scale.dtype.itemsize > 4 else np.dtype(np.float32)
     values = data.astype(compute)
     if offset is not None:
         values = values - _expanded(offset, data.shape).astype(compute)

@@ -6,6 +6,7 @@ Semantics: coremltools' documentation of `iOS15.conv`, `iOS17.conv`.
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,12 +98,12 @@ def _strict_conv(x: Array, weight: Array, strides: Ints, dilations: Ints, groups
     ones = (1,) * len(sizes)
     for channel in range(per_group):
         for position in product(*map(range, kernel_sizes)):
-            index = tuple(
+            index: tuple[Any, ...] = tuple(
                 slice(p * d, p * d + (o - 1) * step + 1, step)
                 for p, d, o, step in zip(position, dilations, out_sizes, strides, strict=True)
             )
-            taken = data[(slice(None), slice(None), channel, *index)][:, :, None]
-            factor = filters[(slice(None), slice(None), channel, *position)].reshape(1, groups, -1, *ones)
+            taken = data[:, :, channel][(..., *index)][:, :, None]
+            factor = filters[:, :, channel][(..., *position)].reshape(1, groups, -1, *ones)
             total = (total + taken * factor).astype(FLOAT16).astype(FLOAT32)
     return total.reshape(n, c_out, *out_sizes).astype(FLOAT16)
 

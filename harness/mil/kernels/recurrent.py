@@ -1,7 +1,7 @@
 """Recurrent layers. `x` [s, b, I]: sequence, batch, features. fp32, from iOS17 on fp16 too.
 
-Semantics: coremltools' documentation of `iOS15.recurrent`, `iOS18.recurrent`. In mode `wide` the whole sequence is computed
-in float32 and rounded once: the operator is one operation.
+Semantics: coremltools' documentation of `iOS15.recurrent`, `iOS18.recurrent`. In mode `wide` the whole sequence is
+computed in float32 and rounded once: the operator is one operation.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": lambda x: np.maximum(x, 0),
     "sigmoid": stable_sigmoid,
     "tanh": np.tanh,
-    # The constants of these two are not documented here; they are the defaults of Core ML's neural network layers
-    # (`ActivationSigmoidHard`, `ActivationScaledTanh` in the converters that write them).
+    # The constants of these are not documented; coremltools' own tests of the operators take 0.2 and 0.5 for the hard
+    # sigmoid and 1 and 1 for the scaled tanh.
     "hard_sigmoid": lambda x: np.clip(0.2 * x + 0.5, 0, 1),
     "sigmoid_hard": lambda x: np.clip(0.2 * x + 0.5, 0, 1),
-    "scaled_tanh": lambda x: 1.7159 * np.tanh(x * (2 / 3)),
+    "scaled_tanh": np.tanh,
 }
 _UNDOCUMENTED_CONSTANTS = ("hard_sigmoid", "sigmoid_hard", "scaled_tanh")
 
@@ -63,8 +63,8 @@ def rnn(
     output_sequence: bool = False,
     activation: str = "tanh",
 ) -> list[Array]:
-    """h = activation(W_ih x + W_hh h + bias). `weight_ih` [H, I], `weight_hh` [H, H] -> hidden states [s or 1, b, H] and
-    the last one [b, H]."""
+    """h = activation(W_ih x + W_hh h + bias). `weight_ih` [H, I], `weight_hh` [H, H] -> hidden states [s or 1, b, H]
+    and the last one [b, H]."""
     act, h, states = _activation(context, activation), initial_h, []
     for step in _ordered(x, direction):
         h = context.matmul(step, weight_ih.T) + context.matmul(h, weight_hh.T)

@@ -158,7 +158,7 @@ def scatter_along_axis(
     index = checked(context, indices, data.shape[axis], validate_indices)
     if updates.shape != index.shape:
         raise ValueError(f"updates of shape {updates.shape} for indices of shape {index.shape}")
-    place = list(np.indices(index.shape, sparse=True))
+    place: list[Array] = list(np.indices(index.shape, sparse=True))
     place[axis] = index
     flat = np.stack([np.broadcast_to(p, index.shape).reshape(-1) for p in place], -1)
     _note_duplicates(context, flat, mode)
