@@ -190,7 +190,7 @@ class Checker:
         return compare(got, prepared.truth, rule, precision)
 
     def _precision_note(self, prepared: _Prepared, lowered: Lowered) -> str:
-        """Run again with every float widened: still wrong is a defect of lowering, now right is an effect of precision."""
+        """Run again with every float widened: still wrong is a lowering defect, now right an effect of precision."""
         assert lowered.program is not None
         assert prepared.built is not None
         with contextlib.suppress(Exception):

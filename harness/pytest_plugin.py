@@ -99,7 +99,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
 
 
 class Run:
-    """What one process of a run holds: the selection, the run directory, and, once a check is run, journal and child."""
+    """What one process of a run holds: selection, run directory, and, once a check is run, journal and child."""
 
     def __init__(self, config: pytest.Config, selection: Selection) -> None:
         self.config = config

@@ -138,7 +138,9 @@ def _module(function: Any, arguments: list[Any], spec: Any) -> torch.nn.Module:
             supply = iter(tensors)
             filled = [next(supply) if isinstance(a, _Slot) else a for a in arguments]
             first, args, kwargs = pytree.tree_unflatten(filled, spec)
-            return function(first, *args, **kwargs)
+            result = function(first, *args, **kwargs)
+            # torch's named results (`torch.return_types.min`) are no part of what is asked of the backend here.
+            return tuple(result) if type(result).__module__ == "torch.return_types" else result
 
     return Operator().eval()
 

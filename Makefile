@@ -1,0 +1,48 @@
+# Two commands: `make matrix` measures and writes reports/, `make test` tests the harness and judges the smoke level.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+# An interrupted `make matrix` goes on where it was; a finished one starts anew.
+RUN    ?= runs/matrix
+SHARD  ?= 1/1
+LEVEL  ?= standard
+JOBS   ?= auto
+
+.PHONY: matrix test lint harness-tests smoke docs-check known-issues clean
+
+matrix: $(READY)
+	$(BIN)/python -m pytest suites --level $(LEVEL) --shard $(SHARD) --measure -n $(JOBS) -q --run-dir $(RUN)
+	$(BIN)/python -m harness merge $(RUN)
+	$(BIN)/python -m harness docs
+	rm -rf $(RUN).last && mv $(RUN) $(RUN).last
+
+test: $(READY) lint harness-tests smoke docs-check
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+harness-tests: $(READY)
+	$(BIN)/python -m pytest tests -n $(JOBS) -q
+
+smoke: $(READY)
+	$(BIN)/python -m pytest suites --level smoke -n $(JOBS) -q
+
+docs-check: $(READY)
+	$(BIN)/python -m harness docs --check
+
+# Make the known issues agree with this run, and print what changed.
+known-issues: $(READY)
+	$(BIN)/python -m pytest suites --level $(LEVEL) -n $(JOBS) -q --update-known-issues
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[models,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
