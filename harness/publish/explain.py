@@ -123,8 +123,9 @@ def _unit(unit: str) -> str:
 def _error(record: Record) -> str:
     if record.error is None:
         return ""
-    text = f"{record.error.type}: {record.error.message}".rstrip(": ")
-    if record.error.signature and record.error.signature != record.error.message:
+    error = record.error
+    text = error.message if error.message.startswith(error.type) else f"{error.type}: {error.message}".rstrip(": ")
+    if error.signature not in ("", error.message, str(record.outcome)):
         text += f"\nsignature: {record.error.signature}"
     return text
 

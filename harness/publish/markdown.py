@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 #: An absolute path of two parts or more; pages keep its last part only.
 _PATH = re.compile(r"(?<![\w./:@-])(?:[A-Za-z]:)?(?:[/\\][\w.+@~-]+){2,}")
-_PADDING = re.compile(r" +\|(?: +|$)")
+_PADDING = re.compile(r" {2,}")
 _RULES = {"left": "---", "right": "---:", "center": ":---:"}
 _LONG = 160
 
@@ -38,11 +38,11 @@ def code(text: str, limit: int = _LONG) -> str:
     return f"{fence} {text} {fence}" if len(fence) > 1 else f"`{text}`"
 
 
-def codes(names: Iterable[str], limit: int = 12) -> str:
-    """Some names as code spans; how many more there are when the list is longer."""
+def codes(names: Iterable[str], limit: int | None = 12) -> str:
+    """Names as code spans; with a limit the first ones, and how many more there are."""
     names = list(names)
     shown = ", ".join(code(name) for name in names[:limit])
-    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    return shown + (f" and {len(names) - limit} more" if limit is not None and len(names) > limit else "")
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], align: Sequence[str] | None = None) -> str:
@@ -51,7 +51,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], align: Seque
     text = tabulate(rows, headers=list(headers), tablefmt="github", disable_numparse=True, colalign=align)
     head, _, *body = text.splitlines()
     rule = "|" + "|".join(_RULES[side] for side in align or ["left"] * len(headers)) + "|"
-    squeezed = [_PADDING.sub(" | ", line).rstrip() for line in (head, *body)]
+    squeezed = [_PADDING.sub(" ", line) for line in (head, *body)]
     return "\n".join([squeezed[0], rule, *squeezed[1:]])
 
 

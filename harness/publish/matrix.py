@@ -1,12 +1,13 @@
 """The support matrix: records aggregated to operators, API entries and models, per recipe and unit.
 
 What counts as evidence for an operator
-- Only cases whose graph contains it. Where a failure came before the graph was known (nothing delegated, nothing
-  fell back), it counts for the operator the case was made for.
+- Only cases whose graph contains it. Where a failure came before the graph was known, it counts for the operator
+  the case was made for. A program that works although its graph is empty (a view of its input) is evidence for none.
 - In a program that works, each operator is judged by itself: delegated is `pass`, not delegated `fallback`, both
   `partial`; the case's own outcome may be worse because of its neighbours.
 - In a program that fails, the blame goes to the operator the case was made for, or to the only one there is. Where
   neither holds, it stays with the API entry.
+- How close a result came to its bound is told by the cases made for the operator: in others the bound is another's.
 
 Status of a cell: the worst judged outcome in it, in the order of `SEVERITY`. `not_run` and `invalid_case` judge
 nothing; a cell with nothing else in it is not measured, which is neither support nor the lack of it.
@@ -25,6 +26,7 @@ from harness.evidence.vocabulary import HARDWARE_UNITS, SEVERITY, UNJUDGED, WORK
 from harness.publish.naming import (
     group_by_packet,
     is_model,
+    is_operator,
     is_operator_case,
     may_fill,
     model_name,
@@ -98,12 +100,14 @@ class Cell:
         unknown = self.ane_asked - self.ane_known
         return f"{self.ane_supported}/{self.ane_known}" + (f", {unknown} unknown" if unknown else "")
 
-    def add(self, outcome: Outcome, record: Record) -> None:
+    def add(self, outcome: Outcome, record: Record, *, own: bool = True) -> None:
+        """Count one check. `own` says whether it was made for this row, so that its bound is this row's."""
         self.counts[outcome] += 1
-        if headroom_of(record) is not None and (
-            self.closest is None or headroom_of(record) < headroom_of(self.closest)  # type: ignore[operator]
-        ):
-            self.closest = record
+        headroom = headroom_of(record)
+        if own and headroom is not None:
+            before = headroom_of(self.closest) if self.closest else None
+            if before is None or headroom < before:
+                self.closest = record
         if record.unit in (Unit.CPU_AND_NE, Unit.ALL) and outcome in (Outcome.PASS, Outcome.PARTIAL):
             self.ane_asked += 1
             supported = ane_supported(record)
@@ -135,8 +139,10 @@ class Row:
         records = [cell.closest for cell in self.cells.values() if cell.closest]
         return min(records, key=lambda record: headroom_of(record) or 0.0, default=None)
 
-    def add(self, column: Column, outcome: Outcome, record: Record, related: Iterable[str]) -> None:
-        self.cells.setdefault(column, Cell()).add(outcome, record)
+    def add(
+        self, column: Column, outcome: Outcome, record: Record, related: Iterable[str], *, own: bool = True
+    ) -> None:
+        self.cells.setdefault(column, Cell()).add(outcome, record, own=own)
         self.cases.setdefault(outcome, set()).add(record.case)
         if record.dtype and outcome not in UNJUDGED:
             self.dtypes.add(record.dtype)
@@ -194,7 +200,8 @@ def build_matrix(evidence: Evidence) -> Matrix:
             continue
         column = Column(record.recipe, record.unit, record.environment)
         for name, outcome in attribute(record, in_graphs):
-            operators.setdefault(name, Row(name)).add(column, outcome, record, [record.api])
+            own = graph_of(record) == [name] or same_operator(record.op, name)
+            operators.setdefault(name, Row(name)).add(column, outcome, record, [record.api], own=own)
         if record.api:
             apis.setdefault(record.api, Row(record.api)).add(column, record.outcome, record, graph_of(record))
     columns = {Column(r.recipe, r.unit, r.environment) for r in records if r.outcome not in UNJUDGED}
@@ -219,7 +226,7 @@ def attribute(record: Record, in_graphs: Mapping[str, set[str]] | None = None) -
     outcome = record.outcome
     graph = graph_of(record)
     if not graph:
-        if record.op:
+        if is_operator(record.op) and outcome not in WORKING:
             yield _name_in_graphs(record.op, in_graphs or {}), outcome
         return
     if outcome in WORKING:

@@ -47,6 +47,11 @@ def subject(record: Record) -> str:
     return record.op or record.api or record.case.rsplit("/", 1)[0]
 
 
+def is_operator(name: str) -> bool:
+    """False for the public function (`torch.conj`) that stands in for the operator of a case which calls none."""
+    return "." in name and not name.startswith(("torch.", "operator."))
+
+
 def operators_of(counts: dict[str, int]) -> dict[str, int]:
     """Node counts of real operators only; Python's own functions in a graph (`operator.getitem`) are none."""
     return {name: count for name, count in counts.items() if not name.startswith("operator.")}

@@ -96,7 +96,7 @@ def _op_support(matrix: Matrix) -> dict[str, Any]:
     groups = problems(matrix.records)
     sections = _sections(matrix, matrix.operators, operators=True)
     fallback = fallback_operators(matrix.records)
-    problem_views = [_problem_view(outcome, members) for outcome, members in groups.items()]
+    problem_views = [_problem_view(outcome, members, matrix) for outcome, members in groups.items()]
     contents = [f"- {_link(heading)}" for heading in ("What was measured", "Summary", "Problems")]
     contents += [f"  - {_link(view['title'])}: {view['count']}" for view in problem_views]
     contents += [f"- {_link(heading)}" for heading in ("Operators left to ExecuTorch", "Models", "Operators")]
@@ -164,7 +164,7 @@ def _column_title(column: Column, matrix: Matrix) -> str:
     return f"{column.recipe} {column.unit}{suffix}"
 
 
-def _problem_view(outcome: Outcome, groups: list[Problem]) -> dict[str, Any]:
+def _problem_view(outcome: Outcome, groups: list[Problem], matrix: Matrix) -> dict[str, Any]:
     checks = sum(len(group.records) for group in groups)
     subjects = {name for group in groups for name in group.subjects}
     rows: list[tuple[object, ...]]
@@ -173,7 +173,7 @@ def _problem_view(outcome: Outcome, groups: list[Problem]) -> dict[str, Any]:
         rows = [
             (
                 code(group.signature),
-                ", ".join(group.where),
+                _where(group, matrix),
                 len(group.records),
                 numerics_text(group.worst.numerics),
                 plain(what_went_wrong(group.worst)),
@@ -182,13 +182,14 @@ def _problem_view(outcome: Outcome, groups: list[Problem]) -> dict[str, Any]:
             for group in sorted(groups, key=lambda group: group.signature)
         ]
     else:
-        headers = ["what", "phase", "checks", "operators", "check"]
+        headers = ["what", "phase", "where", "checks", "operators", "check"]
         rows = [
             (
                 code(group.signature),
                 group.phase,
+                _where(group, matrix),
                 len(group.records),
-                codes(group.subjects),
+                codes(group.subjects, limit=None),
                 code(group.worst.check_id),
             )
             for group in groups
@@ -199,6 +200,12 @@ def _problem_view(outcome: Outcome, groups: list[Problem]) -> dict[str, Any]:
         "count": f"{_count(checks, 'check')} of {_count(len(subjects), 'operator')}",
         "table": table(headers, rows),
     }
+
+
+def _where(group: Problem, matrix: Matrix) -> str:
+    """The columns with this problem, in few words when it is all of them."""
+    everywhere = {f"{column.recipe} {column.unit}" for column in matrix.columns}
+    return "everywhere" if len(everywhere) > 1 and set(group.where) == everywhere else ", ".join(group.where)
 
 
 def _fallback_intro(operators: list[FallbackOperator]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -9,10 +10,14 @@ from harness.evidence.record import Record, natural_key
 from harness.evidence.vocabulary import SEVERITY, UNJUDGED, WORKING, Outcome
 from harness.publish.matrix import headroom_of
 from harness.publish.naming import operators_of, subject, without_kernel
-from harness.publish.summary import BY_VALUE
+from harness.publish.summary import BY_VALUE, error_text
 
 #: Outcomes that are problems, worst first: what the user cannot see comes before what stops him.
 PROBLEMS: tuple[Outcome, ...] = tuple(o for o in reversed(SEVERITY) if o not in WORKING)
+
+
+#: An operator named in a message: the same refusal of a hundred operators is one problem.
+_OPERATOR = re.compile(r"(?:torch\._ops\.)?\b(?:aten|prims|dim_order_ops|torchvision)(?:\.|::)\w+(?:\.\w+)?")
 
 
 @dataclass
@@ -63,7 +68,7 @@ def signature(record: Record) -> str:
     if record.outcome in BY_VALUE:
         return subject(record)
     if record.error:
-        return f"{record.error.type}: {record.error.signature or record.error.message}"
+        return _OPERATOR.sub("<operator>", error_text(record.error))
     return record.reason or str(record.outcome)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from tabulate import tabulate
 
 from harness.evidence.files import is_simulated
-from harness.evidence.record import Record
+from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, SEVERITY, UNJUDGED, WORKING, Outcome
 from harness.publish import markdown
 from harness.publish.matrix import Column
@@ -87,6 +87,12 @@ def what_went_wrong(record: Record) -> str:
     """The shortest true sentence about a record: its error's signature, its reason, or what its outcome means."""
     if record.outcome in BY_VALUE and record.reason:
         return record.reason
-    if record.error and record.error.signature:
-        return f"{record.error.type}: {record.error.signature}"
+    if record.error and (record.error.signature or record.error.message):
+        return error_text(record.error)
     return record.reason or OUTCOME_MEANINGS[record.outcome]
+
+
+def error_text(error: ErrorInfo) -> str:
+    """Type and signature; the type once, where the signature begins with it."""
+    text = error.signature or error.message
+    return text if text.startswith(error.type) else f"{error.type}: {text}"

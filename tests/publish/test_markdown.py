@@ -46,7 +46,9 @@ def test_table_is_not_padded_so_that_one_long_name_changes_one_line():
 
 
 def test_table_keeps_empty_cells_and_escaped_pipes():
-    assert table(["a", "b", "c"], [["", None, code("x | y")]]).splitlines()[2] == "| | | `x \\| y` |"
+    rows = [["", None, code("x | y")], ["longer", "", "longer still"]]
+    lines = table(["a", "b", "c"], rows, ["left", "right", "right"]).splitlines()
+    assert lines[2:] == ["| | | `x \\| y` |", "| longer | | longer still |"]
 
 
 def test_anchor_as_github_makes_it():

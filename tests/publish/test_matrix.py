@@ -99,6 +99,16 @@ def test_a_failure_before_the_graph_is_known_goes_under_the_name_in_graphs(recor
     assert cell.text == "pass 1/2, convert_error 1"
 
 
+def test_a_program_that_works_with_an_empty_graph_is_no_evidence_for_an_operator(record):
+    assert list(attribute(record("aten.atleast_1d.default", "fallback", fallback={}))) == []
+
+
+def test_a_function_standing_in_for_an_operator_is_none(record, evidence):
+    matrix = build_matrix(evidence(record("torch.conj", "convert_error", api="conj")))
+    assert matrix.operators == []
+    assert [row.name for row in matrix.apis] == ["conj"]
+
+
 def test_an_ambiguous_name_is_left_as_it_is(record):
     groups = group_by_packet([ADD, "aten.add.Scalar"])
     assert dict(attribute(record("aten.add", "convert_error"), groups)) == {"aten.add": Outcome.CONVERT_ERROR}
@@ -186,6 +196,13 @@ def test_the_record_closest_to_its_bound_is_kept(record, evidence):
     (row,) = build_matrix(evidence(record(headroom=8.0), record(sample=1, headroom=2.0), record(sample=2))).operators
     assert row.closest.numerics.headroom == 2.0
     assert row.dtypes == {"float32"}
+
+
+def test_the_bound_of_another_operator_is_not_shown(record, evidence):
+    softmax = record("aten.softmax.int", delegated={GELU: 1, ADD: 1}, headroom=1.5)
+    (row,) = [row for row in build_matrix(evidence(softmax, record(headroom=4.0))).operators if row.name == GELU]
+    assert row.closest.numerics.headroom == 4.0
+    assert only_cell(build_matrix(evidence(softmax)), GELU).closest is None
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_problems_name_operators_and_signature(pages):
     page = pages["op-support.md"]
     refused = section(page, "Claimed by the partitioner, refused by conversion (`convert_error`)")
     assert "1 check of 1 operator." in refused
-    assert "| `ValueError: cannot \\| open foo.py` | convert | 1 | `aten.b.default` |" in refused
+    assert "| `ValueError: cannot \\| open foo.py` | convert | fp16-ios18 reference | 1 | `aten.b.default` |" in refused
     assert "output 0 at \\[1\\]: got 3, expected 4" in section(page, "`wrong_value`")
 
 

@@ -38,6 +38,15 @@ def test_outcomes_are_in_order_of_what_users_cannot_see(record):
     assert list(problems(records)) == [Outcome.WRONG_VALUE, Outcome.CONVERT_ERROR, Outcome.UNSUPPORTED]
 
 
+def test_one_refusal_of_many_operators_is_one_problem(record):
+    records = [
+        record(op, "unsupported", signature=f"Operator torch._ops.{op} is not in Core ATen opset") for op in (A, B, C)
+    ]
+    (group,) = problems(records)[Outcome.UNSUPPORTED]
+    assert group.signature == "ValueError: Operator <operator> is not in Core ATen opset"
+    assert group.subjects == [A, B, C]
+
+
 def test_signature_falls_back_to_the_reason(record):
     assert signature(record(outcome="crash", reason="signal 11")) == "signal 11"
     assert signature(record(outcome="timeout")) == "timeout"

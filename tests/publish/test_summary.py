@@ -54,6 +54,7 @@ def test_markdown_names_the_worst_first(record, evidence):
 def test_a_wrong_value_is_told_by_what_was_got(record):
     wrong = record(outcome="wrong_value", signature="wrong_value", reason="got 3, expected 4")
     assert what_went_wrong(wrong) == "got 3, expected 4"
+    assert what_went_wrong(record(outcome="run_error", signature="ValueError: odd")) == "ValueError: odd"
     assert what_went_wrong(record(outcome="crash", reason="signal 11")) == "signal 11"
     assert what_went_wrong(record(outcome="timeout")) == "no answer within the deadline of one check"
 
