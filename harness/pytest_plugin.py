@@ -155,7 +155,7 @@ class Run:
         attempts = interrupted.attempts + 1 if interrupted else 1
         if reason is not None:
             record = not_run(case, recipe, unit, reason, self._environment)
-        elif attempts > FATAL_ATTEMPTS:
+        elif interrupted is not None and attempts > FATAL_ATTEMPTS:
             record = interrupted.as_crash(self._environment)
         else:
             journal.begin(identity, attempts)

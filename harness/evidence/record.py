@@ -194,4 +194,4 @@ def _numerics_to_json(numerics: Numerics) -> dict[str, Any]:
 
 def _numerics_from_json(data: dict[str, Any]) -> Numerics:
     values = {k: float(v) if v in ("nan", "inf", "-inf") else v for k, v in data.items() if k != "class"}
-    return Numerics(tolerance_class=data.get("class", ""), **values)
+    return Numerics(tolerance_class=data.get("class", ""), **values)  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ from harness.evidence.vocabulary import ToleranceClass as C
 from harness.verdict import table, tolerance
 from harness.verdict.formulas import FORMULAS
 from harness.verdict.oracle import WIDE, Truth, call_name
-from harness.verdict.tolerance import DOT_VARIANCE, FP32, Format, Rule
+from harness.verdict.tolerance import FP32, Format, Rule
 
 #: Eight draws miss an element's sensitivity by half with a probability of (2 Phi(0.5) - 1)^8 = 5e-4; its rows are worst cases
 #: that real rounding reaches a third of, which a safety of two makes six standard deviations.
@@ -168,8 +168,9 @@ class _Watch(TorchDispatchMode):
         if self.generator is None:
             return amplitude.to(ref.dtype)
         if rule.cls is C.DOT_PRODUCT:
-            # The whole-tensor test's standard deviation: roundings inside one sum are not all of one sign.
-            amplitude = amplitude / (2 * call.terms) * (DOT_VARIANCE * call.terms) ** 0.5
+            # A sequential sum of K terms rounds K partial sums by up to a unit each, growing to it linearly: standard
+            # deviation sqrt(K / 3) / sqrt(3) units. Three of those, as roundings inside one sum are not all of one sign.
+            amplitude = amplitude / (2 * call.terms) * call.terms**0.5
         elif rule.op in CORRECTLY_ROUNDED:
             amplitude = torch.where(self.f.round(ref) == ref, 0.0, amplitude)
         amplitude = tolerance.flushed(ref, amplitude, self.f)

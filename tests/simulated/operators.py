@@ -103,8 +103,10 @@ def features_of(program: LoweredProgram, inputs: tuple[torch.Tensor, ...], featu
 
 def user_outputs(program: LoweredProgram, outputs: list[Any]) -> list[torch.Tensor]:
     """What the user gets from the delegate's outputs."""
-    delegate = program.delegates[0]
-    results = [from_feature(a, s, str(i))[0] for i, (a, s) in enumerate(zip(outputs, delegate.outputs, strict=True))]
+    specs = program.delegates[0].outputs  # a buffer turned into state still has its place at the end of these
+    results = [
+        from_feature(array, spec, str(i))[0] for i, (array, spec) in enumerate(zip(outputs, specs, strict=False))
+    ]
     values = {step.out.number: results[step.index] for step in program.steps if isinstance(step, GetItem)}
     return [values[output.number] for output in program.outputs]
 

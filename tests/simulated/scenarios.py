@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import resource
 import signal
 import tempfile
 import time
@@ -24,11 +25,13 @@ from faults import set_faults
 from harness import mil
 from harness.evidence.environment import environment_block
 from harness.evidence.vocabulary import HARDWARE_UNITS
+from harness.lowering import speedups
 from harness.lowering.program import UnpackedDelegate
 from harness.units import coreml, host, placement
 from harness.units.coreml import CoreMLUnit
 
 torch.set_num_threads(1)
+speedups.enable()
 
 _UNITS = [str(unit) for unit in HARDWARE_UNITS]
 
@@ -263,11 +266,10 @@ def _deaths(root: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"none": _fate(work)}
     for name in ("load_abort", "predict_abort", "predict_segfault", "load_hang", "predict_hang"):
         set_faults(**{name: True})
-        result[name] = _fate(work)
+        result[name] = _fate(work, patience=0.5 if name.endswith("hang") else 30)
     set_faults()
-    result["plan_of_package"] = _fate(
-        lambda: ct.models.compute_plan.MLComputePlan.load_from_path(str(delegate.package))
-    )
+    load_plan = ct.models.compute_plan.MLComputePlan.load_from_path
+    result["plan_of_package"] = _fate(lambda: load_plan(str(delegate.package)))
     result["plan_of_package_refused"] = _attempt(placement.placement_of, delegate.package, ct.ComputeUnit.ALL)
     return result
 
@@ -276,6 +278,7 @@ def _fate(work: Callable[[], object], patience: float = 30) -> str:
     pid = os.fork()
     if pid == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # writing the core of so large a process takes long
         code = 1
         try:
             work()

@@ -98,12 +98,13 @@ def _strict_conv(x: Array, weight: Array, strides: Ints, dilations: Ints, groups
     ones = (1,) * len(sizes)
     for channel in range(per_group):
         for position in product(*map(range, kernel_sizes)):
+            place: tuple[Any, ...] = (..., *position)
             index: tuple[Any, ...] = tuple(
                 slice(p * d, p * d + (o - 1) * step + 1, step)
                 for p, d, o, step in zip(position, dilations, out_sizes, strides, strict=True)
             )
             taken = data[:, :, channel][(..., *index)][:, :, None]
-            factor = filters[:, :, channel][(..., *position)].reshape(1, groups, -1, *ones)
+            factor = filters[:, :, channel][place].reshape(1, groups, -1, *ones)
             total = (total + taken * factor).astype(FLOAT16).astype(FLOAT32)
     return total.reshape(n, c_out, *out_sizes).astype(FLOAT16)
 

@@ -51,8 +51,8 @@ def non_maximum_suppression(
     """The best boxes that do not overlap a better one by more than `iou_threshold`.
 
     iOS15: `boxes` [n, B, 4] and `scores` [n, B, K] -> boxes [n, max_boxes, 4], scores, indices (int32), and the number
-    of boxes [n]. iOS17: the number of boxes last ([n, 4, B]), no score threshold and no number. What the places after the
-    last box hold is not documented: zeros, and -1 for the index."""
+    of boxes [n]. iOS17: the number of boxes last ([n, 4, B]), no score threshold and no number. What the places after
+    the last box hold is not documented: zeros, and -1 for the index."""
     if max_boxes < 0:
         max_boxes = boxes.shape[2 if context.opset >= _IOS17 else 1]
     last = context.opset >= _IOS17
