@@ -121,7 +121,7 @@ def _unit(unit: str) -> str:
 
 
 def _error(record: Record) -> str:
-    if record.error is None:
+    if record.error is None or record.error.message == record.reason:
         return ""
     error = record.error
     text = error.message if error.message.startswith(error.type) else f"{error.type}: {error.message}".rstrip(": ")

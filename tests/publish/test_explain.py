@@ -2,7 +2,7 @@ import shlex
 
 import pytest
 
-from harness.evidence.record import Numerics
+from harness.evidence.record import ErrorInfo, Numerics
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, HarnessError, Outcome
 from harness.publish.explain import explain, find
 
@@ -84,6 +84,16 @@ def test_everything_a_record_holds_is_told(record, evidence):
         "executorch 1.5.1",
     ):
         assert part in text
+
+
+def test_what_was_got_is_told_once(record):
+    wrong = record(A, "wrong_value", error=ErrorInfo("wrong_value", "got 1", "wrong_value"), reason="got 1")
+    assert explain(wrong).count("got 1") == 1
+
+
+def test_an_error_names_its_type_once(record):
+    text = explain(record(A, "run_error", error=ErrorInfo("KeyError", "KeyError: x", "KeyError: x")))
+    assert "error       KeyError: x\nmeasured" in text
 
 
 def test_reproduction_is_ready_to_paste(record):
