@@ -269,7 +269,7 @@ def doctor() -> int:
 
 @cli.command(short_help="Check your own modules.")
 @click.argument("file", metavar="FILE[::NAME]")
-@click.option("--precision", type=click.Choice(["fp16", "fp32", "both"]), default="fp16", show_default=True)
+@click.option("--precision", type=click.Choice(["fp16", "fp32", "both"]), default="both", show_default=True)
 @click.option(
     "--unit",
     multiple=True,

@@ -93,7 +93,7 @@ def test_what_was_got_is_told_once(record):
 
 def test_an_error_names_its_type_once(record):
     text = explain(record(A, "run_error", error=ErrorInfo("KeyError", "KeyError: x", "KeyError: x")))
-    assert "error       KeyError: x\nmeasured" in text
+    assert "error       KeyError: x\ndelegated" in text
 
 
 def test_reproduction_is_ready_to_paste(record):
