@@ -78,7 +78,11 @@ def explain(record: Record, environment: dict[str, Any] | None = None) -> str:
 
 
 def reproduce(record: Record) -> list[str]:
-    """The two commands that run this check again."""
+    """The commands that run this check again. A user's own case lies in a file only the user knows the folder of."""
+    if record.case.startswith("check/") and record.case.count("/") == 2:
+        _, stem, function = record.case.split("/")
+        options = f"--precision {parse_recipe(record.recipe).precision} --unit {shlex.quote(record.unit)}"
+        return [_fact("reproduce", f"coreml-harness check {shlex.quote(f'{stem}.py::{function}')} {options}")]
     options = f"--level full --recipe {shlex.quote(record.recipe)} --unit {shlex.quote(record.unit)}"
     if record.op:
         options = f"--op {shlex.quote(record.op)} {options}"

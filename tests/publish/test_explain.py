@@ -86,6 +86,12 @@ def test_everything_a_record_holds_is_told(record, evidence):
         assert part in text
 
 
+def test_a_users_own_case_is_reproduced_from_the_file(record):
+    assert explain(record(case="check/mine/f")).splitlines()[-1] == (
+        "reproduce   coreml-harness check mine.py::f --precision fp16 --unit reference"
+    )
+
+
 def test_what_was_got_is_told_once(record):
     wrong = record(A, "wrong_value", error=ErrorInfo("wrong_value", "got 1", "wrong_value"), reason="got 1")
     assert explain(wrong).count("got 1") == 1
