@@ -77,12 +77,6 @@ def sin_cos(ref: Tensor, a: Args, f: Format) -> Tensor:
     return absolute / f.epsilon * (_t(a.self).abs() / math.pi).clamp_min(1.0).expand(ref.shape)
 
 
-def tan(ref: Tensor, a: Args, f: Format) -> Tensor:
-    # sin / cos: d tan = delta (1 + |tan|) / |cos|, 1 / |cos| = sqrt(1 + tan^2).
-    t = ref.abs()
-    return sin_cos(ref, a, f) * (1 + t) * torch.sqrt(1 + t * t) + 2.5 * t
-
-
 def _k_erf(f: Format) -> float:
     return 4.0 if f.frac == 10 else 16.0
 

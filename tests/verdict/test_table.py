@@ -25,7 +25,7 @@ def test_two_rows_for_one_operator_are_refused():
         table.exact("add", "again")
 
 
-#: Backward passes and distances that are not differentiated here, the rest of Core ATen has a row.
+#: Random operators have no right answer; backward passes are not run. The rest of Core ATen has a row.
 NOT_JUDGED = {"rand", "randn", "randperm", "native_dropout"}
 
 

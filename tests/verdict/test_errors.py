@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from harness.verdict import errors as e
+from harness.verdict.tolerance import FP16, FP32
+
+
+def args(*values: float, **more) -> SimpleNamespace:
+    return SimpleNamespace(self=torch.tensor(values, dtype=torch.float64), **more)
+
+
+def ref(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_exp_has_the_factors_of_vulkan():
+    assert float(e.k_exp(ref(-2.0), FP32)) == 7
+    assert float(e.k_exp(ref(2.0), FP16)) == 5
+
+
+def test_log_has_a_floor_of_a_half():
+    assert e.log(ref(0.0, 4.0), args(1.0, math.e**4), FP16).tolist() == [2.5, 20.0]
+
+
+def test_log10_is_log_scaled():
+    got = float(e.log_scaled(10.0)(ref(2.0), args(100.0), FP16))
+    assert got == pytest.approx(2 + 5 * math.log(100) / math.log(10))
+
+
+def test_sin_is_absolute_on_a_period_and_grows_beyond():
+    inside, outside = (e.sin_cos(ref(0.0), args(x), FP16) * FP16.epsilon for x in (3.0, 10 * math.pi))
+    assert float(inside) == 2**-7
+    assert float(outside) == pytest.approx(10 * 2**-7)
+    assert float(e.sin_cos(ref(0.0), args(3.0), FP32) * FP32.epsilon) == 2**-11
+
+
+def test_tanh_is_capped_where_it_is_one():
+    assert float(e.tanh(ref(1.0), args(1e4), FP16)) == float(e.tanh(ref(1.0), args(10.0), FP16))
+    assert float(e.tanh(ref(0.0), args(0.0), FP16)) == 2
+
+
+def test_sigmoid():
+    assert float(e.sigmoid(ref(0.5), args(0.0), FP16)) == 1
+    assert float(e.sigmoid(ref(1.0), args(3.0), FP16)) == 8
+
+
+def test_a_small_integral_power_is_a_product_not_a_logarithm():
+    small = e.pow_(ref(9.0), args(3.0, exponent=2), FP16)
+    assert float(small) == 18
+    assert float(e.pow_(ref(27.0), args(3.0, exponent=3), FP16)) > 27 * 15
+
+
+def test_the_gelu_tail_is_bounded_by_the_cancellation_in_one_plus_erf():
+    # At -5 the exact value is -1.4e-6; 1 + erf carries 4 ulp of 1 and gelu half of |x| times that.
+    x = torch.tensor([-5.0], dtype=torch.float64)
+    got = float(e.gelu(torch.nn.functional.gelu(x), SimpleNamespace(self=x), FP16))
+    assert got == pytest.approx(2.5 * 4, rel=0.02)
+
+
+def test_alpha_costs_one_product():
+    a = args(1.0, other=torch.tensor([4.0]), alpha=0.5)
+    assert float(e.add_scaled(ref(3.0), a, FP16)) == 5
+    a.alpha = -1
+    assert float(e.add_scaled(ref(3.0), a, FP16)) == 3
+
+
+def test_lengths():
+    x, w = torch.zeros(2, 6, 8), torch.zeros(4, 3, 5)
+    assert e.ratio(SimpleNamespace(self=x), torch.zeros(2, 8)) == 6
+    assert e.last_dim("self")(SimpleNamespace(self=x), x) == 8
+    assert e.along_dim(SimpleNamespace(self=x, dim=1), x) == 6
+    assert e.kernel(SimpleNamespace(kernel_size=[3, 2]), x) == 6
+    assert e.kernel(SimpleNamespace(kernel_size=[3]), x) == 3
+    assert e.convolution(SimpleNamespace(weight=w, transposed=False), x) == 15
+    assert e.convolution(SimpleNamespace(weight=w, transposed=True, groups=2), x) == 10
+    assert e.adaptive_window(SimpleNamespace(self=x, output_size=[3]), x) == 4
+    assert e.adaptive_window(SimpleNamespace(self=x, output_size=[4]), x) == 2
+    assert e.antialias(2)(SimpleNamespace(self=torch.zeros(1, 1, 8)), torch.zeros(1, 1, 4)) == 10
+    assert e.scattered(SimpleNamespace(index=torch.tensor([1, 1, 1, 0])), x) == 4
+    assert e.scattered(SimpleNamespace(indices=[None, torch.tensor([0, 1])]), x) == 2
+
+
+def test_a_resize_does_not_round_positions_to_fp16():
+    a = SimpleNamespace(self=torch.ones(1, 1, 100, dtype=torch.float64))
+    assert float(e.position(ref(1.0), a, FP16) * FP16.epsilon) == float(e.position(ref(1.0), a, FP32) * FP32.epsilon)
