@@ -225,3 +225,8 @@ def test_model_share_of_nodes(record, evidence):
     assert (row.delegated, row.nodes, row.percent) == (3, 4, 75.0)
     (row,) = build_matrix(evidence(record(case="models/vit/float32", outcome="convert_error"))).models
     assert row.percent is None
+
+
+def test_dtypes_are_those_judged(record, evidence):
+    (row,) = build_matrix(evidence(record(), record(outcome="invalid_case", sample=1, dtype="complex64"))).operators
+    assert row.dtypes == {"float32"}
