@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,16 +36,12 @@ class Verdict:
     notes: list[str] = field(default_factory=list)
 
 
-def compare(
-    got: list[Tensor], truth: Truth, rule: Rule, precision: str, inputs: tuple[Any, ...] | None = None
-) -> Verdict:
+def compare(got: list[Tensor], truth: Truth, rule: Rule, precision: str) -> Verdict:
     """Judge `got`, one tensor per tensor of the truth, under `rule` at the recipe's `precision` (`fp16`, `fp32`).
 
-    `inputs` replace the truth's own where a caller has converted them. Raises `HarnessError` for another precision.
+    Raises `HarnessError` for another precision.
     """
     f = format_of(precision)
-    if inputs is not None and truth.module is not None:
-        truth = Truth(truth.outputs, truth.reference, truth.exactness, truth.non_tensors, truth.module, inputs)
     if len(got) != len(truth.reference):
         reason = f"{len(got)} outputs, expected {len(truth.reference)}"
         return Verdict(Outcome.WRONG_SHAPE, Phase.SHAPE, reason=reason)
@@ -121,7 +116,7 @@ def _compare_values(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> V
 
 
 def _label(rule: Rule, b: Bounds) -> str:
-    """The class that was applied: of the one operator that computes, COMPOSED of several, the rule's own where none does."""
+    """The class applied: of the one operator that computes, COMPOSED of several, the rule's own where none does."""
     if not b.calls:
         return rule.label
     if len(b.calls) == 1 and rule.cls is not C.COMPOSED:
@@ -148,7 +143,8 @@ def _judge_integers(
         return []
     at = _first(wrong)
     count = int(wrong.sum())
-    reason = f"output {i}{_index(at)}: got {g[at].item()}, expected {ref[at].item()} exactly ({count} of {wrong.numel()} elements)"
+    reason = f"output {i}{_index(at)}: got {g[at].item()}, expected {ref[at].item()} exactly"
+    reason += f" ({count} of {wrong.numel()} elements)"
     return [_Finding(Outcome.WRONG_VALUE, reason)]
 
 
@@ -238,7 +234,7 @@ def _judge_floats(
 
 
 def _distance(g: Tensor, ref: Tensor, other: Tensor | None, exact: bool) -> Tensor:
-    """|got - ref|; where constants or inputs are not representable, from the nearer end of [ref, ref at rounded operands].
+    """|got - ref|; where operands are not representable, the distance from the interval [ref, ref at rounded operands].
 
     What is exact may equal either end, nothing between.
     """

@@ -24,7 +24,7 @@ def _t(x: Any) -> Tensor:
 
 
 def k_exp(x: Tensor, f: Format) -> Tensor:
-    """Vulkan: exp is within 3 + 2|x| ulp in fp32 and 1 + 2|x| in fp16. |x| is capped where the result leaves the format."""
+    """Vulkan: exp is within 3 + 2|x| ulp in fp32, 1 + 2|x| in fp16. |x| is capped where the result overflows."""
     cap = 1.0 + math.log(f.largest)
     return (1.0 if f.frac == 10 else 3.0) + 2 * x.abs().clamp_max(cap)
 
@@ -94,7 +94,8 @@ def gelu(ref: Tensor, a: Args, f: Format) -> Tensor:
         slope = 3 * y.abs() * (1 - inner.square())
         k = 4 * k_exp(y.clamp(-9.1, 9.1), f)
         return x.abs() / 2 * (inner.abs().clamp_min(0.5) * k + slope + 1 + inner) + 2 * ref.abs()
-    # x/2 (1 + erf(x / sqrt 2)): erf's error on |x|/2, rounding of the argument through erf', of the sum and of the products.
+    # x/2 (1 + erf(x / sqrt 2)): erf's error on |x|/2, rounding of the argument through erf', of the sum and of the
+    # products.
     inner = torch.erf(x / math.sqrt(2))
     slope = 2 * x.abs() * torch.exp(-x.square() / 2) * math.sqrt(2 / math.pi)
     return x.abs() / 2 * (inner.abs() * _k_erf(f) + slope + 1 + inner) + 2 * ref.abs()
@@ -231,7 +232,7 @@ def kernel(a: Args, ref: Tensor) -> int:
 
 
 def convolution(a: Args, ref: Tensor) -> int:
-    """kh * kw * cin / groups: all of the weight but its first dim; transposed convolutions sum over cin / groups too."""
+    """kh * kw * cin / groups: all of the weight but its first dim; transposed ones sum over cin / groups too."""
     weight = a.weight
     if getattr(a, "transposed", False):
         return weight[0, 0].numel() * (weight.shape[0] // a.groups)
@@ -243,7 +244,7 @@ def has_bias(a: Args) -> bool:
 
 
 def adaptive_window(a: Args, ref: Tensor) -> int:
-    """The largest window of an adaptive pooling: ceil(in / out), one more where they do not divide, over the pooled dims."""
+    """Largest window of an adaptive pooling: ceil(in / out), one more where they do not divide, per pooled dim."""
     size = a.output_size if isinstance(a.output_size, (list, tuple)) else [a.output_size]
     n = 1
     for extent, out in zip(a.self.shape[-len(size) :], size, strict=True):
@@ -275,7 +276,8 @@ def position(ref: Tensor, a: Args, f: Format) -> Tensor:
 
 
 def cubic_position(ref: Tensor, a: Args, f: Format) -> Tensor:
-    # The cubic kernel's weights are polynomials of degree 3, up to 1.25 |t|^3 + 2.25 |t|^2: a slope three times as steep.
+    # The cubic kernel's weights are polynomials of degree 3, up to 1.25 |t|^3 + 2.25 |t|^2: a slope three times as
+    # steep.
     return 3 * position(ref, a, f)
 
 

@@ -1,4 +1,4 @@
-"""Formulas of composed operators that PyTorch has no ATen decomposition for, written with ATen operators of their own rows."""
+"""Formulas of composed operators, in ATen operators with rows of their own, where PyTorch has no such decomposition."""
 
 from __future__ import annotations
 

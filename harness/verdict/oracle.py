@@ -49,9 +49,10 @@ class InvalidCase(Exception):
 class Truth:
     """What the right answer is.
 
-    `outputs` are the tensors of the result in order, floating ones as float64 (complex128), integer and bool ones in their own
-    dtype; `reference` the same from eager in the case's dtype, for shapes and dtypes. `exactness` is `float64`, or says
-    what the truth is instead and why; then eager's own rounding belongs to the bound. `non_tensors` names results that are no tensors.
+    `outputs` are the tensors of the result in order, floating ones as float64 (complex128), integer and bool ones in
+    their own dtype; `reference` the same from eager in the case's dtype, for shapes and dtypes. `exactness` is
+    `float64`, or says what the truth is instead and why; then eager's own rounding belongs to the bound.
+    `non_tensors` names results that are no tensors.
     """
 
     outputs: list[Tensor]
@@ -60,6 +61,7 @@ class Truth:
     non_tensors: list[str] = field(default_factory=list)
     module: torch.nn.Module | None = None
     inputs: tuple[Any, ...] = ()
+    cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
     def exact(self) -> bool:
@@ -78,8 +80,8 @@ class Truth:
 def truth(module: torch.nn.Module, inputs: tuple[Any, ...]) -> Truth:
     """Eager's answer for `module(*inputs)`. Neither is changed. Raises `InvalidCase` with the reason.
 
-    The result is held to be random when it changes with the seed or with what uninitialised memory holds. Operators that
-    reseed themselves are found by their ATen tag and reseeded at the call.
+    The result is held to be random when it changes with the seed or with what uninitialised memory holds. Operators
+    that reseed themselves are found by their ATen tag and reseeded at the call.
     """
     if any(isinstance(t, Tensor) and t.layout is not torch.strided for t in tree_flatten(inputs)[0]):
         raise InvalidCase("an input is not a dense tensor")
@@ -115,7 +117,7 @@ def call_name(func: Any) -> str:
 
 
 class _Scramble(TorchDispatchMode):
-    """Makes chance visible: reseeds before every operator that draws, fills what is left uninitialised, both from a salt."""
+    """Makes chance visible: from a salt, reseeds before every operator that draws and fills uninitialised memory."""
 
     def __init__(self, salt: int) -> None:
         super().__init__()
@@ -148,7 +150,7 @@ class _Scramble(TorchDispatchMode):
 
 
 class _WidenFactories(TorchDispatchMode):
-    """float64 for float32 that a program asks for by name (`dtype=torch.float32`, `.float()`); fp16 and bf16 casts round, as asked."""
+    """float64 where a program asks for float32 by name (`dtype=`, `.float()`); casts to fp16 and bf16 do round."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -160,7 +162,7 @@ class _WidenFactories(TorchDispatchMode):
 def _run(
     module: torch.nn.Module, inputs: tuple[Any, ...], wide: bool, change: Callable[[Tensor], Tensor] | None = None
 ) -> Any:
-    """`module(*inputs)` on copies; `wide` widens floating inputs, parameters, buffers and tensor attributes to float64."""
+    """`module(*inputs)` on copies; `wide` makes floating inputs, parameters, buffers and tensor attributes float64."""
 
     def prepare(t: Tensor) -> Tensor:
         t = t.detach().clone()

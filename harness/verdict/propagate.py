@@ -1,14 +1,16 @@
 """Bounds for whole graphs: each operator's own bound, carried to the results by running the program again.
 
-A graph is run in float64 under a dispatch mode that adds to every operator's result an error as large as its row in the table
-allows. What arrives at the outputs, less the exact result, is the bound propagated through the actual formula at the
-actual inputs, cancellation and conditioning included.
+A graph is run in float64 under a dispatch mode that adds to every operator's result an error as large as its row in
+the table allows. What arrives at the outputs, less the exact result, is the bound propagated through the actual
+formula at the actual inputs, cancellation and conditioning included.
 
 - One computing operator, the rest data movement: its bound is added once, with positive sign, and arrives unchanged.
-- Several: errors of random sign, `RUNS` times (Monte Carlo arithmetic: D. Stott Parker, UCLA CSD-970002, 1997; the CESTAC method of
-  Vignes and La Porte, 1974). The bound is `SAFETY` times the largest deviation of an element, and one ulp for the result itself.
+- Several: errors of random sign, `RUNS` times (Monte Carlo arithmetic: D. Stott Parker, UCLA CSD-970002, 1997; CESTAC:
+  Vignes and La Porte, 1974). The bound is `SAFETY` times the largest deviation of an element, and one ulp
+  for the result itself.
 
-Operators whose row says COMPOSED are taken apart by PyTorch's own decomposition, so that the formula is the documented one.
+Operators whose row says COMPOSED are taken apart by PyTorch's own decomposition, so that the formula is the
+documented one.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ from harness.verdict.formulas import FORMULAS
 from harness.verdict.oracle import WIDE, Truth, call_name
 from harness.verdict.tolerance import FP32, Format, Rule
 
-#: Eight draws miss an element's sensitivity by half with a probability of (2 Phi(0.5) - 1)^8 = 5e-4; its rows are worst cases
-#: that real rounding reaches a third of, which a safety of two makes six standard deviations.
+#: Eight draws miss an element's sensitivity by half with a probability of (2 Phi(0.5) - 1)^8 = 5e-4; its rows are
+#: worst cases that real rounding reaches a third of, which a safety of two makes six standard deviations.
 RUNS = 8
 SAFETY = 2.0
 
@@ -48,9 +50,9 @@ class Call:
 class Bounds:
     """Absolute bounds of every output (None where it is not floating), and how they came about.
 
-    `rounded` are the outputs with constants, weights and inputs rounded to the recipe's precision, None where that changes
-    nothing. `unit` and `terms` are given for a single DOT_PRODUCT, for the test of the whole tensor. `peak` is the largest
-    finite magnitude that any operator produced.
+    `rounded` are the outputs with constants, weights and inputs rounded to the recipe's precision, None where that
+    changes nothing. `unit` and `terms` are given for a single DOT_PRODUCT, for the test of the whole tensor. `peak`
+    is the largest finite magnitude that any operator produced.
     """
 
     bound: list[Tensor | None]
@@ -64,7 +66,7 @@ class Bounds:
 
 @dataclass
 class Choice:
-    """A selection by index: `source` along `dim` (None: flattened), the `index` it returned, and whether indices may repeat."""
+    """A selection by index: `source` along `dim` (None: flattened), its `index`, whether indices are distinct."""
 
     source: Tensor
     dim: int | None
@@ -120,7 +122,7 @@ class _Watch(TorchDispatchMode):
         return tree_map(lambda t: t + noisy[id(t)] if id(t) in noisy else t, out)
 
     def _taken_apart(self, func: Any, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
-        """The call through its formula, each step under this mode; (False, None) where no formula takes these arguments."""
+        """The call through its formula, each step under this mode; (False, None) where no formula takes them."""
         packet = ".".join(name.split(".")[:2])
         if packet in self.inside:
             return False, None
@@ -169,7 +171,8 @@ class _Watch(TorchDispatchMode):
             return amplitude.to(ref.dtype)
         if rule.cls is C.DOT_PRODUCT:
             # A sequential sum of K terms rounds K partial sums by up to a unit each, growing to it linearly: standard
-            # deviation sqrt(K / 3) / sqrt(3) units. Three of those, as roundings inside one sum are not all of one sign.
+            # deviation sqrt(K / 3) / sqrt(3) units. Three of those, as roundings inside one sum are not all of one
+            # sign.
             amplitude = amplitude / (2 * call.terms) * call.terms**0.5
         elif rule.op in CORRECTLY_ROUNDED:
             amplitude = torch.where(self.f.round(ref) == ref, 0.0, amplitude)
@@ -226,7 +229,7 @@ GEOMETRY = ("upsample", "_upsample", "native_dropout", "dropout", "fractional_ma
 
 
 class _RoundOperands(TorchDispatchMode):
-    """Rounds what is a constant of the program to the recipe's precision: Python floats, and tensors made from nothing."""
+    """Rounds the program's constants to the recipe's precision: Python floats, and tensors made from nothing."""
 
     def __init__(self, f: Format) -> None:
         super().__init__()
@@ -316,11 +319,18 @@ def _moved(func: Any, before: Any, outs: list[Tensor], relative: float) -> dict[
 
 
 def bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
-    """Bounds for every output of `truth` in format `f`.
+    """Bounds for every output of `truth` in format `f`; computed once for all units.
 
-    Where eager computes, the rows of the operators it calls decide, whatever `rule` says; where nothing does, `rule` applies to the
-    results themselves.
+    Where eager computes, the rows of the operators it calls decide, whatever `rule` says; where nothing does, `rule`
+    applies to the results themselves.
     """
+    key = (f.name, str(rule.cls), rule.factor)
+    if key not in truth.cache:
+        truth.cache[key] = _bounds(truth, rule, f)
+    return truth.cache[key]
+
+
+def _bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
     rounded = _with_rounded_operands(truth, f)
     quiet = _Watch(f, None, noise=False, own=not truth.exact)
     with torch.no_grad(), quiet:

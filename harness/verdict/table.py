@@ -1,8 +1,8 @@
 """The table: ATen operator -> tolerance class, factor, source or reason.
 
-Names are overload packets (`aten.add`), or single overloads where it matters (`aten.div.Tensor_mode`). Factors are ulp for
-(fp32, fp16). An operator without a row is `COMPOSED (unlisted)`, never exact by accident; integer and bool results are always exact.
-No factor here may be raised to make a check pass.
+Names are overload packets (`aten.add`), or single overloads where it matters (`aten.div.Tensor_mode`). Factors are
+ulp for (fp32, fp16). An operator without a row is `COMPOSED (unlisted)`, never exact by accident; integer and bool
+results are always exact. No factor here may be raised to make a check pass.
 """
 
 from __future__ import annotations
@@ -61,44 +61,47 @@ def backward(names: str, fp32: float, fp16: float, reason: str) -> None:
 
 # --- EXACT -----------------------------------------------------------------------------------------
 exact(
-    """view _unsafe_view reshape _reshape_alias reshape_as view_as flatten unflatten ravel squeeze unsqueeze permute transpose
-    t numpy_T matrix_H mT mH adjoint swapaxes swapdims movedim moveaxis expand expand_as broadcast_to broadcast_tensors
-    as_strided diagonal diag diag_embed diagflat linalg_diagonal select slice narrow unfold unbind split split_with_sizes chunk
-    tensor_split hsplit vsplit dsplit unsafe_split unsafe_split_with_sizes unsafe_chunk alias detach lift lift_fresh
-    view_as_real view_as_complex real imag resolve_conj resolve_neg conj atleast_1d atleast_2d atleast_3d""",
+    """view _unsafe_view reshape _reshape_alias reshape_as view_as flatten unflatten ravel squeeze unsqueeze permute
+    transpose t numpy_T matrix_H mT mH adjoint swapaxes swapdims movedim moveaxis expand expand_as broadcast_to
+    broadcast_tensors as_strided diagonal diag diag_embed diagflat linalg_diagonal select slice narrow unfold unbind
+    split split_with_sizes chunk tensor_split hsplit vsplit dsplit unsafe_split unsafe_split_with_sizes unsafe_chunk
+    alias detach lift lift_fresh view_as_real view_as_complex real imag resolve_conj resolve_neg conj atleast_1d
+    atleast_2d atleast_3d""",
     "view",
 )
 exact(
-    """clone contiguous copy _copy_from to _to_copy type_as fill zero set_ cat concat concatenate stack hstack vstack dstack
-    column_stack row_stack block_diag cartesian_prod combinations meshgrid repeat tile repeat_interleave flip fliplr flipud roll
-    rot90 index _unsafe_index _unsafe_masked_index index_select index_copy index_fill gather take take_along_dim masked_select
-    masked_fill masked_scatter where constant_pad_nd pad _pad_circular _pad_enum reflection_pad1d reflection_pad2d
-    reflection_pad3d replication_pad1d replication_pad2d replication_pad3d select_scatter slice_scatter diagonal_scatter
-    as_strided_scatter slice_inverse scatter tril triu trace_indices im2col pixel_shuffle pixel_unshuffle channel_shuffle
-    native_channel_shuffle embedding upsample_nearest1d upsample_nearest2d upsample_nearest3d
-    _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d max_unpool2d max_unpool3d squeeze_ pin_memory
-    unique_consecutive _unique2 unique_dim unique_dim_consecutive nonzero nonzero_static nonzero_numpy argwhere narrow_copy
-    complex conj_physical _conj _conj_physical _neg_view data lift_fresh_copy dropout feature_dropout alpha_dropout""",
+    """clone contiguous copy _copy_from to _to_copy type_as fill zero set_ cat concat concatenate stack hstack vstack
+    dstack column_stack row_stack block_diag cartesian_prod combinations meshgrid repeat tile repeat_interleave flip
+    fliplr flipud roll rot90 index _unsafe_index _unsafe_masked_index index_select index_copy index_fill gather take
+    take_along_dim masked_select masked_fill masked_scatter where constant_pad_nd pad _pad_circular _pad_enum
+    reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d
+    select_scatter slice_scatter diagonal_scatter as_strided_scatter slice_inverse scatter tril triu trace_indices
+    im2col pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle embedding upsample_nearest1d
+    upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d
+    _upsample_nearest_exact3d max_unpool2d max_unpool3d squeeze_ pin_memory unique_consecutive _unique2 unique_dim
+    unique_dim_consecutive nonzero nonzero_static nonzero_numpy argwhere narrow_copy complex conj_physical _conj
+    _conj_physical _neg_view data lift_fresh_copy dropout feature_dropout alpha_dropout""",
     "data movement: every value of the result is a value of an input (dropout: not in training)",
 )
 exact(
-    """empty empty_like empty_strided empty_permuted new_empty new_empty_strided zeros zeros_like new_zeros ones ones_like
-    new_ones full full_like new_full eye scalar_tensor tensor tril_indices triu_indices _efficientzerotensor one_hot""",
+    """empty empty_like empty_strided empty_permuted new_empty new_empty_strided zeros zeros_like new_zeros ones
+    ones_like new_ones full full_like new_full eye scalar_tensor tensor tril_indices triu_indices
+    _efficientzerotensor one_hot""",
     "constant; its rounding to the recipe's precision is accounted for as an operand's",
 )
 exact(
-    """eq ne lt le gt ge equal isnan isinf isfinite isposinf isneginf isreal isin signbit logical_and logical_or logical_not
-    logical_xor any all is_nonzero allclose isclose bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_left_shift
-    bitwise_right_shift __and__ __or__ __xor__ __lshift__ __rshift__ __ilshift__ __irshift__ gcd lcm count_nonzero bincount
-    bucketize searchsorted histc""",
+    """eq ne lt le gt ge equal isnan isinf isfinite isposinf isneginf isreal isin signbit logical_and logical_or
+    logical_not logical_xor any all is_nonzero allclose isclose bitwise_and bitwise_or bitwise_xor bitwise_not
+    bitwise_left_shift bitwise_right_shift __and__ __or__ __xor__ __lshift__ __rshift__ __ilshift__ __irshift__ gcd
+    lcm count_nonzero bincount bucketize searchsorted histc""",
     "comparison, logic, integers",
 )
 exact(
     """max min amax amin aminmax maximum minimum fmax fmin clamp clamp_min clamp_max clip relu relu6 hardtanh threshold
-    _threshold hardshrink cummax cummin _cummax_helper _cummin_helper max_pool1d max_pool2d max_pool3d max_pool1d_with_indices
-    max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d
-    fractional_max_pool2d fractional_max_pool3d mkldnn_max_pool2d quantized_max_pool2d argmax argmin argsort sort msort topk
-    kthvalue median nanmedian mode""",
+    _threshold hardshrink cummax cummin _cummax_helper _cummin_helper max_pool1d max_pool2d max_pool3d
+    max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool1d adaptive_max_pool2d
+    adaptive_max_pool3d fractional_max_pool2d fractional_max_pool3d mkldnn_max_pool2d quantized_max_pool2d argmax
+    argmin argsort sort msort topk kthvalue median nanmedian mode""",
     "selection: the result is one of the inputs or a bound; indices are judged by the values they select",
 )
 exact(
@@ -106,9 +109,10 @@ exact(
     "representable in the format of the input; rounding is IEEE's, ties to even",
 )
 exact(
-    """sym_size sym_numel sym_stride sym_storage_offset sym_is_contiguous size numel dim item _local_scalar_dense is_floating_point _assert_async
-    _assert_scalar _assert_tensor_metadata _shape_as_tensor sym_constrain_range sym_constrain_range_for_size _fused_sdp_choice
-    is_same_size stride storage_offset result_type _has_compatible_shallow_copy_type _print""",
+    """sym_size sym_numel sym_stride sym_storage_offset sym_is_contiguous size numel dim item _local_scalar_dense
+    is_floating_point _assert_async _assert_scalar _assert_tensor_metadata _shape_as_tensor sym_constrain_range
+    sym_constrain_range_for_size _fused_sdp_choice is_same_size stride storage_offset result_type
+    _has_compatible_shallow_copy_type _print""",
     "no arithmetic on values",
 )
 
@@ -241,8 +245,8 @@ composed(
 )
 composed(
     """native_layer_norm layer_norm rms_norm _fused_rms_norm native_group_norm group_norm instance_norm batch_norm
-    native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training _native_batch_norm_legit_functional
-    _batch_norm_no_update _batch_norm_with_update cudnn_batch_norm""",
+    native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training
+    _native_batch_norm_legit_functional _batch_norm_no_update _batch_norm_with_update cudnn_batch_norm""",
     16,
     8,
     "(x - mean) rsqrt(var + eps) w + b; WebNN: 6",
@@ -274,9 +278,10 @@ composed("grid_sampler grid_sampler_2d grid_sampler_3d", 32, 32, "coordinates, w
 composed("cross linalg_cross diff ldexp", 8, 8, "two products and a difference; a difference; a power of two")
 composed("glu", 8, 8, "a sigmoid and a product")
 composed(
-    """mse_loss l1_loss smooth_l1_loss huber_loss binary_cross_entropy binary_cross_entropy_with_logits cross_entropy_loss
-    nll_loss nll_loss_nd nll_loss2d nll_loss_forward nll_loss2d_forward kl_div poisson_nll_loss soft_margin_loss hinge_embedding_loss
-    cosine_embedding_loss margin_ranking_loss triplet_margin_loss multi_margin_loss gaussian_nll_loss ctc_loss _ctc_loss""",
+    """mse_loss l1_loss smooth_l1_loss huber_loss binary_cross_entropy binary_cross_entropy_with_logits
+    cross_entropy_loss nll_loss nll_loss_nd nll_loss2d nll_loss_forward nll_loss2d_forward kl_div poisson_nll_loss
+    soft_margin_loss hinge_embedding_loss cosine_embedding_loss margin_ranking_loss triplet_margin_loss
+    multi_margin_loss gaussian_nll_loss ctc_loss _ctc_loss""",
     32,
     16,
     "pointwise, then mean or sum",
@@ -297,25 +302,26 @@ composed("local_response_norm lp_pool1d lp_pool2d lp_pool3d", 16, 8, "pow, pooli
 composed("_weight_norm _weight_norm_interface normalize", 16, 8, "v g / |v|")
 composed("tanhshrink", 4, 4, "x - tanh(x)")
 backward(
-    """linalg_inv linalg_inv_ex inverse linalg_det _linalg_det linalg_slogdet _linalg_slogdet linalg_solve linalg_solve_ex
-    _linalg_solve_ex linalg_solve_triangular triangular_solve linalg_cholesky linalg_cholesky_ex cholesky cholesky_solve
-    cholesky_inverse linalg_qr geqrf ormqr linalg_householder_product linalg_svd _linalg_svd linalg_svdvals linalg_eigh
-    _linalg_eigh linalg_eigvalsh linalg_eig linalg_eigvals linalg_lu linalg_lu_factor linalg_lu_factor_ex linalg_lu_solve
-    lu_solve lu_unpack linalg_ldl_factor linalg_ldl_factor_ex linalg_ldl_solve linalg_lstsq linalg_pinv
-    linalg_matrix_exp matrix_exp""",
+    """linalg_inv linalg_inv_ex inverse linalg_det _linalg_det linalg_slogdet _linalg_slogdet linalg_solve
+    linalg_solve_ex _linalg_solve_ex linalg_solve_triangular triangular_solve linalg_cholesky linalg_cholesky_ex
+    cholesky cholesky_solve cholesky_inverse linalg_qr geqrf ormqr linalg_householder_product linalg_svd _linalg_svd
+    linalg_svdvals linalg_eigh _linalg_eigh linalg_eigvalsh linalg_eig linalg_eigvals linalg_lu linalg_lu_factor
+    linalg_lu_factor_ex linalg_lu_solve lu_solve lu_unpack linalg_ldl_factor linalg_ldl_factor_ex linalg_ldl_solve
+    linalg_lstsq linalg_pinv linalg_matrix_exp matrix_exp""",
     16,
     16,
     "Higham, Accuracy and Stability of Numerical Algorithms: n eps |A|, for matrices up to some ten rows",
 )
 backward(
-    """special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0 special_bessel_y1 special_modified_bessel_i0
-    special_modified_bessel_i1 special_modified_bessel_k0 special_modified_bessel_k1 special_scaled_modified_bessel_k0
-    special_scaled_modified_bessel_k1 special_spherical_bessel_j0 i0 special_i0e special_i1 special_i1e special_zeta
-    special_chebyshev_polynomial_t special_chebyshev_polynomial_u special_chebyshev_polynomial_v
-    special_chebyshev_polynomial_w special_shifted_chebyshev_polynomial_t special_shifted_chebyshev_polynomial_u
-    special_shifted_chebyshev_polynomial_v special_shifted_chebyshev_polynomial_w special_hermite_polynomial_h
-    special_hermite_polynomial_he special_laguerre_polynomial_l special_legendre_polynomial_p igamma igammac lgamma digamma
-    polygamma erfinv special_erfcx special_ndtri special_log_ndtr""",
+    """special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0 special_bessel_y1
+    special_modified_bessel_i0 special_modified_bessel_i1 special_modified_bessel_k0 special_modified_bessel_k1
+    special_scaled_modified_bessel_k0 special_scaled_modified_bessel_k1 special_spherical_bessel_j0 i0 special_i0e
+    special_i1 special_i1e special_zeta special_chebyshev_polynomial_t special_chebyshev_polynomial_u
+    special_chebyshev_polynomial_v special_chebyshev_polynomial_w special_shifted_chebyshev_polynomial_t
+    special_shifted_chebyshev_polynomial_u special_shifted_chebyshev_polynomial_v
+    special_shifted_chebyshev_polynomial_w special_hermite_polynomial_h special_hermite_polynomial_he
+    special_laguerre_polynomial_l special_legendre_polynomial_p igamma igammac lgamma digamma polygamma erfinv
+    special_erfcx special_ndtri special_log_ndtr""",
     16,
     16,
     "no table of a standard has them; erf's and pow's 16 ulp, in argument and result",
@@ -327,18 +333,19 @@ composed(
     "x / scale, rounded",
 )
 
-#: For what the table does not know: 8 ulp, a handful of elementary steps. Where PyTorch knows a decomposition the bound is propagated.
+#: For what the table does not know: 8 ulp, a handful of elementary steps. Where PyTorch knows a decomposition the
+#: bound is propagated.
 UNLISTED = Rule("", C.COMPOSED, (8.0, 8.0), reason="no row in the table: a handful of elementary steps", listed=False)
 
 
 def normal_name(op: str) -> str:
-    """`aten::add_.Tensor`, `torch.ops.aten.add.Tensor`, `aten.add.Tensor` -> `aten.add.Tensor`, in-place and `_copy` variants as written."""
+    """`aten::add_.Tensor` or `torch.ops.aten.add_.Tensor` -> `aten.add_.Tensor`; a bare name is ATen's."""
     name = op.removeprefix("torch.ops.").replace("::", ".")
     return name if "." in name else f"aten.{name}"
 
 
 def lookup(op: str) -> Rule:
-    """The row of one operator: its overload, its packet, or the packet it is an in-place or copying variant of; else `UNLISTED`."""
+    """The row of an operator: its overload's, its packet's, that of its functional or viewing twin; else `UNLISTED`."""
     name = normal_name(op)
     namespace, packet, *overload = name.split(".")
     if namespace not in ("aten", "prims"):
@@ -355,8 +362,9 @@ def lookup(op: str) -> Rule:
 def rule_for(primary: str, all_ops: list[str]) -> Rule:
     """The rule for a graph whose subject is `primary` and whose nodes are `all_ops` (ATen overload names).
 
-    The primary's row where it covers the graph alone (everything else moves data); the row of the one operator that computes where the
-    primary is that operator's wrapper; otherwise COMPOSED of the parts, factors added up and the parts named in the reason.
+    The primary's row where it covers the graph alone (everything else moves data); the row of the one operator that
+    computes where the primary is that operator's wrapper; otherwise COMPOSED of the parts, factors added up and the
+    parts named in the reason.
     """
     own = lookup(primary)
     parts = [lookup(op) for op in all_ops if normal_name(op).split(".")[0] in ("aten", "prims") or lookup(op).listed]

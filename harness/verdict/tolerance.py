@@ -1,8 +1,9 @@
 """Tolerance classes: how far a result may be from the exact one, element by element.
 
-Every bound is an absolute error, a float64 tensor of the shape of the result it belongs to. Bounds are after the compliance
-modes of the TOSA specification (https://www.mlplatform.org/tosa/tosa_spec.html, "Accuracy") and the error tables of
-OpenCL C ("Relative error as ULPs"), Vulkan ("Precision and operation of SPIR-V instructions") and WebNN conformance.
+Every bound is an absolute error, a float64 tensor of the shape of the result it belongs to. Bounds are after the
+compliance modes of the TOSA specification (https://www.mlplatform.org/tosa/tosa_spec.html, "Accuracy") and the error
+tables of OpenCL C ("Relative error as ULPs"), Vulkan ("Precision and operation of SPIR-V instructions") and WebNN
+conformance.
 """
 
 from __future__ import annotations
@@ -71,9 +72,9 @@ class Rule:
     """How one operator is judged: a row of the table.
 
     `factor` is the number of ulp for (fp32, fp16); for COMPOSED it is what is allowed where no formula to propagate
-    through is known. `error` is the bound of ABS_ERROR, or what is added to that of DOT_PRODUCT; `length` is KS of DOT_PRODUCT and n of
-    REDUCE_PRODUCT, `bias` says that one more term is added at the end. `backward` rows are exact for inputs moved by `factor`
-    ulp of the largest: what a backward stable algorithm promises.
+    through is known. `error` is the bound of ABS_ERROR, or what is added to that of DOT_PRODUCT; `length` is KS of
+    DOT_PRODUCT and n of REDUCE_PRODUCT, `bias` says that one more term is added at the end. `backward` rows are
+    exact for inputs moved by `factor` ulp of the largest: what a backward stable algorithm promises.
     """
 
     op: str
@@ -147,10 +148,11 @@ def flushed(ref: Tensor, bound: Tensor, f: Format) -> Tensor:
     return torch.where(mag < f.smallest_normal, torch.maximum(bound, mag), bound)
 
 
-#: Signal-to-noise ratio a whole model must reach, in dB. One rounding to a format with `frac` fraction bits leaves noise of
-#: rms 2^-(frac+1) / sqrt(3) relative to the signal at worst: 6.02 * (frac + 1) + 4.8 dB below it, 71 dB in fp16 and 149 dB in
-#: fp32. A thousand uncorrelated roundings along the deepest path cost 30 dB. That gives 41 dB for fp16, with accumulators wider than
-#: fp16. In fp32 nothing is wider: dot products of a thousand terms cost another 30 dB, which leaves 89 dB. Rounded down.
+#: Signal-to-noise ratio a whole model must reach, in dB. One rounding to a format with `frac` fraction bits leaves
+#: noise of rms 2^-(frac+1) / sqrt(3) relative to the signal at worst: 6.02 * (frac + 1) + 4.8 dB below it, 71 dB in
+#: fp16 and 149 dB in fp32. A thousand uncorrelated roundings along the deepest path cost 30 dB. That gives 41 dB for
+#: fp16, with accumulators wider than fp16. In fp32 nothing is wider: dot products of a thousand terms cost another
+#: 30 dB, which leaves 89 dB. Rounded down.
 SQNR_THRESHOLD_DB: dict[str, float] = {"fp16": 40.0, "fp32": 80.0}
 
 

@@ -29,7 +29,7 @@ class Fn(nn.Module):
 def judge(fn, inputs, got, op, precision="fp16") -> Verdict:
     if isinstance(got, torch.Tensor):
         got = [got]
-    return compare(list(got), truth(Fn(fn), inputs), rule_for(op, [op]), precision, inputs)
+    return compare(list(got), truth(Fn(fn), inputs), rule_for(op, [op]), precision)
 
 
 def grid(*shape: int, seed: int = 0) -> torch.Tensor:
