@@ -202,7 +202,8 @@ def gather() -> Facts:
     import platformdirs
 
     macos = host.macos_version()
-    cache = platformdirs.user_cache_path(DISTRIBUTION, appauthor=False)
+    # As `harness.lowering.cache.location`, which cannot be asked without importing torch; a test compares the two.
+    cache = Path(os.environ.get("COREML_HARNESS_CACHE") or platformdirs.user_cache_dir(DISTRIBUTION))
     on_mac = sys.platform == "darwin"
     return Facts(
         system=host.system_name() if macos is None else "macOS",

@@ -161,6 +161,16 @@ def test_the_cache_folder_is_judged_without_being_made(tmp_path) -> None:
     assert not doctor._writable(tmp_path / "file" / "b")
 
 
+@pytest.mark.parametrize("chosen", [None, "somewhere"])
+def test_the_cache_named_is_the_one_used(chosen: str | None, tmp_path, monkeypatch) -> None:
+    from harness.lowering import cache
+
+    monkeypatch.delenv(cache.LOCATION_VARIABLE, raising=False)
+    if chosen:
+        monkeypatch.setenv(cache.LOCATION_VARIABLE, str(tmp_path / chosen))
+    assert doctor.gather().cache == str(cache.location())
+
+
 def test_the_real_machine_is_diagnosed_without_importing_torch() -> None:
     code = (
         "import sys; from harness import doctor; code = doctor.run();"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import os
 import shutil
 import tempfile
 import warnings
@@ -29,6 +30,9 @@ __all__ = ["CoreMLUnit", "OpenCoreML", "is_simulated_host"]
 
 #: Prefix of the note made when the second of two equal predictions differs from the first.
 NON_DETERMINISTIC = "non_deterministic"
+
+#: Folders of compiled models in the temporary directory: this, the owning process, a random part.
+_FOLDER_PREFIX = "coreml-harness-compiled-"
 
 #: Feature type (protobuf name) to numpy's name.
 _FEATURE_DTYPE = {"FLOAT16": "float16", "FLOAT32": "float32", "DOUBLE": "float64", "INT32": "int32", "INT8": "int8"}
@@ -180,7 +184,8 @@ class _CompiledPackages:
     def _compile(package: Path, digest: str) -> _CompiledPackage:
         from coremltools.models.utils import compile_model
 
-        entry = _CompiledPackage(digest, Path(tempfile.mkdtemp(prefix="coreml-harness-")))
+        remove_left_behind()
+        entry = _CompiledPackage(digest, Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-")))
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", RuntimeWarning)
@@ -190,6 +195,24 @@ class _CompiledPackages:
             shutil.rmtree(entry.folder, ignore_errors=True)
             raise LoadFailed(f"compiling the package failed: {_message(error, package, entry.path)}") from error
         return entry
+
+
+def remove_left_behind() -> None:
+    """Delete compiled models of processes that ended without doing so: Core ML can take its process with it."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_FOLDER_PREFIX).partition("-")[0]
+        if owner.isdecimal() and not _is_running(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # someone else's process
+        return True
+    return True
 
 
 def _digest(package: Path) -> str:

@@ -20,6 +20,7 @@ import coremltools as ct
 import numpy as np
 import operators
 import torch
+from coremltools.models.model import MLModelAsset
 from faults import set_faults
 
 from harness import mil
@@ -29,6 +30,7 @@ from harness.lowering import speedups
 from harness.lowering.program import UnpackedDelegate
 from harness.units import coreml, host, placement
 from harness.units.coreml import CoreMLUnit
+from harness.units.whole_program import run_program
 
 torch.set_num_threads(1)
 speedups.enable()
@@ -46,6 +48,7 @@ def everything() -> dict[str, Any]:
                 **{name: _attempt(_operator, name, root) for name in operators.CASES},
                 **{f"{name}/fp32": _attempt(_operator, name, root, "fp32-ios18") for name in ("linear", "softmax")},
             },
+            "partial": _partial,
             "state": lambda: _state(root),
             "strictness": lambda: _strictness(root),
             "compiled_once": lambda: _compiled_once(root),
@@ -118,6 +121,19 @@ def _operator(name: str, root: Path, recipe: str = "fp16-ios18") -> dict[str, An
         }
         opened.close()
     return result
+
+
+def _partial() -> dict[str, Any]:
+    """Two delegates with a fallback operator between them, through the runner of whole programs."""
+    torch.manual_seed(0)
+    module, inputs = operators.partly_delegated()
+    program = operators.lower_module(module, inputs)
+    return {
+        "delegates": len(program.delegates),
+        "fallback": program.fallback_ops,
+        "eager": _plain(module(*inputs)),
+        "units": {unit: _plain(run_program(program, CoreMLUnit(unit), inputs).outputs[0]) for unit in _UNITS},
+    }
 
 
 def _plain(tensor: torch.Tensor) -> dict[str, Any]:
@@ -334,7 +350,16 @@ def _contradictions(root: Path) -> dict[str, Any]:
         return _attempt(CoreMLUnit("all").open, UnpackedDelegate(delegate.package, inputs, outputs))
 
     names, outputs = delegate.input_names, delegate.output_names
+    import libcoremlpython
+
+    coreml._compiled.clear()
+    played, libcoremlpython.simulated_macos = libcoremlpython.simulated_macos, (14, 4)
+    try:
+        too_new = with_names(names, outputs)
+    finally:
+        libcoremlpython.simulated_macos = played
     return {
+        "too_new": too_new,
         "output": with_names(names, (*outputs, "ghost")),
         "input": with_names(("ghost",), outputs),
         "unnamed input": with_names((), outputs),
@@ -343,17 +368,32 @@ def _contradictions(root: Path) -> dict[str, Any]:
 
 def _mlmodel(root: Path) -> dict[str, Any]:
     """coremltools' other door, which turns a load failure into a warning: the facts our own check rests on."""
-    _, inputs, _, delegate = _delegate("relu", root / "mlmodel")
+    _, inputs, _, delegate = _delegate("linear", root / "mlmodel")
     model = ct.models.MLModel(str(delegate.package))
     answer = model.predict({delegate.input_names[0]: inputs[0].numpy()})
     compiled = Path(model.get_compiled_model_path())
-    del model
+    name, output = delegate.input_names[0], delegate.output_names[0]
+    # The other entrances of the fake, through coremltools' own code.
+    asset = MLModelAsset.from_path(str(compiled))
+    blobs = {f"weights/{path.name}": path.read_bytes() for path in delegate.package.rglob("weights/*.bin")}
+    in_memory = MLModelAsset.from_memory(model.get_spec().SerializeToString(), blobs)
+    half = {name: inputs[0].numpy().astype(np.float16)}
+    doors = {
+        "batch": model.predict([{name: inputs[0].numpy()}])[0][output].tolist(),
+        "asset": ct.models.CompiledMLModel.from_asset(asset).predict({name: inputs[0].numpy()})[output].tolist(),
+        "memory": ct.models.CompiledMLModel.from_asset(in_memory).predict(half)[output].tolist(),
+    }
+    durations = [model.load_duration_in_nano_seconds, model.last_predict_duration_in_nano_seconds]
+    del model, asset
     set_faults(load_error={"value": "no network today"})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         broken = ct.models.MLModel(str(delegate.package))
     return {
         "answer": answer[delegate.output_names[0]].tolist(),
+        "doors": doors,
+        "durations": durations,
+        "dict_after_predict": str(half[name].dtype),
         "compiled_gone": not compiled.exists(),
         "proxy_missing": getattr(broken, "__proxy__") is None,  # noqa: B009 - a plain access would be name-mangled
         "warnings": [str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)],

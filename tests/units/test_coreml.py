@@ -39,13 +39,13 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with open(root / "simulated-host.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not answer.exists():
-            answer.write_text(_on_simulated_host())
+            answer.write_text(_on_simulated_host(tmp_path_factory.mktemp("simulated")))
     return json.loads(answer.read_text())
 
 
-def _on_simulated_host() -> str:
+def _on_simulated_host(temporary: Path) -> str:
     command = [sys.executable, str(SIMULATED / "host.py"), f"{SIMULATED / 'scenarios.py'}:everything"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary)}
     done = subprocess.run(command, input="{}", capture_output=True, text=True, timeout=600, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
@@ -136,6 +136,15 @@ def test_features_are_as_declared(operator: str, features: list, outputs: list, 
     measured = seen["operators"][operator]["units"]["all"]
     assert measured["features"] == features
     assert measured["output_dtypes"] == outputs
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_partly_delegated_program(unit: str, seen) -> None:
+    partial = seen["partial"]
+    assert not raised(partial), partial
+    assert partial["delegates"] == 2
+    assert partial["fallback"] == {"aten.asinh.default": 1}
+    np.testing.assert_allclose(partial["units"][unit]["values"], partial["eager"]["values"], **CLOSE)
 
 
 def test_operators_are_counted_without_constants(seen) -> None:
@@ -244,7 +253,8 @@ def test_a_damaged_package_is_a_load_failure_without_machine_paths(seen) -> None
     damaged = seen["faults"]["damaged"]
     assert damaged["error"] == "LoadFailed"
     assert "the package cannot be read" in damaged["message"]
-    assert "/tmp" not in damaged["message"]
+    assert "mlpackage/Manifest.json" in damaged["message"]
+    assert "lowered_module" not in damaged["message"]
     assert seen["faults"]["left_behind"] == []
 
 
@@ -329,6 +339,34 @@ def test_mlmodel_turns_a_load_failure_into_a_warning(seen) -> None:
 
 def test_mlmodel_deletes_its_compiled_folder_with_itself(seen) -> None:
     assert seen["mlmodel"]["compiled_gone"]
+
+
+def test_predict_changes_the_dict_it_is_given(seen) -> None:
+    assert seen["mlmodel"]["dict_after_predict"] == "float32"
+
+
+def test_every_door_of_the_fake_leads_to_one_answer(seen) -> None:
+    facts = seen["mlmodel"]
+    assert facts["doors"] == dict.fromkeys(("batch", "asset", "memory"), facts["answer"])
+    assert all(duration > 0 for duration in facts["durations"])
+
+
+def test_a_program_newer_than_the_system_is_refused_at_compilation(seen) -> None:
+    assert seen["contradictions"]["too_new"] == {
+        "error": "LoadFailed",
+        "message": "compiling the package failed: specification version 9 is newer than 8",
+    }
+
+
+def test_compiled_models_of_dead_processes_are_removed(tmp_path: Path, monkeypatch) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    names = {pid: f"{coreml._FOLDER_PREFIX}{pid}-abc" for pid in (dead.pid, os.getpid(), "someone")}
+    for name in names.values():
+        (tmp_path / name / "model.mlmodelc").mkdir(parents=True)
+    monkeypatch.setattr(coreml.tempfile, "gettempdir", lambda: str(tmp_path))
+    coreml.remove_left_behind()
+    assert {path.name for path in tmp_path.iterdir()} == {names[os.getpid()], names["someone"]}
 
 
 # -- conversions, without a host ----------------------------------------------------------------------------------
