@@ -36,7 +36,7 @@ def test_linear_matmul_einsum(bench, rng):
 
 def reference_conv(x, w, strides, pads, dilations, groups):
     """Direct sum over every window; `pads` (before, after) by dimension."""
-    n, c_in, *sizes = x.shape
+    n = x.shape[0]
     c_out, per_group, *ks = w.shape
     padded = np.pad(x.astype(np.float64), [(0, 0), (0, 0), *pads])
     out = [(p - (k - 1) * d - 1) // s + 1 for p, k, d, s in zip(padded.shape[2:], ks, dilations, strides, strict=True)]
@@ -51,14 +51,25 @@ def reference_conv(x, w, strides, pads, dilations, groups):
     return result
 
 
+# shape of x, shape of the weight, parameters, (before, after) by dimension
 CONVOLUTIONS = {
     "1d": ((2, 2, 7), (3, 2, 3), {"pad_type": "valid"}, [(0, 0)]),
-    "2d-asymmetric": ((1, 2, 6, 5), (4, 2, 3, 2), {"pad_type": "custom", "pad": [1, 0, 2, 1], "strides": [2, 1]}, [(1, 0), (2, 1)]),
-    "2d-grouped-dilated": ((1, 4, 7, 7), (6, 2, 3, 3), {"pad_type": "custom", "pad": [1, 1, 1, 1], "dilations": [2, 1], "groups": 2}, [(1, 1), (1, 1)]),
+    "2d-asymmetric": (
+        (1, 2, 6, 5),
+        (4, 2, 3, 2),
+        {"pad_type": "custom", "pad": [1, 0, 2, 1], "strides": [2, 1]},
+        [(1, 0), (2, 1)],
+    ),
+    "2d-grouped-dilated": (
+        (1, 4, 7, 7),
+        (6, 2, 3, 3),
+        {"pad_type": "custom", "pad": [1, 1, 1, 1], "dilations": [2, 1], "groups": 2},
+        [(1, 1), (1, 1)],
+    ),
     "2d-same": ((1, 2, 6, 5), (3, 2, 2, 3), {"pad_type": "same", "strides": [1, 2]}, [(0, 1), (1, 1)]),
     "2d-same-lower": ((1, 2, 6, 5), (3, 2, 2, 3), {"pad_type": "same_lower", "strides": [1, 2]}, [(1, 0), (1, 1)]),
     "3d": ((1, 1, 4, 3, 3), (2, 1, 2, 2, 2), {"pad_type": "valid"}, [(0, 0)] * 3),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CONVOLUTIONS)
@@ -256,12 +267,15 @@ def test_scaled_dot_product_attention(bench, rng, mask):
     ]
     expected = np.zeros((1, 2, 3, 6))
     for h, row in np.ndindex(2, 3):
-        scores = [math.exp(sum(float(a) * b for a, b in zip(q[0, h, row], k[0, h, s], strict=True)) / 2 + added[row, s]) for s in range(5)]  # fmt: skip
+        dots = [sum(float(a) * b for a, b in zip(q[0, h, row], k[0, h, s], strict=True)) for s in range(5)]
+        scores = [math.exp(dot / 2 + added[row, s]) for s, dot in enumerate(dots)]
         expected[0, h, row] = sum(w * v[0, h, s] for s, w in enumerate(scores)) / sum(scores)
     extra = {"none": {}, "bool": {"attn_mask": allowed}, "float": {"attn_mask": added.astype(np.float32)}}[mask]
-    bench.check(
-        lambda q, k, v: mb.scaled_dot_product_attention(query=q, key=k, value=v, **extra), {"q": q, "k": k, "v": v}, expected, **TOLERANCE
-    )  # fmt: skip
+
+    def build(q, k, v):
+        return mb.scaled_dot_product_attention(query=q, key=k, value=v, **extra)
+
+    bench.check(build, {"q": q, "k": k, "v": v}, expected, **TOLERANCE)
 
 
 def _sigmoid(x):
@@ -272,7 +286,8 @@ def _sigmoid(x):
 def test_recurrent(bench, rng, direction):
     s, n, i, h = 4, 2, 3, 5
     x, h0, c0 = (rng.standard_normal(shape, np.float32) for shape in ((s, n, i), (n, h), (n, h)))
-    weights = {g: (rng.standard_normal((g * h, i), np.float32), rng.standard_normal((g * h, h), np.float32), rng.standard_normal(g * h, np.float32)) for g in (1, 3, 4)}  # fmt: skip
+    shapes = {g: ((g * h, i), (g * h, h), (g * h,)) for g in (1, 3, 4)}  # by number of gates: rnn, gru, lstm
+    weights = {g: tuple(rng.standard_normal(s, np.float32) for s in three) for g, three in shapes.items()}
 
     def build(x, h0, c0):
         common = {"x": x, "initial_h": h0, "direction": direction, "output_sequence": True}
