@@ -22,7 +22,6 @@ from harness.evidence.journal import (
     check_writable,
     read_run,
     read_run_or_file,
-    repair_cut_journals,
     write_environment,
 )
 from harness.evidence.known_issues import (
@@ -132,8 +131,6 @@ class Run:
         if self._open is None:
             check_writable(self.directory)
             state = read_run(self.directory)
-            if not self.is_worker:
-                repair_cut_journals(state)
             self._environment, block = environment_block(simulated=host.is_simulated_host())
             write_environment(self.directory, self._environment, block)
             self._before = state.records

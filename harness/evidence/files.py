@@ -6,6 +6,7 @@ copy is noticed even when it was cut at the end of a line.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable
@@ -40,7 +41,7 @@ def write_evidence(path: Path, evidence: Evidence, *, with_timing: bool = False)
     """Write atomically. Timings differ from run to run and are left out unless asked for."""
     records = sort_records(evidence.records)
     header = {"environments": evidence.environments, "records": len(records)}
-    lines = [json.dumps({HEADER_KEY: header}, sort_keys=True, ensure_ascii=False)]
+    lines = [json.dumps({HEADER_KEY: header}, sort_keys=True)]
     for record in records:
         lines.append((record if with_timing else record.with_(timing={})).to_line())
     write_text_atomically(path, "\n".join(lines) + "\n")
@@ -55,7 +56,10 @@ def read_evidence(path: Path) -> Evidence:
     if not isinstance(header, dict) or not isinstance(header.get(HEADER_KEY), dict):
         raise HarnessError(f"{path}: not an evidence file (no header in its first line)")
     head = header[HEADER_KEY]
-    evidence = Evidence(environments=dict(head.get("environments") or {}), path=path)
+    environments = head.get("environments")
+    if not isinstance(environments, dict) or not all(isinstance(block, dict) for block in environments.values()):
+        raise HarnessError(f"{path}: not an evidence file (no environments in its header)")
+    evidence = Evidence(environments=environments, path=path)
     for number, line in enumerate(lines[1:], start=2):
         evidence.records.append(_record(path, number, line))
     expected = head.get("records")
@@ -66,7 +70,9 @@ def read_evidence(path: Path) -> Evidence:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(): a message may hold U+2028 and its like, which JSON leaves as they are.
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return lines if lines[-1] else lines[:-1]
     except FileNotFoundError:
         raise HarnessError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -94,12 +100,16 @@ def _record(path: Path, number: int, line: str) -> Record:
 
 def write_text_atomically(path: Path, text: str) -> None:
     """Replace `path` in one step, so that a reader never sees half a file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
+    except FileExistsError:
+        raise HarnessError(f"{path}: cannot write: {path.parent} is not a directory") from None
     except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise HarnessError(f"{path}: cannot write: {error.strerror}") from None
 
 

@@ -11,6 +11,7 @@ in flight twice, the check itself is taken to be what kills the process, and it 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 from dataclasses import dataclass, field
@@ -57,23 +58,28 @@ class RunState:
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     in_flight: dict[str, InFlight] = field(default_factory=dict)
-    #: Journals whose last line was cut by a kill; that check counts as not finished.
-    cut_short: list[Path] = field(default_factory=list)
 
 
 class Journal:
-    """Writer for one process. Not shared between processes: each opens its own."""
+    """Writer for one process. Not shared between processes: each opens its own.
+
+    Its files are always new ones: a killed writer's last line may be cut, and process numbers come back.
+    """
 
     def __init__(self, run_dir: Path, process: str) -> None:
         self.run_dir = run_dir
         try:
             run_dir.mkdir(parents=True, exist_ok=True)
-            # Line-buffered by hand: a record is on disk before the next check begins.
-            self._file = open(run_dir / f"journal-{process}.jsonl", "a", encoding="utf-8")  # noqa: SIM115
-            self._in_flight = open(run_dir / f"inflight-{process}.json", "a+b", buffering=0)  # noqa: SIM115
-            self._in_flight.truncate(0)
+            for number in itertools.count(1):
+                name = process if number == 1 else f"{process}.{number}"
+                with contextlib.suppress(FileExistsError):
+                    # Line-buffered by hand: a record is on disk before the next check begins.
+                    self._file = open(run_dir / f"journal-{name}.jsonl", "x", encoding="utf-8")  # noqa: SIM115
+                    break
+            # Appending, so that what is written after truncating it starts at its beginning.
+            self._in_flight = open(run_dir / f"inflight-{name}.json", "ab", buffering=0)  # noqa: SIM115
         except OSError as error:
-            raise HarnessError(f"{run_dir}: cannot write the run directory: {error.strerror}") from None
+            raise _unwritable(run_dir, error) from None
 
     def begin(self, check_id: str, attempts: int, phase: Phase = Phase.EAGER) -> None:
         self._check, self._attempts = check_id, attempts
@@ -103,7 +109,12 @@ def check_writable(run_dir: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise HarnessError(f"{run_dir}: cannot write the run directory: {error.strerror}") from None
+        raise _unwritable(run_dir, error) from None
+
+
+def _unwritable(run_dir: Path, error: OSError) -> HarnessError:
+    why = "not a directory" if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror
+    return HarnessError(f"{run_dir}: cannot write the run directory: {why}")
 
 
 def write_environment(run_dir: Path, environment_id: str, block: dict[str, Any]) -> None:
@@ -130,7 +141,7 @@ def read_run(run_dir: Path) -> RunState:
     """Everything recorded in a run directory, by any process that wrote there."""
     state = RunState(environments=_read_environments(run_dir))
     for path in sorted(run_dir.glob("journal-*.jsonl")):
-        for record in _read_journal(path, state):
+        for record in _read_journal(path):
             state.records[record.check_id] = record
     for path in sorted(run_dir.glob("inflight-*.json")):
         entry = _read_in_flight(path)
@@ -142,13 +153,13 @@ def read_run(run_dir: Path) -> RunState:
     return state
 
 
-def _read_journal(path: Path, state: RunState) -> list[Record]:
+def _read_journal(path: Path) -> list[Record]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise HarnessError(f"{path}: unreadable, not a journal") from None
+        # Bytes, because a cut may fall in the middle of a character.
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise HarnessError(f"{path}: {error.strerror}") from None
     records = []
-    lines = text.split("\n")
     for number, line in enumerate(lines, start=1):
         if not line:
             continue
@@ -156,7 +167,6 @@ def _read_journal(path: Path, state: RunState) -> list[Record]:
             records.append(Record.from_json(json.loads(line)))
         except ValueError:
             if number == len(lines):  # no newline after it: the writer was killed in the middle of it
-                state.cut_short.append(path)
                 continue
             raise HarnessError(f"{path}: line {number} is not JSON: damaged or not a journal") from None
         except HarnessError as error:
@@ -169,13 +179,6 @@ def _read_in_flight(path: Path) -> InFlight | None:
         data = json.loads(path.read_text(encoding="utf-8"))
         return InFlight(data["check"], Phase(data["phase"]), int(data["attempts"]))
     return None
-
-
-def repair_cut_journals(state: RunState) -> None:
-    """End a line cut by a kill, so that what is appended next starts on a line of its own."""
-    for path in state.cut_short:
-        lines = path.read_text(encoding="utf-8").split("\n")
-        write_text_atomically(path, "".join(line + "\n" for line in lines[:-1]))
 
 
 def read_run_or_file(path: Path) -> Evidence:

@@ -12,11 +12,12 @@ import platform
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from harness.evidence.environment import MEASURED, version_of
 from harness.evidence.files import write_text_atomically
@@ -84,7 +85,7 @@ class KnownIssues:
         found = [
             (("*" in recipe_glob) + ("*" in unit_glob), number, issue)
             for number, (recipe_glob, unit_glob, issue) in enumerate(self._by_case.get(case, ()))
-            if fnmatch.fnmatchcase(recipe, recipe_glob) and fnmatch.fnmatchcase(unit, unit_glob)
+            if _matches(recipe, unit, recipe_glob, unit_glob)
         ]
         return min(found)[2] if found else None
 
@@ -136,8 +137,6 @@ def installed() -> dict[str, str | None]:
 
 
 def _holds(issue: KnownIssue, versions: Mapping[str, str | None]) -> bool:
-    from packaging.specifiers import SpecifierSet
-
     for name, condition in issue.when.items():
         actual = versions.get(name)
         if actual is None:
@@ -165,10 +164,12 @@ def read_known_issues(directory: Path) -> list[KnownIssue]:
 
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_KEYS = frozenset(f.name for f in fields(KnownIssue))
 
 
 def _parse(path: Path, number: int, entry: Any) -> KnownIssue:
     try:
+        _require_well_formed(entry)
         issue = KnownIssue(
             cause=entry["cause"],
             outcome=Outcome(entry["outcome"]),
@@ -181,11 +182,45 @@ def _parse(path: Path, number: int, entry: Any) -> KnownIssue:
         )
         for pattern in issue.checks:
             split_check_id(pattern)
-    except (KeyError, TypeError, ValueError, AttributeError, HarnessError) as error:
-        raise HarnessError(f"{path}: entry {number}: {type(error).__name__}: {error}") from None
+    except (ValueError, HarnessError) as error:
+        raise HarnessError(f"{path}: entry {number}: {error}") from None
     if issue.stage not in STAGES:
         raise HarnessError(f"{path}: entry {number}: stage {issue.stage!r} is none of {', '.join(STAGES)}")
+    if issue.outcome in (Outcome.PASS, Outcome.NOT_RUN):
+        raise HarnessError(f"{path}: entry {number}: {issue.outcome} is no outcome to be known for")
     return issue
+
+
+def _require_well_formed(entry: Any) -> None:
+    """Raises `HarnessError`. What is misspelt must not be taken for absent: an entry would hold where it should not."""
+    if not isinstance(entry, dict):
+        raise HarnessError(f"expected a mapping, got {entry!r}")
+    if unknown := sorted(str(key) for key in entry if key not in _KEYS):
+        raise HarnessError(f"unknown keys {', '.join(unknown)}")
+    if missing := sorted({"cause", "title", "outcome", "checks"} - set(entry)):
+        raise HarnessError(f"lacks {', '.join(missing)}")
+    for key, value in entry.items():
+        if key == "checks":
+            if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+                raise HarnessError("checks: expected a list of patterns case@recipe@unit")
+        elif key == "when":
+            _require_conditions(value)
+        elif not isinstance(value, str):
+            raise HarnessError(f"{key}: expected text, got {value!r}")
+
+
+def _require_conditions(when: Any) -> None:
+    if not isinstance(when, dict) or not all(isinstance(v, str) for v in when.values()):
+        raise HarnessError("when: expected a mapping of package or os to a condition")
+    for name, condition in when.items():
+        if name == "os":
+            continue
+        if name not in MEASURED:
+            raise HarnessError(f"when: {name!r} is neither os nor one of {', '.join(MEASURED)}")
+        try:
+            SpecifierSet(condition)
+        except InvalidSpecifier:
+            raise HarnessError(f"when: {condition!r} is no version specifier, such as '<9.1'") from None
 
 
 def grouping_signature(record: Record) -> str:
@@ -193,7 +228,7 @@ def grouping_signature(record: Record) -> str:
     if record.outcome in (Outcome.PARTIAL, Outcome.FALLBACK):
         return f"not claimed by the partitioner: {', '.join(sorted(record.fallback)) or 'nothing to delegate'}"
     if record.outcome is Outcome.INVALID_CASE:
-        return re.sub(r"\d+", "N", record.reason.splitlines()[0])[:160]
+        return re.sub(r"\d+", "N", record.reason.partition("\n")[0])[:160]
     if record.phase in (Phase.SHAPE, Phase.DTYPE, Phase.VALUE):
         return f"{record.op}: {record.outcome}"
     return record.error.signature if record.error is not None else record.reason[:160]
@@ -202,32 +237,39 @@ def grouping_signature(record: Record) -> str:
 def update(issues: Iterable[KnownIssue], records: Iterable[Record]) -> list[KnownIssue]:
     """Entries that agree with these records.
 
-    Checks without a record keep their entries; an entry that still explains a check keeps it with its title, stage
-    and URL; what no entry explains is grouped by signature into new, untriaged ones.
+    A pattern stays when every record it matches agrees with it, so also when it matches none. A record whose entry
+    says the truth, but under a pattern that no longer does, keeps the entry with its title, stage and URL under a
+    new pattern. What no entry explains is grouped by signature into new, untriaged ones.
     """
     issues = list(issues)
     here = KnownIssues(issues)
     # Entries for other versions are not ours to rewrite.
     elsewhere = [issue for issue in issues if not any(issue is held for held in here.issues)]
-    kept: dict[int, set[str]] = defaultdict(set)
-    fresh: dict[tuple[Outcome, Phase, str], set[str]] = defaultdict(set)
     cases: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         if record.outcome is not Outcome.NOT_RUN:
             cases[record.case].append(record)
+    kept: dict[int, set[str]] = defaultdict(set)
+    explained: set[str] = set()
     for issue in here.issues:
-        kept[id(issue)] |= {pattern for pattern in issue.checks if split_check_id(pattern)[0] not in cases}
+        for pattern in issue.checks:
+            case, recipe, unit = split_check_id(pattern)
+            covered = [r for r in cases.get(case, ()) if _matches(r.recipe, r.unit, recipe, unit)]
+            if all(_agrees(issue, record) for record in covered):
+                kept[id(issue)].add(pattern)
+                explained.update(record.check_id for record in covered)
+    fresh: dict[_Group, set[str]] = defaultdict(set)
     for group in cases.values():
-        for pattern, record in _patterns(group):
-            found = here.expected(record.check_id)
-            if found is not None and found.outcome is record.outcome and found.phase in (None, record.phase):
-                kept[id(found)].add(pattern)
+        placed = [(record, _place(record, here, explained)) for record in group]
+        for pattern, (issue_number, new) in _patterns(placed):
+            if new is None:
+                kept[issue_number].add(pattern)
             else:
-                fresh[(record.outcome, record.phase, grouping_signature(record))].add(pattern)
+                fresh[new].add(pattern)
     result = [_with_checks(issue, kept[id(issue)]) for issue in here.issues if kept[id(issue)]]
     for (outcome, phase, signature), checks in fresh.items():
         cause = _cause_id(outcome, signature)
-        same = next((i for i in result if i.cause == cause and i.phase is phase), None)
+        same = next((i for i in result if (i.cause, i.outcome, i.phase) == (cause, outcome, phase)), None)
         if same is not None:
             result.remove(same)
             result.append(_with_checks(same, checks | set(same.checks)))
@@ -236,18 +278,43 @@ def update(issues: Iterable[KnownIssue], records: Iterable[Record]) -> list[Know
     return elsewhere + result
 
 
-def _patterns(records: list[Record]) -> Iterable[tuple[str, Record]]:
-    """The checks of one case that did not pass; recipes that agree share a pattern."""
-    bad = [r for r in records if r.outcome is not Outcome.PASS]
-    agree = len(bad) == len(records) > 1 and len({(r.outcome, r.phase, grouping_signature(r)) for r in bad}) == 1
-    if agree:
-        unit = "*" if bad[0].outcome in _ANY_UNIT else bad[0].unit
-        if unit == "*" or len({r.unit for r in bad}) == 1:
-            yield f"{bad[0].case}@*@{unit}", bad[0]
-            return
-    for record in bad:
-        unit = "*" if record.outcome in _ANY_UNIT else record.unit
-        yield f"{record.case}@{record.recipe}@{unit}", record
+#: What makes records one untriaged cause: outcome, phase, signature.
+_Group = tuple[Outcome, Phase, str]
+#: Where a record goes: `(id of an entry, None)` or `(0, group)`; None when it needs no pattern.
+_Place = tuple[int, _Group | None]
+
+
+def _matches(recipe: str, unit: str, recipe_glob: str, unit_glob: str) -> bool:
+    return fnmatch.fnmatchcase(recipe, recipe_glob) and fnmatch.fnmatchcase(unit, unit_glob)
+
+
+def _agrees(issue: KnownIssue, record: Record) -> bool:
+    return issue.outcome is record.outcome and issue.phase in (None, record.phase)
+
+
+def _place(record: Record, here: KnownIssues, explained: set[str]) -> _Place | None:
+    if record.outcome is Outcome.PASS or record.check_id in explained:
+        return None
+    found = here.expected(record.check_id)
+    if found is not None and _agrees(found, record):
+        return id(found), None
+    return 0, (record.outcome, record.phase, grouping_signature(record))
+
+
+def _patterns(placed: list[tuple[Record, _Place | None]]) -> Iterable[tuple[str, _Place]]:
+    """Patterns for the records of one case that have a place. A glob never covers a record that goes elsewhere."""
+    places = {place for _, place in placed}
+    units = {record.unit for record, _ in placed}
+    first, place = placed[0]
+    any_unit = first.outcome in _ANY_UNIT
+    if len(placed) > 1 and len(places) == 1 and place is not None and (any_unit or len(units) == 1):
+        yield f"{first.case}@*@{'*' if any_unit else first.unit}", place
+        return
+    for record, place in placed:
+        if place is not None:
+            alike = all(other == place for r, other in placed if r.recipe == record.recipe)
+            unit = "*" if record.outcome in _ANY_UNIT and alike else record.unit
+            yield f"{record.case}@{record.recipe}@{unit}", place
 
 
 def _with_checks(issue: KnownIssue, checks: Iterable[str]) -> KnownIssue:

@@ -102,7 +102,8 @@ class Record:
         return data
 
     def to_line(self) -> str:
-        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        # ASCII: a lone surrogate (in an undecodable path, say) has no UTF-8, and U+2028 ends a line for some readers.
+        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Record:
@@ -124,11 +125,32 @@ class Record:
             values["phase"] = Phase(values["phase"])
             if "error" in values:
                 values["error"] = ErrorInfo(**values["error"])
+                _require_types(values["error"])
             if "numerics" in values:
                 values["numerics"] = _numerics_from_json(values["numerics"])
         except (ValueError, TypeError, AttributeError) as error:
             raise HarnessError(f"record {data.get('case')!r}: {error}") from None
-        return cls(**values)
+        record = cls(**values)
+        _require_types(record)
+        return record
+
+
+#: What JSON gives for the fields' annotations; the other fields are read by functions of their own.
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "int | None": (int, type(None)),
+    "dict": (dict,),
+    "list": (list,),
+}
+
+
+def _require_types(item: Record | ErrorInfo) -> None:
+    for f in fields(item):
+        value = getattr(item, f.name)
+        expected = _JSON_TYPES.get(str(f.type).partition("[")[0])
+        if expected is not None and not isinstance(value, expected):
+            raise HarnessError(f"record field {f.name!r} is {value!r}, expected {f.type}")
 
 
 def check_id(case: str, recipe: str, unit: str) -> str:
@@ -193,5 +215,5 @@ def _numerics_to_json(numerics: Numerics) -> dict[str, Any]:
 
 
 def _numerics_from_json(data: dict[str, Any]) -> Numerics:
-    values = {k: float(v) if v in ("nan", "inf", "-inf") else v for k, v in data.items() if k != "class"}
-    return Numerics(tolerance_class=data.get("class", ""), **values)  # type: ignore[arg-type]
+    values = {k: v if k == "at" else float(v) for k, v in data.items() if k != "class"}
+    return Numerics(tolerance_class=str(data.get("class", "")), **values)  # type: ignore[arg-type]

@@ -18,12 +18,18 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 #: Importing torch, executorch and coremltools takes seconds, on a loaded machine many.
 START_DEADLINE = 300.0
+#: Seconds after its deadline at which a child without a parent ends itself.
+ORPHAN_GRACE = 30.0
 STDERR_LINES = 12
+STDERR_CHARACTERS = 2000
+#: The messages that end a request.
+_ANSWERS = ("result", "refused", "raised")
 
 Message = dict[str, Any]
 Handler = Callable[[Message, Callable[[Message], None]], Message]
@@ -43,7 +49,10 @@ class ChildTimedOut(ChildDied):
 
 
 class ChildRaised(Exception):
-    """The handler raised; the child lives on. The message is the exception's, `trace` its traceback."""
+    """The handler raised, and the child lives on; or it could not be made, and there is no child.
+
+    The message is the exception's, `trace` its traceback.
+    """
 
     def __init__(self, message: str, trace: str) -> None:
         super().__init__(message)
@@ -75,20 +84,27 @@ class Child:
         self._forget_stderr()
         assert process.stdin is not None
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.write(json.dumps({"request": request, "deadline": deadline}).encode() + b"\n")
             process.stdin.flush()
         except OSError:
             raise self._died() from None
         until = time.monotonic() + deadline
         while True:
-            message = self._next(until, deadline)
+            try:
+                message = self._next(until, deadline)
+                answered = not message.keys().isdisjoint(_ANSWERS)
+                if not answered:
+                    on_message(message)
+            except BaseException:
+                # What is still to come from it must not be taken for the answer to the next request.
+                self._kill()
+                raise
             if "result" in message:
                 return message["result"]
             if "refused" in message:
                 raise ChildRefused(message["refused"])
             if "raised" in message:
                 raise ChildRaised(message["raised"], message.get("trace", ""))
-            on_message(message)
 
     def close(self) -> None:
         """End the child and wait for it."""
@@ -112,8 +128,7 @@ class Child:
             return self._process
         self.close()
         self._buffer = b""
-        # Appending, so that truncating it between requests also moves the child's end.
-        self._stderr = tempfile.TemporaryFile("a+b")  # noqa: SIM115
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "harness.units.child", self.handler],
             stdin=subprocess.PIPE,
@@ -122,9 +137,18 @@ class Child:
             env=self._environment,
         )
         self.started += 1
-        message = self._next(time.monotonic() + START_DEADLINE, START_DEADLINE)
+        try:
+            message = self._next(time.monotonic() + START_DEADLINE, START_DEADLINE)
+        except ChildDied as error:
+            # No request is to blame for a child that does not start.
+            self._kill()
+            raise ChildRaised(f"the child process did not start: {error.how}", error.stderr) from None
+        except BaseException:
+            self._kill()
+            raise
         if "ready" not in message:
-            raise ChildRaised(message.get("raised", str(message)), message.get("trace", ""))
+            self.close()
+            raise ChildRaised(message["raised"], message["trace"])
         return self._process
 
     def _next(self, until: float, deadline: float) -> Message:
@@ -151,37 +175,50 @@ class Child:
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return ChildDied(how, self._stderr_tail())
 
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+        self.close()
+
     def _forget_stderr(self) -> None:
-        self._stderr.truncate(0)
+        # Parent and child share the position in the file.
+        self._stderr.seek(0)
+        self._stderr.truncate()
 
     def _stderr_tail(self) -> str:
         self._stderr.seek(0)
         lines = self._stderr.read().decode(errors="replace").splitlines()
-        return (
-            "\n".join(line for line in lines if line.strip())[-2000:]
-            if len(lines) <= STDERR_LINES
-            else "\n".join(lines[-STDERR_LINES:])
-        )
+        return "\n".join([line for line in lines if line.strip()][-STDERR_LINES:])[-STDERR_CHARACTERS:]
 
 
 def serve(handler: Handler, requests: Any, answers: Any) -> None:
     """The child's loop: a request a line from `requests`, messages and a result a line to `answers`."""
-    import traceback
-
     from harness.evidence.vocabulary import HarnessError
 
     def send(message: Message) -> None:
-        answers.write(json.dumps(message).encode() + b"\n")
-        answers.flush()
+        _send(answers, message)
 
     send({"ready": True})
     for line in requests:
+        envelope = json.loads(line)
+        # Should the parent be gone by then, and a library hang that lets no other thread run, the system ends us.
+        signal.setitimer(signal.ITIMER_REAL, envelope["deadline"] + ORPHAN_GRACE)
         try:
-            send({"result": handler(json.loads(line), send)})
+            send({"result": handler(envelope["request"], send)})
         except HarnessError as error:
             send({"refused": str(error)})
         except Exception as error:
-            send({"raised": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()})
+            send(_raised(error))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _send(answers: Any, message: Message) -> None:
+    answers.write(json.dumps(message).encode() + b"\n")
+    answers.flush()
+
+
+def _raised(error: BaseException) -> Message:
+    return {"raised": f"{type(error).__name__}: {error}", "trace": "".join(traceback.format_exception(error))}
 
 
 def _end_with_parent(parent: int) -> None:
@@ -192,13 +229,21 @@ def _end_with_parent(parent: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    # Messages go out on a descriptor of their own: what libraries print must not get between them.
-    answers = os.fdopen(os.dup(1), "wb")
+    # Messages go over descriptors of their own: what libraries print must not get between them, and code that reads
+    # stdin must not swallow a request.
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.close(nowhere)
     os.dup2(2, 1)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     module, _, name = arguments[0].partition(":")
-    handler = getattr(importlib.import_module(module), name)()
-    serve(handler, sys.stdin.buffer, answers)
+    try:
+        handler = getattr(importlib.import_module(module), name)()
+    except Exception as error:
+        _send(answers, _raised(error))
+        return 1
+    serve(handler, requests, answers)
     return 0
 
 

@@ -1,0 +1,30 @@
+"""Records that say only what matters to a test."""
+
+import pytest
+
+from harness.evidence.record import ErrorInfo, Record
+from harness.evidence.vocabulary import Outcome, Phase
+
+PHASES = {
+    Outcome.UNSUPPORTED: Phase.EDGE,
+    Outcome.CONVERT_ERROR: Phase.CONVERT,
+    Outcome.INVALID_CASE: Phase.EAGER,
+    Outcome.NOT_RUN: Phase.LOAD,
+    Outcome.CRASH: Phase.RUN,
+}
+
+
+def make_record(
+    outcome="pass", case="ops/aten.neg.default/float32/opinfo-0", recipe="fp16-ios18", unit="reference", **f
+):
+    """A record of this outcome in the phase that goes with it; `signature` gives it an error."""
+    outcome = Outcome(outcome)
+    fields = {"phase": PHASES.get(outcome, Phase.VALUE), "op": case.split("/")[1], "environment": "here"}
+    if signature := f.pop("signature", None):
+        fields["error"] = ErrorInfo("ValueError", f"{signature} at line 12", signature)
+    return Record(case, recipe, unit, outcome, **(fields | f))
+
+
+@pytest.fixture
+def record():
+    return make_record
