@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.mil.context import EXACT, MODES, NON_FINITE, WIDE, Context, Diagnostic
+from harness.mil.casting import cast
+from harness.mil.context import MODES, NON_FINITE, WIDE, Context, Diagnostic
 from harness.mil.errors import InputError, InvalidProgram, KernelError, MilError, MissingKernel
 from harness.mil.kernels import KERNELS
 from harness.mil.program import Argument, Block, Function, Literal, NamedType, Operation, Program, ValueRef
@@ -121,9 +122,9 @@ class Model:
         values = _bind_inputs(target, inputs, state, context)
         with np.errstate(all="ignore"):
             outputs = _Run(context, observer).block(plan, values)
-        if mode == EXACT and state is not None:
-            _round_states(target, state)
-        return RunResult(dict(zip(plan.outputs, outputs, strict=True)), context.diagnostics)
+        # Copies: an output may be a view of an input or of a constant of the model.
+        owned = [v.copy() if isinstance(v, np.ndarray) else v for v in outputs]
+        return RunResult(dict(zip(plan.outputs, owned, strict=True)), context.diagnostics)
 
     def _plan(self, function: Function, mode: str) -> _Plan:
         key = (function.name, mode)
@@ -205,13 +206,6 @@ class _State:
             current[...] = value
         else:
             self.slots[self.name] = value.copy()
-
-
-def _round_states(function: Function, state: State) -> None:
-    """States keep float64 between the runs of mode `exact`; nothing is rounded, only other types are left alone."""
-    for item in function.inputs:
-        if isinstance(item.type, StateType) and state[item.name].dtype.kind == "f":
-            state[item.name] = state[item.name].astype(np.float64, copy=False)
 
 
 class _Planner:
@@ -337,7 +331,7 @@ def _widened(value: Any, mode: str) -> Any:
     if mode != WIDE:
         return value
     if isinstance(value, np.ndarray):
-        return value.astype(FLOAT32) if value.dtype == FLOAT16 else value
+        return cast(value, FLOAT32) if value.dtype == FLOAT16 else value
     return tuple(_widened(v, mode) for v in value) if isinstance(value, tuple) else value
 
 
@@ -395,7 +389,7 @@ class _Run:
                 continue
             array = np.asarray(value)
             if like is not None and array.dtype != like:
-                array = array.astype(like)
+                array = cast(array, like)
             if array.dtype != dtype or not declared.accepts_shape(array.shape):
                 found = f"{name_of(array.dtype)}[{', '.join(map(str, array.shape))}]"
                 raise InvalidProgram(operation.type, name, f"declared {declared}, computed {found}")
@@ -466,7 +460,8 @@ def _finite(values: Any) -> bool:
                 return False
         elif isinstance(value, np.ndarray) and value.dtype.kind == "f":
             if value.dtype == FLOAT16:
-                if (value.view(np.uint16) & 0x7C00 == 0x7C00).any():
+                # Without the sign bit, infinities and NaN are the largest bit patterns.
+                if value.size and (value.view(np.uint16) << np.uint16(1)).max() >= 0xF800:
                     return False
             # A finite sum proves every term finite, in one pass; an overflowing one proves nothing.
             elif not np.isfinite(value.sum()) and not np.isfinite(value).all():

@@ -188,6 +188,27 @@ def test_non_finite_inputs_are_no_finding(bench):
     assert not model.run({"x": np.full_like(HALF, np.inf)}).diagnostics
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_any_non_finite_value_is_seen(bench, dtype, value):
+    """`exp2` of a large number or 0 / 0 make them; the largest finite value of the type is none of them."""
+    x = {np.inf: [30000, 1], -np.inf: [-30000, 1], np.nan: [0, 1]}[value]
+    y = {np.inf: [1e-6, 1], -np.inf: [1e-6, 1], np.nan: [0, 1]}[value]
+    scale = dtype(1) if dtype == np.float16 else dtype(1e36)
+    x, y = dtype(x) * scale, dtype(y)
+    result = bench.run(lambda x, y: mb.real_div(x=x, y=y), {"x": x, "y": y})
+    assert [d.kind for d in result.diagnostics] == ["non_finite"]
+    largest = np.array([np.finfo(dtype).max, -np.finfo(dtype).max])
+    assert not bench.run(lambda x: mb.mul(x=x, y=dtype(1)), {"x": largest}).diagnostics
+
+
+def test_outputs_are_the_callers(bench):
+    model = bench.model(lambda x: mb.identity(x=x), {"x": HALF})
+    output = next(iter(model({"x": HALF}).values()))
+    output[...] = 0
+    assert HALF[0, 0] == 1
+
+
 def test_the_observer_sees_every_operation_in_order(softmax):
     seen = []
     load(softmax).run({"x": HALF}, observer=lambda op, results: seen.append((op.type, results[0].shape)))

@@ -5,17 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from harness.mil.context import UNDOCUMENTED, Context
 from harness.mil.types import Array
-
-
-def as_torch(x: Array) -> torch.Tensor:
-    """The array as a tensor, without a copy where its memory allows it (writable, no negative strides)."""
-    if not x.flags.writeable or any(s < 0 for s in x.strides) or not x.dtype.isnative:
-        x = x.copy()
-    return torch.from_numpy(x)
 
 
 def channel_wise(parameter: Array, rank: int) -> Array:

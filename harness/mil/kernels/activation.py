@@ -11,8 +11,9 @@ import math
 import numpy as np
 import torch
 
+from harness.mil.casting import as_torch
 from harness.mil.context import UNDOCUMENTED, Context
-from harness.mil.kernels._common import as_torch, channel_wise, note_nan
+from harness.mil.kernels._common import channel_wise, note_nan
 from harness.mil.registry import kernel
 from harness.mil.types import Array
 
@@ -82,7 +83,7 @@ def relu(context: Context, x: Array) -> Array:
 @kernel("relu6")
 def relu6(context: Context, x: Array) -> Array:
     """min(max(x, 0), 6)."""
-    result = np.minimum(np.maximum(x, 0), 6)
+    result = np.clip(x, 0, 6)
     note_nan(context, result)
     return result
 

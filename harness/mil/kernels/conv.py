@@ -12,8 +12,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from harness.mil.casting import as_torch
 from harness.mil.context import STRICT, Context
-from harness.mil.kernels._common import as_torch, channel_wise
+from harness.mil.kernels._common import channel_wise
 from harness.mil.registry import Ints, kernel
 from harness.mil.types import FLOAT16, FLOAT32, Array
 

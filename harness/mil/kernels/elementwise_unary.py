@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from harness.mil.casting import as_torch
+from harness.mil.casting import cast as cast_float
 from harness.mil.context import INTEGER_OVERFLOW, NAN_TO_INTEGER, Context
-from harness.mil.kernels._common import as_torch, note_nan
+from harness.mil.kernels._common import note_nan
 from harness.mil.registry import kernel
 from harness.mil.types import Array, numpy_dtype
 
@@ -88,7 +90,7 @@ def rsqrt(context: Context, x: Array, epsilon: float | None = None) -> Array:
 @kernel("clip")
 def clip(context: Context, x: Array, alpha: float, beta: float) -> Array:
     """min(max(x, alpha), beta). fp16, fp32. iOS17 requires alpha < beta; the converter checks it, so do not we."""
-    result = np.minimum(np.maximum(x, alpha), beta)
+    result = np.clip(x, alpha, beta)
     note_nan(context, result)
     return result
 
@@ -117,7 +119,7 @@ def convert(context: Context, x: Array, target: np.dtype[Any]) -> Array:
     if target.kind == "b":
         return np.asarray(x != 0)
     if target.kind not in "iu" or x.dtype.kind == "b":
-        return x.astype(target)
+        return cast_float(x, target)
     limits = np.iinfo(target)
     if x.dtype.kind == "f":
         wide = x.astype(np.float64)

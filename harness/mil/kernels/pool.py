@@ -10,8 +10,9 @@ from collections.abc import Callable
 import numpy as np
 import torch.nn.functional as F
 
+from harness.mil.casting import as_torch
 from harness.mil.context import STRICT, Context
-from harness.mil.kernels._common import as_torch, note_nan
+from harness.mil.kernels._common import note_nan
 from harness.mil.kernels.conv import spatial_padding, zero_padded
 from harness.mil.registry import Ints, kernel
 from harness.mil.types import FLOAT16, Array
