@@ -20,6 +20,7 @@ from harness.evidence.vocabulary import Outcome, Phase, Unit
 from harness.lowering.cache import LoweringCache
 from harness.lowering.errors import error_info
 from harness.lowering.lower import Exported, Lowered, export, lower
+from harness.lowering.readback import read_back
 from harness.lowering.recipe import Recipe
 from harness.units.base import LoadFailed, NotRunnable, PredictFailed, ProgramContradiction
 from harness.units.reference import UNDOCUMENTED_NOTE, ReferenceUnit
@@ -99,6 +100,11 @@ class Checker:
         if lowered.program is None:
             return record.with_(phase=Phase.EMIT, reason=lowered.unplannable)
         record = record.with_(delegated=lowered.program.delegated_ops, fallback=lowered.program.fallback_ops)
+        if case.whole_model:
+            problem = read_back(lowered.pte, lowered.program)
+            if problem is not None:
+                error = ErrorInfo("EmittedProgram", problem, problem)
+                return record.with_(outcome=Outcome.EMIT_ERROR, phase=Phase.EMIT, error=error)
         return self._run(record, runner, prepared, lowered, recipe, ladder)
 
     def _unit(self, name: str) -> Any:
@@ -173,7 +179,7 @@ class Checker:
             if undocumented and verdict.phase is Phase.VALUE and record.unit == Unit.REFERENCE:
                 return record.with_(phase=Phase.VALUE, reason=f"{undocumented[0]}; {verdict.reason}")
             if verdict.outcome in _MAYBE_PRECISION and record.unit == Unit.REFERENCE:
-                record = record.with_(notes=[*record.notes, self._precision_note(prepared, lowered)])
+                record = record.with_(notes=[*record.notes, self._precision_note(prepared, lowered, precision)])
             error = ErrorInfo(str(verdict.outcome), verdict.reason, str(verdict.outcome))
             return record.with_(outcome=verdict.outcome, phase=verdict.phase, error=error)
         if not lowered.program.delegates:
@@ -189,13 +195,13 @@ class Checker:
         rule = MODEL if prepared.case.whole_model else rule_for(prepared.case.op, operators)
         return compare(got, prepared.truth, rule, precision)
 
-    def _precision_note(self, prepared: _Prepared, lowered: Lowered) -> str:
+    def _precision_note(self, prepared: _Prepared, lowered: Lowered, precision: str) -> str:
         """Run again with every float widened: still wrong is a lowering defect, now right an effect of precision."""
         assert lowered.program is not None
         assert prepared.built is not None
         with contextlib.suppress(Exception):
             result = run_program(lowered.program, ReferenceUnit(mode="exact"), prepared.built.inputs)
-            verdict = self._compare(result, prepared, lowered, "fp32")
+            verdict = self._compare(result, prepared, lowered, precision)
             if verdict.outcome is Outcome.PASS:
                 return "precision: right when every float is widened"
             return "lowering: still wrong when every float is widened"
