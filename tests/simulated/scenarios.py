@@ -55,6 +55,7 @@ def everything() -> dict[str, Any]:
             "faults": lambda: _faults(root),
             "deaths": lambda: _deaths(root),
             "placement": lambda: _placement(root),
+            "positions": lambda: _positions(root),
             "contradictions": lambda: _contradictions(root),
             "mlmodel": lambda: _mlmodel(root),
         }
@@ -341,6 +342,20 @@ def _placement(root: Path) -> dict[str, Any]:
     finally:
         libcoremlpython.simulated_macos = played
     return result
+
+
+def _positions(root: Path) -> dict[str, Any]:
+    """Metadata in another order than the package's description: positions are the metadata's."""
+
+    def turned_round(name: str) -> list[Any]:
+        _, inputs, program, delegate = _delegate(name, root / f"positions-{name}")
+        turned = UnpackedDelegate(delegate.package, delegate.input_names[::-1], delegate.output_names[::-1])
+        opened = CoreMLUnit("all").open(turned)
+        outputs = opened.predict(operators.features_of(program, inputs, opened.features)).outputs
+        opened.close()
+        return [array.tolist() for array in outputs]
+
+    return {name: turned_round(name) for name in ("sub", "two_outputs")}
 
 
 def _contradictions(root: Path) -> dict[str, Any]:

@@ -138,6 +138,14 @@ def test_features_are_as_declared(operator: str, features: list, outputs: list, 
     assert measured["output_dtypes"] == outputs
 
 
+def test_features_are_mapped_by_position_of_the_metadata(seen) -> None:
+    (difference,) = seen["positions"]["sub"]
+    expected = -np.array(seen["operators"]["sub"]["eager"][0]["values"]).reshape(2, 3)
+    np.testing.assert_allclose(difference, expected, **CLOSE)
+    eager = [np.array(output["values"]).reshape(2, 3) for output in seen["operators"]["two_outputs"]["eager"]]
+    np.testing.assert_allclose(seen["positions"]["two_outputs"], eager[::-1], **CLOSE)
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_partly_delegated_program(unit: str, seen) -> None:
     partial = seen["partial"]
