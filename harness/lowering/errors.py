@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 
 from harness.evidence.record import ErrorInfo
 
@@ -12,6 +13,7 @@ SIGNATURE_LIMIT = 160
 #: What changes from case to case in a message about the same fault, in this order.
 _VARIABLE_PARTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"0x[0-9a-fA-F]+"), "<address>"),
+    (re.compile(r"\bhttps?://[^\s)\"'>]+"), "<url>"),
     (re.compile(r"(?<![\w.])(?:/[\w.+@-]+){2,}"), "<path>"),
     (re.compile(r"executorch_[0-9a-f]{8}-[0-9a-f-]+"), "<identifier>"),
     (re.compile(r"tensor\(.*", re.DOTALL), "tensor(...)"),
@@ -19,15 +21,24 @@ _VARIABLE_PARTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:[a-z]\w*_)?(?:aten|arg|getitem|lowered_module|alloc|b|p|c)_\w+\b"), "<name>"),
     (re.compile(r"\b([A-Za-z_]\w*?)_\d+\b"), r"\1_N"),
     (re.compile(r"(?<![\w])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w])"), "N"),
+    (re.compile(r"\bnp\.u?(?:int|float)\d+\(N\)"), "N"),
     (re.compile(r"[\[(]\s*N(?:\s*,\s*N)*\s*,?\s*[\])]"), "<shape>"),
     (re.compile(r"\s+"), " "),
 )
 
 
 def error_info(error: BaseException) -> ErrorInfo:
-    """The exception as it goes into a record; the first telling line makes the signature."""
-    message = str(error).strip()
+    """The exception as it goes into a record; the first telling line makes the signature.
+
+    One that says nothing (a bare `assert`) is told from others by the function that raised it.
+    """
+    message = str(error).strip() or _place(error)
     return ErrorInfo(type(error).__name__, message[:MESSAGE_LIMIT], signature(type(error).__name__, message))
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"in {frames[-1].name}" if frames else ""
 
 
 def signature(type_name: str, message: str) -> str:

@@ -34,13 +34,17 @@ class UnplannableGraph(Exception):
 
 def overload_name(target: Any) -> str:
     """`aten.gelu.default` for an operator overload of torch or of the edge dialect; `operator.add` for Python's own."""
-    overload = getattr(target, "_op", target)
-    schema = getattr(overload, "_schema", None)
+    schema = getattr(_overload(target), "_schema", None)
     if schema is not None:
         namespace, _, name = schema.name.partition("::")
         return f"{namespace}.{name}.{schema.overload_name or 'default'}"
     module = getattr(target, "__module__", "") or ""
     return f"{'operator' if module in ('_operator', 'operator') else module}.{getattr(target, '__name__', target)}"
+
+
+def _overload(target: Any) -> Any:
+    """torch's overload behind one of the edge dialect. An `OpOverload` has an `_op` too, which is another thing."""
+    return target if isinstance(target, torch._ops.OpOverload) else getattr(target, "_op", target)
 
 
 def count_ops(graph: torch.fx.Graph) -> dict[str, int]:
@@ -105,7 +109,7 @@ class _Planner:
         target = overload_name(node.target)
         if target.startswith(("operator.", "_operator.")):
             target = "operator." + name
-        elif not hasattr(getattr(node.target, "_op", node.target), "_schema"):
+        elif not hasattr(_overload(node.target), "_schema"):
             raise UnplannableGraph(f"call of {target}")
         return Call(target, self._argument(node.args), self._argument(dict(node.kwargs)), out)
 
@@ -113,7 +117,6 @@ class _Planner:
         attribute = str(module_node.target)
         if attribute not in self.delegate_numbers:
             module = getattr(self.program.graph_module, attribute)
-            results = call.meta.get("val")
             self.delegate_numbers[attribute] = len(self.delegates)
             self.delegates.append(
                 Delegate(
@@ -121,7 +124,7 @@ class _Planner:
                     inputs=tuple(
                         spec_of(a.meta.get("val")) if isinstance(a, torch.fx.Node) else None for a in call.args[1:]
                     ),
-                    outputs=tuple(spec_of(v) for v in (results if isinstance(results, (list, tuple)) else [results])),
+                    outputs=_results_of(module.original_module),
                     ops=count_ops(module.original_module.graph),
                 )
             )
@@ -160,6 +163,18 @@ class _Planner:
             else:
                 raise UnplannableGraph(f"output of kind {spec.kind}")
         return tuple(users), tuple(mutations)
+
+
+def _results_of(delegated: torch.export.ExportedProgram) -> tuple[TensorSpec | None, ...]:
+    """What a delegate returns: a buffer it took over and writes to is its state, no result."""
+    output = delegated.graph.output_node()
+    returned = output.args[0]
+    assert isinstance(returned, (list, tuple))
+    return tuple(
+        spec_of(value.meta.get("val")) if isinstance(value, torch.fx.Node) else None
+        for spec, value in zip(delegated.graph_signature.output_specs, returned, strict=True)
+        if spec.kind is not OutputKind.BUFFER_MUTATION
+    )
 
 
 def spec_of(value: Any) -> TensorSpec | None:
