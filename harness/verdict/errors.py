@@ -252,6 +252,11 @@ def adaptive_window(a: Args, ref: Tensor) -> int:
     return n
 
 
+def transformed(a: Args, ref: Tensor) -> int:
+    """Terms of a Fourier transform: the product of the sizes of the dims it runs over."""
+    return math.prod(max(a.self.shape[d], ref.shape[d]) for d in a.dim) if isinstance(a.dim, (list, tuple)) else 1
+
+
 def constant(n: int) -> Callable[[Args, Tensor], int]:
     return lambda a, ref: n
 

@@ -168,7 +168,7 @@ class _Watch(TorchDispatchMode):
             call.terms = tolerance.dot_terms(rule, ref, named, self.f)
         amplitude = torch.where(torch.isfinite(ref.abs()), amplitude, 0.0)
         if self.generator is None:
-            return amplitude.to(ref.dtype)
+            return torch.complex(amplitude, amplitude) if ref.is_complex() else amplitude.to(ref.dtype)
         if rule.cls is C.DOT_PRODUCT:
             # A sequential sum of K terms rounds K partial sums by up to a unit each, growing to it linearly: standard
             # deviation sqrt(K / 3) / sqrt(3) units. Three of those, as roundings inside one sum are not all of one
@@ -177,8 +177,12 @@ class _Watch(TorchDispatchMode):
         elif rule.op in CORRECTLY_ROUNDED:
             amplitude = torch.where(self.f.round(ref) == ref, 0.0, amplitude)
         amplitude = tolerance.flushed(ref, amplitude, self.f)
-        signs = torch.randint(0, 2, ref.shape, generator=self.generator, dtype=torch.int8).to(torch.float64) * 2 - 1
-        return (amplitude * signs).to(ref.dtype)
+        if ref.is_complex():
+            return torch.complex(amplitude * self._signs(ref), amplitude * self._signs(ref))
+        return (amplitude * self._signs(ref)).to(ref.dtype)
+
+    def _signs(self, ref: Tensor) -> Tensor:
+        return torch.randint(0, 2, ref.shape, generator=self.generator).double() * 2 - 1
 
     def _note_choice(self, name: str, func: Any, before: Any, out: Any) -> None:
         packet = name.split(".")[1]
@@ -275,20 +279,20 @@ def bind(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SimpleName
 def _on_absolute_values(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], ref: Tensor) -> Tensor:
     """`bnd` of DOT_PRODUCT: the call on the absolute values of its floating tensors, alpha, beta and value.
 
-    A complex result is bounded through the transform of |self| summed: nothing cancels in the sum of magnitudes.
+    A Fourier transform still cancels then, except in its constant term: the largest magnitude along the dims is `bnd`.
     """
 
     def positive(x: Tensor) -> Tensor:
         return x.abs() if x.is_floating_point() or x.is_complex() else x
 
-    if ref.is_complex() or "_fft_" in func._schema.name:
-        source = next(t for t in tree_flatten((args, kwargs))[0] if isinstance(t, Tensor))
-        total = source.abs().double().sum() / max(1, ref.numel() // max(1, max(ref.shape, default=1)))
-        return total.expand(ref.shape)
+    fourier, kind = func._schema.name.startswith("aten::_fft_"), args[0].dtype if isinstance(args[0], Tensor) else None
     names = [a.name for a in func._schema.arguments]
     args = tuple(abs(x) if names[i] in ("alpha", "beta", "value") else x for i, x in enumerate(args))
     kwargs = {k: abs(v) if k in ("alpha", "beta", "value") else v for k, v in kwargs.items()}
     args, kwargs = tree_map_only(Tensor, positive, (args, kwargs))
+    if fourier:
+        args = (args[0].to(kind), *args[1:])
+        return func(*args, **kwargs).abs().amax(args[1], keepdim=True).expand(ref.shape)
     if func._schema.is_mutable:
         args, kwargs = tree_map_only(Tensor, torch.clone, (args, kwargs))
     out = func(*args, **kwargs)

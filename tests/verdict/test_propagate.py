@@ -326,3 +326,11 @@ def test_in_place_operators_are_bounded_like_their_twins():
     got = bounds(truth(Fn(inplace), (A,)), lookup("aten.exp"), FP16).bound[0]
     assert torch.allclose(fn, got, rtol=1e-9)
     assert math.isfinite(float(got.max()))
+
+
+def test_a_fourier_transform_is_bounded_by_the_sum_of_magnitudes_in_both_parts():
+    x = grid(4, 16)
+    b = bounds(truth(Fn(lambda x: torch.view_as_real(torch.fft.fft(x))), (x,)), lookup("aten.fft_fft"), FP16)
+    want = dot_bound(x.double().abs().sum(1), 16, FP16).view(4, 1, 1).expand(4, 16, 2)
+    assert b.terms == 16
+    assert torch.allclose(b.bound[0], want, rtol=1e-9)
