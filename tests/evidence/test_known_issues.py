@@ -1,0 +1,362 @@
+import dataclasses
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.evidence.known_issues import (
+    KnownIssue,
+    KnownIssues,
+    describe,
+    grouping_signature,
+    installed,
+    read_known_issues,
+    update,
+    write_known_issues,
+)
+from harness.evidence.record import ErrorInfo, Record
+from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+
+CASE = "ops/aten.neg.default/float32/opinfo-0"
+HERE = {"coremltools": "9.0", "torch": "2.13.0+cpu", "os": "linux"}
+
+
+def issue(outcome="wrong_value", *checks, cause="neg-rounds", **fields):
+    return KnownIssue(cause, Outcome(outcome), "neg rounds", checks=checks or (f"{CASE}@*@*",), **fields)
+
+
+def judge(record, *issues):
+    return KnownIssues(issues, HERE).judge(record)
+
+
+# Judging.
+
+
+def test_a_pass_nobody_expected_otherwise_is_ok(record):
+    assert judge(record("pass")).verdict == "ok"
+
+
+def test_what_no_entry_allows_is_new(record):
+    judgement = judge(record("wrong_value", reason="off by 3"))
+    assert judgement.verdict == "red"
+    assert judgement.message == "new: wrong_value in value: off by 3"
+
+
+def test_a_known_issue_is_expected_and_named(record):
+    judgement = judge(record("wrong_value"), issue())
+    assert (judgement.verdict, judgement.message) == ("expected", "neg-rounds: neg rounds")
+
+
+def test_an_unexpected_pass_is_red(record):
+    judgement = judge(record("pass"), issue())
+    assert judgement.verdict == "red"
+    assert judgement.message == "unexpected pass: known issue neg-rounds expects wrong_value"
+
+
+def test_another_outcome_is_red(record):
+    judgement = judge(record("convert_error", signature="boom"), issue())
+    assert judgement.verdict == "red"
+    assert "changed" in judgement.message
+    assert "expects wrong_value, got convert_error in convert: ValueError: boom at line 12" in judgement.message
+
+
+@pytest.mark.parametrize(("phase", "verdict"), [(Phase.EDGE, "expected"), (Phase.EXPORT, "red"), (None, "expected")])
+def test_another_phase_is_red_where_the_entry_names_one(record, phase, verdict):
+    judgement = judge(record("unsupported", phase=Phase.EDGE), issue("unsupported", phase=phase))
+    assert judgement.verdict == verdict
+    if verdict == "red":
+        assert "expects phase export, got unsupported in edge" in judgement.message
+
+
+@pytest.mark.parametrize("issues", [(), (issue(),)])
+def test_not_run_is_no_judgement(record, issues):
+    judgement = judge(record("not_run", reason="Core ML predicts only on macOS"), *issues)
+    assert (judgement.verdict, judgement.message) == ("unjudged", "Core ML predicts only on macOS")
+
+
+@pytest.mark.parametrize("issues", [(), (issue("not_run"),)])
+def test_a_fault_of_the_harness_is_red_whatever_is_known(record, issues):
+    fault = record("not_run", reason="the harness itself failed", error=ErrorInfo("HarnessFault", "KeyError: 3", "K"))
+    assert judge(fault, *issues).verdict == "red"
+
+
+@pytest.mark.parametrize("outcome", sorted(set(Outcome) - {Outcome.PASS, Outcome.NOT_RUN}))
+def test_every_outcome_but_a_pass_needs_an_entry(record, outcome):
+    assert judge(record(outcome)).verdict == "red"
+    assert judge(record(outcome), issue(outcome)).verdict == "expected"
+
+
+# Which entry is meant.
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        (f"{CASE}@fp16-ios18@reference", True),
+        (f"{CASE}@*@reference", True),
+        (f"{CASE}@fp16-*@cpu_*", False),
+        (f"{CASE}@fp32-ios18@*", False),
+        ("ops/aten.neg.default/float32/opinfo-1@*@*", False),
+        ("ops/aten.neg.default/float32/*@*@*", False),
+    ],
+)
+def test_the_case_is_literal_and_recipe_and_unit_are_globs(record, pattern, matches):
+    known = KnownIssues([issue("crash", pattern)], HERE)
+    assert (known.expected(record().check_id) is not None) == matches
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_most_exact_entry_counts(record, order):
+    entries = [
+        issue("crash", f"{CASE}@*@*", cause="wide"),
+        issue("timeout", f"{CASE}@*@reference", cause="unit"),
+        issue("wrong_value", f"{CASE}@fp16-ios18@reference", cause="exact"),
+    ]
+    assert judge(record("wrong_value"), *entries[::order]).issue.cause == "exact"
+    assert judge(record("timeout", recipe="fp32-ios18"), *entries[::order]).issue.cause == "unit"
+    assert judge(record("crash", unit="all"), *entries[::order]).issue.cause == "wide"
+
+
+@pytest.mark.parametrize(
+    ("when", "holds"),
+    [
+        ({}, True),
+        ({"coremltools": "<9.1"}, True),
+        ({"coremltools": ">=9.1"}, False),
+        ({"coremltools": "==9.0", "torch": "==2.13.0"}, True),
+        ({"coremltools": "==9.0", "torch": "<2.13"}, False),
+        ({"os": "linux"}, True),
+        ({"os": "macos"}, False),
+        ({"executorch": ">=1"}, False),
+    ],
+)
+def test_an_entry_holds_where_all_its_conditions_do(record, when, holds):
+    assert (judge(record("wrong_value"), issue(when=when)).verdict == "expected") == holds
+    assert (judge(record("pass"), issue(when=when)).verdict == "red") == holds
+
+
+def test_the_installed_versions_are_the_default(record):
+    entry = issue(when={"coremltools": f"=={installed()['coremltools']}", "os": installed()["os"]})
+    assert KnownIssues([entry]).judge(record("wrong_value")).verdict == "expected"
+
+
+def test_cases_that_exist_no_more_are_named(record):
+    known = KnownIssues([issue("crash", "ops/gone/f/opinfo-0@*@*", cause="old"), issue()], HERE)
+    assert known.unmatched([CASE]) == ["ops/gone/f/opinfo-0 (old)"]
+
+
+# Describing and grouping.
+
+
+def test_a_description_is_one_line(record):
+    text = describe(record("convert_error", error=ErrorInfo("ValueError", "first\nsecond\n" + "x" * 999, "s")))
+    assert text == "convert_error in convert: ValueError: first"
+    assert len(describe(record("convert_error", error=ErrorInfo("E", "x" * 999, "s")))) == 400
+
+
+def test_a_description_names_what_is_left_to_executorch(record):
+    assert "aten.asinh.default" in describe(record("partial", fallback={"aten.asinh.default": 1}))
+
+
+def test_an_empty_message_and_reason_describe_and_group(record):
+    for outcome in Outcome:
+        for error in (None, ErrorInfo("E", "", "")):
+            describe(record(outcome, error=error))
+            grouping_signature(record(outcome, error=error))
+
+
+def test_partly_delegated_cases_group_by_what_fell_back(record):
+    one = record("partial", fallback={"aten.b": 1, "aten.a": 2})
+    other = record("partial", fallback={"aten.a": 1, "aten.b": 5}, case="ops/x/y/z")
+    assert grouping_signature(one) == grouping_signature(other) == "not claimed by the partitioner: aten.a, aten.b"
+
+
+# Updating.
+
+SOME_CASES = [f"ops/aten.neg.default/float32/opinfo-{n}" for n in range(3)]
+OUTCOMES = [o for o in Outcome if o is not Outcome.NOT_RUN]
+
+
+@st.composite
+def runs(draw):
+    """Records of some cases, each case x recipe x unit at most once, with few outcomes, phases and signatures."""
+    records = []
+    for case, recipe, unit in itertools.product(SOME_CASES, ("fp16-ios18", "fp32-ios18"), ("reference", "cpu_only")):
+        if draw(st.booleans()):
+            outcome = draw(st.sampled_from([Outcome.PASS, Outcome.PARTIAL, Outcome.WRONG_VALUE, Outcome.CONVERT_ERROR]))
+            phase = draw(st.sampled_from([Phase.CONVERT, Phase.VALUE]))
+            error = draw(st.sampled_from([None, ErrorInfo("E", "m", "one"), ErrorInfo("E", "m", "two")]))
+            records.append(Record(case, recipe, unit, outcome, phase, op="aten.neg.default", error=error))
+    return records
+
+
+@st.composite
+def entries(draw):
+    patterns = st.builds(
+        "{}@{}@{}".format,
+        st.sampled_from(SOME_CASES),
+        st.sampled_from(["*", "fp16-ios18", "fp32-*"]),
+        st.sampled_from(["*", "reference", "cpu_*"]),
+    )
+    return [
+        KnownIssue(
+            f"cause-{number}",
+            draw(st.sampled_from([Outcome.PARTIAL, Outcome.WRONG_VALUE, Outcome.CONVERT_ERROR])),
+            f"title {number}",
+            stage="converter",
+            phase=draw(st.sampled_from([None, Phase.CONVERT, Phase.VALUE])),
+            when=draw(st.sampled_from([{}, {"os": installed()["os"]}, {"os": "some other"}])),
+            checks=tuple(draw(st.lists(patterns, min_size=1, max_size=3))),
+        )
+        for number in range(draw(st.integers(0, 4)))
+    ]
+
+
+@settings(max_examples=300)
+@given(entries(), runs())
+def test_after_an_update_every_record_is_allowed(before, records):
+    known = KnownIssues(update(before, records))
+    for record in records:
+        judgement = known.judge(record)
+        assert judgement.verdict == ("ok" if record.outcome is Outcome.PASS else "expected"), judgement.message
+
+
+@settings(max_examples=100)
+@given(entries(), runs())
+def test_a_second_update_changes_nothing(before, records):
+    def plain(issues):
+        return sorted((i.cause, str(i.phase), i.checks, tuple(i.when.items())) for i in issues)
+
+    once = update(before, records)
+    assert plain(update(once, records)) == plain(once)
+
+
+@settings(max_examples=100)
+@given(entries(), runs())
+def test_entries_for_other_environments_stay_as_they_are(before, records):
+    others = [i for i in before if i.when == {"os": "some other"}]
+    assert [i for i in update(before, records) if i.when == {"os": "some other"}] == others
+
+
+def test_a_triaged_entry_keeps_what_was_written_about_it(record):
+    triaged = issue("wrong_value", f"{CASE}@*@*", stage="converter", url="https://example.org/1", phase=Phase.VALUE)
+    assert update([triaged], [record("wrong_value"), record("wrong_value", recipe="fp32-ios18")]) == [triaged]
+
+
+def test_a_fixed_check_leaves_its_entry_and_an_empty_entry_goes(record):
+    other = f"{CASE[:-1]}1@*@*"
+    records = [record("pass"), record("pass", recipe="fp32-ios18")]
+    assert [i.checks for i in update([issue("crash", f"{CASE}@*@*", other)], records)] == [(other,)]
+    assert update([issue()], records) == []
+
+
+def test_a_run_of_one_recipe_leaves_the_entries_of_the_other(record):
+    before = [
+        issue("crash", f"{CASE}@fp32-ios18@reference", cause="a"),
+        issue("timeout", f"{CASE}@fp16-ios18@all", cause="b"),
+    ]
+    after = {i.cause: i.checks for i in update(before, [record("crash", signature="boom")])}
+    assert after.pop("a") == before[0].checks
+    assert after.pop("b") == before[1].checks
+    assert list(after.values()) == [(f"{CASE}@fp16-ios18@reference",)]
+
+
+def test_a_glob_that_no_longer_fits_leaves_the_rest_of_its_checks_to_its_entry(record):
+    triaged = issue("wrong_value", f"{CASE}@*@reference", stage="precision")
+    (after,) = update([triaged], [record("pass", recipe="fp32-ios18"), record("wrong_value")])
+    assert after == dataclasses.replace(triaged, checks=(f"{CASE}@fp16-ios18@reference",))
+
+
+def test_checks_not_run_change_nothing(record):
+    assert update([issue()], [record("not_run", reason="no Mac")]) == [issue()]
+
+
+def test_new_ones_are_grouped_by_signature_and_untriaged(record):
+    def failing(n, signature, recipe="fp16-ios18"):
+        return record("convert_error", case=f"ops/a/f/opinfo-{n}", signature=signature, recipe=recipe)
+
+    records = [failing(10, "boom"), failing(9, "boom"), failing(9, "boom", "fp32-ios18"), failing(1, "bang")]
+    groups = {i.title: i for i in update([], records)}
+    assert set(groups) == {"boom", "bang"}
+    # Before anything runs all units are alike; what both recipes have in common is one pattern.
+    assert groups["boom"].checks == ("ops/a/f/opinfo-9@*@*", "ops/a/f/opinfo-10@fp16-ios18@*")
+    assert groups["boom"].stage == "untriaged"
+    assert groups["boom"].phase is Phase.CONVERT
+    assert groups["boom"].cause.startswith("convert-error-boom-")
+
+
+def test_a_wrong_value_is_known_on_its_own_unit_only(record):
+    (after,) = update([], [record("wrong_value")])
+    assert after.checks == (f"{CASE}@fp16-ios18@reference",)
+
+
+def test_a_limitation_is_not_called_untriaged(record):
+    (after,) = update([], [record("fallback", fallback={"aten.neg.default": 1})])
+    assert after.stage == "limitation"
+
+
+# Files.
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    issues = [
+        issue("crash", cause="b", url="https://example.org/2", when={"coremltools": "<9.1"}, stage="runtime"),
+        issue(cause="a", phase=Phase.VALUE),
+    ]
+    write_known_issues(tmp_path, issues)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["crash.yaml", "wrong_value.yaml"]
+    assert read_known_issues(tmp_path) == issues
+
+
+def test_writing_is_stable_and_removes_files_without_entries(tmp_path):
+    issues = [issue(cause=c) for c in "ba"]
+    write_known_issues(tmp_path, issues)
+    before = (tmp_path / "wrong_value.yaml").read_bytes()
+    write_known_issues(tmp_path, reversed(issues))
+    assert (tmp_path / "wrong_value.yaml").read_bytes() == before
+    write_known_issues(tmp_path, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_directory_is_no_known_issue(tmp_path):
+    assert read_known_issues(tmp_path / "none") == []
+
+
+GOOD = f"cause: a, title: t, outcome: crash, checks: ['{CASE}@*@*']"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("- [", "not readable as YAML"),
+        ("- !!python/object:os.system {}", "not readable as YAML"),
+        ("\x00", "not readable as YAML"),
+        ("cause: a", "expected a list"),
+        ("- just words", "entry 1: expected a mapping"),
+        ("- {cause: a}", "entry 1: lacks checks, outcome, title"),
+        (f"- {{{GOOD}, colour: red}}", "unknown keys colour"),
+        (f"- {{{GOOD}, outcome: splendid}}", "splendid"),
+        (f"- {{{GOOD}, outcome: pass}}", "pass is no outcome to be known for"),
+        (f"- {{{GOOD}, phase: tea}}", "tea"),
+        (f"- {{{GOOD}, stage: left}}", "stage 'left' is none of"),
+        (f"- {{{GOOD}, title: 3}}", "title: expected text"),
+        (f"- {{{GOOD}, checks: '{CASE}@*@*'}}", "expected a list of patterns"),
+        (f"- {{{GOOD}, checks: [neg]}}", "'neg' is not a check id"),
+        (f"- {{{GOOD}, checks: [3]}}", "expected a list of patterns"),
+        (f"- {{{GOOD}, when: linux}}", "when: expected a mapping"),
+        (f"- {{{GOOD}, when: {{coremltool: '<9'}}}}", "'coremltool' is neither os nor one of"),
+        (f"- {{{GOOD}, when: {{coremltools: soon}}}}", "'soon' is no version specifier"),
+        (f"- {{{GOOD}}}\n- {{{GOOD}, phase: tea}}", "entry 2"),
+    ],
+)
+def test_a_malformed_file_is_refused_by_file_and_entry(tmp_path, text, says):
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(HarnessError, match=says) as caught:
+        read_known_issues(tmp_path)
+    assert "bad.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_committed_known_issues_are_well_formed(pytestconfig):
+    read_known_issues(pytestconfig.rootpath / "suites" / "known_issues")
