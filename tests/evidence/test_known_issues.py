@@ -213,7 +213,7 @@ def entries(draw):
     ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(entries(), runs())
 def test_after_an_update_every_record_is_allowed(before, records):
     known = KnownIssues(update(before, records))
@@ -222,7 +222,7 @@ def test_after_an_update_every_record_is_allowed(before, records):
         assert judgement.verdict == ("ok" if record.outcome is Outcome.PASS else "expected"), judgement.message
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(entries(), runs())
 def test_a_second_update_changes_nothing(before, records):
     def plain(issues):
@@ -232,7 +232,7 @@ def test_a_second_update_changes_nothing(before, records):
     assert plain(update(once, records)) == plain(once)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(entries(), runs())
 def test_entries_for_other_environments_stay_as_they_are(before, records):
     others = [i for i in before if i.when == {"os": "some other"}]

@@ -1,0 +1,108 @@
+"""Handlers for child processes in tests: they do what they are told, and need no torch.
+
+`make` obeys a request's `do`. `make_checker` answers as the checks' own handler does; what happens to a case is
+the third part of its id, `ops/<op>/<what happens>/<sample>`, and each call leaves a line in `FAKE_HANDLER_LOG`.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from harness.evidence.record import ErrorInfo, Record
+from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+
+#: How a process may end or stay, by name.
+ENDINGS = {
+    "abort": os.abort,
+    "segfault": lambda: ctypes.string_at(0),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "exit": lambda: sys.exit(3),
+    "hard_exit": lambda: os._exit(4),
+    "hang": lambda: time.sleep(600),
+    # Holds the interpreter's lock: no other Python thread runs.
+    "hang_in_c": lambda: ctypes.PyDLL(None).sleep(600),
+}
+RESULTS = {str(outcome): outcome for outcome in Outcome}
+
+
+def make():
+    calls = []
+
+    def handle(request, send):
+        calls.append(request)
+        what = request.get("do", "echo")
+        if "print" in request:
+            print(request["print"], flush=True)
+            os.write(1, b"written to descriptor 1\n")
+        if "stderr" in request:
+            print(request["stderr"], file=sys.stderr, flush=True)
+        for number in range(request.get("messages", 0)):
+            send({"phase": number})
+        if what in ENDINGS:
+            ENDINGS[what]()
+        if what == "raise":
+            raise KeyError("a key")
+        if what == "refuse":
+            raise HarnessError("no such thing: tea")
+        if what == "unserialisable":
+            return {"value": object()}
+        if what == "input":
+            return {"read": sys.stdin.read()}
+        return {"request": request, "pid": os.getpid(), "calls": len(calls), "threads": threading.active_count()}
+
+    return handle
+
+
+def make_broken():
+    raise ImportError("libtorch.so: cannot open shared object file")
+
+
+def make_dying():
+    print("about to die", file=sys.stderr, flush=True)
+    os.abort()
+
+
+def make_checker():
+    def handle(request, send):
+        log = os.environ.get("FAKE_HANDLER_LOG")
+        if log:
+            with open(log, "a") as file:
+                file.write(f"{os.getpid()} {request['case']}@{request['recipe']}@{request['unit']}\n")
+        what = request["case"].split("/")[2]
+        send({"phase": "eager"})
+        send({"phase": "convert"})
+        if what == "nap":
+            time.sleep(float(os.environ.get("FAKE_HANDLER_NAP", "0")))
+        if what == "hang_once":
+            mark = Path(log or ".").with_name("hung")
+            if not mark.exists():
+                mark.touch()
+                time.sleep(600)
+        if what in ENDINGS:
+            print(f"last words of {what}", file=sys.stderr, flush=True)
+            ENDINGS[what]()
+        if what == "raise":
+            raise RuntimeError("a bug of ours")
+        if what == "refuse":
+            raise HarnessError("no such thing: tea")
+        outcome = RESULTS.get(what, Outcome.PASS)
+        error = None
+        if outcome is Outcome.CONVERT_ERROR:
+            error = ErrorInfo("ValueError", "no conversion", "ValueError: no conversion")
+        phase = Phase.CONVERT if error else Phase.VALUE
+        return Record(
+            request["case"],
+            request["recipe"],
+            request["unit"],
+            outcome,
+            phase,
+            op=request["case"].split("/")[1],
+            error=error,
+            environment=request["environment"],
+        ).to_json()
+
+    return handle
