@@ -60,14 +60,16 @@ def upsample_nearest_neighbor(
     context: Context, x: Array, scale_factor_height: float = 1.0, scale_factor_width: float = 1.0
 ) -> Array:
     """Nearest neighbour by scale factors. With a fractional factor the source index is not documented: we take
-    floor(i / factor), and note where floor(i * in / out) would be another one."""
+    floor(i * in / out), the factor recomputed from the rounded size as `upsample_bilinear` documents it for itself
+    (the PyTorch frontend nudges factors so that the size comes out right, which leaves no other reading that agrees
+    with PyTorch), and note where floor(i / factor) would be another element."""
     for axis, factor in ((-2, scale_factor_height), (-1, scale_factor_width)):
         size = x.shape[axis]
-        i = np.arange(_scaled(size, factor), dtype=FLOAT64)
-        by_factor = np.minimum(np.floor(i / factor), size - 1)
-        if factor != int(factor) and (by_factor != np.floor(i * (size / max(len(i), 1)))).any():
+        i = np.arange(_scaled(size, factor))
+        by_size = i * size // max(len(i), 1)
+        if factor != int(factor) and (by_size != np.minimum(np.floor(i / factor), size - 1)).any():
             context.note(UNDOCUMENTED, f"nearest neighbour of a fractional factor {factor}")
-        x = nearest(x, axis, by_factor)
+        x = nearest(x, axis, by_size)
     return x
 
 

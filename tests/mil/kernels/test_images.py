@@ -182,3 +182,10 @@ def test_non_maximum_suppression(bench):
         [2],
         opset="iOS15",
     )
+
+
+def test_a_nudged_factor_means_the_size_it_gives(bench):
+    """The PyTorch frontend writes (2 + 1e-4) / 4 for a halving: the elements are those of PyTorch."""
+    x = np.arange(4, dtype=np.float32).reshape(1, 1, 4)
+    factor = np.float32((2 + 1e-4) / 4)
+    bench.check(lambda x: mb.upsample_nearest_neighbor(x=x, scale_factor_width=factor), {"x": x}, [[[0, 2]]])
