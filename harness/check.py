@@ -44,6 +44,10 @@ _UNIT_FAILURES: tuple[tuple[type[Exception], Outcome], ...] = (
 _MAYBE_PRECISION = frozenset({Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE})
 
 
+#: The note of a value that precision does not explain.
+STILL_WRONG = "lowering: still wrong when every float is widened"
+
+
 @dataclass
 class _Prepared:
     """What the checks of one case share."""
@@ -178,10 +182,14 @@ class Checker:
             undocumented = [note for note in record.notes if note.startswith(UNDOCUMENTED_NOTE)]
             if undocumented and verdict.phase is Phase.VALUE and record.unit == Unit.REFERENCE:
                 return record.with_(phase=Phase.VALUE, reason=f"{undocumented[0]}; {verdict.reason}")
-            if verdict.outcome in _MAYBE_PRECISION and record.unit == Unit.REFERENCE:
-                record = record.with_(notes=[*record.notes, self._precision_note(prepared, lowered, precision)])
-            error = ErrorInfo(str(verdict.outcome), verdict.reason, str(verdict.outcome))
-            return record.with_(outcome=verdict.outcome, phase=verdict.phase, error=error)
+            outcome = verdict.outcome
+            if outcome in _MAYBE_PRECISION and record.unit == Unit.REFERENCE:
+                note = self._precision_note(prepared, lowered, precision)
+                record = record.with_(notes=[*record.notes, note])
+                if outcome is Outcome.OUT_OF_RANGE and note == STILL_WRONG:
+                    outcome = Outcome.WRONG_VALUE  # it leaves the range because it is wrong
+            error = ErrorInfo(str(outcome), verdict.reason, str(outcome))
+            return record.with_(outcome=outcome, phase=verdict.phase, error=error)
         if not lowered.program.delegates:
             outcome = Outcome.FALLBACK
         else:
@@ -204,7 +212,7 @@ class Checker:
             verdict = self._compare(result, prepared, lowered, precision)
             if verdict.outcome is Outcome.PASS:
                 return "precision: right when every float is widened"
-            return "lowering: still wrong when every float is widened"
+            return STILL_WRONG
         return "not told from precision: the program does not run with every float widened"
 
 

@@ -13,6 +13,7 @@ from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 from harness.verdict.compare import Verdict, compare
 from harness.verdict.oracle import truth
 from harness.verdict.table import MODEL, rule_for
+from harness.verdict.tolerance import sqnr
 
 INF, NAN = math.inf, math.nan
 
@@ -460,3 +461,29 @@ def test_the_whole_tensor_test_catches_what_no_element_shows():
     one = a @ b
     one[0, 0] *= 1.01
     assert judge(torch.matmul, (a, b), one, "aten.matmul").outcome is Outcome.PASS
+
+
+def test_a_model_that_amplifies_roundings_is_judged_by_eager_in_the_same_precision() -> None:
+    class Amplifies(torch.nn.Module):
+        """Subtracts nearly all of what it adds: eager in fp16 keeps two or three digits."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x + 100.0) - 99.0
+
+    module, inputs = Amplifies(), (torch.linspace(-1, 1, 101, dtype=torch.float32),)
+    case = truth(module, inputs)
+    eager = module(inputs[0].half()).float()
+    reached = sqnr(eager, case.outputs[0])
+    assert reached < 40
+    assert compare([eager], case, MODEL, "fp16").outcome is Outcome.PASS
+    worse = case.outputs[0] + 3 * (eager.double() - case.outputs[0])
+    verdict = compare([worse.float()], case, MODEL, "fp16")
+    assert verdict.outcome is Outcome.WRONG_VALUE
+    assert f"below {reached - 6:.0f} dB" in verdict.reason
+
+
+def test_eager_in_the_precision_never_raises_the_threshold() -> None:
+    module = torch.nn.Linear(8, 8).eval()
+    case = truth(module, (torch.randn(4, 8),))
+    noisy = case.outputs[0] * (1 + 5e-3)
+    assert compare([noisy.float()], case, MODEL, "fp16").outcome is Outcome.PASS
