@@ -189,3 +189,13 @@ def test_a_nudged_factor_means_the_size_it_gives(bench):
     x = np.arange(4, dtype=np.float32).reshape(1, 1, 4)
     factor = np.float32((2 + 1e-4) / 4)
     bench.check(lambda x: mb.upsample_nearest_neighbor(x=x, scale_factor_width=factor), {"x": x}, [[[0, 2]]])
+
+
+def test_the_size_is_computed_in_the_type_of_the_factor(bench):
+    x = np.zeros((1, 20, 20), np.float32)
+
+    def build(x):
+        factors = {"scale_factor_height": np.float32(0.9), "scale_factor_width": np.float32(0.9)}
+        return mb.upsample_bilinear(x=x, align_corners=False, **factors), mb.upsample_nearest_neighbor(x=x, **factors)
+
+    bench.check(build, {"x": x}, np.zeros((1, 18, 18)), np.zeros((1, 18, 18)))
