@@ -1,7 +1,7 @@
 """Content-addressed cache of lowered programs.
 
 The key holds the case, the recipe, the exported program itself and a fingerprint of the installed code. Failures
-are kept too: they are as reproducible as programs.
+are kept too, being as reproducible as programs, except those of the machine.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ LOCATION_VARIABLE = "COREML_HARNESS_CACHE"
 #: Oldest entries go first when it has grown past this.
 MAX_BYTES = 4 << 30
 _FORMAT = "1"
+#: What the machine did to a lowering (no space, no memory, no file handles) is not what the backend does.
+_PASSING = frozenset(
+    {"MemoryError", "OSError", "FileNotFoundError", "PermissionError", "BlockingIOError", "TimeoutError"}
+)
 
 
 def location() -> Path:
@@ -45,7 +49,8 @@ class LoweringCache:
         found = self._read(path)
         if found is None:
             found = lower(exported, recipe, on_phase)
-            self._write(path, found)
+            if found.failure is None or found.failure.error.type not in _PASSING:
+                self._write(path, found)
         return found
 
     def _path(self, case_id: str, exported: Exported, recipe: Recipe) -> Path:

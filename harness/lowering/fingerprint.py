@@ -36,19 +36,24 @@ def _locations(package: str) -> list[Path]:
     return sorted(Path(p) for p in (spec.submodule_search_locations or ())) if spec else []
 
 
-def _code_files(root: str | Path, prefix: int) -> Iterator[tuple[str, int, int]]:
+def _code_files(root: str | Path, prefix: int, above: tuple[str, ...] = ()) -> Iterator[tuple[str, int, int]]:
+    """Links to directories are followed: an editable installation of ExecuTorch consists of them."""
+    real = os.path.realpath(root)
+    if real in above:
+        return
     with os.scandir(root) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_dir():
                 if entry.name != "__pycache__":
-                    yield from _code_files(entry.path, prefix)
-            elif entry.name.endswith(_CODE):
+                    yield from _code_files(entry.path, prefix, (*above, real))
+            elif entry.name.endswith(_CODE) and entry.is_file():
                 stat = entry.stat()
                 yield entry.path[prefix:], stat.st_size, stat.st_mtime_ns
 
 
 def program_digest(program: torch.export.ExportedProgram) -> str:
-    """Digest of an exported program: graph, signature, the traced values' dtypes and shapes, and every constant."""
+    """Digest of an exported program: graph, signature, the traced values' dtypes and shapes, ranges of dynamic
+    dimensions, and every constant."""
     digest = hashlib.sha256()
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
@@ -57,7 +62,7 @@ def program_digest(program: torch.export.ExportedProgram) -> str:
                 value = node.meta.get("val")
                 if isinstance(value, torch.Tensor):
                     digest.update(f"{value.dtype} {tuple(value.shape)} {_strides(value)}".encode())
-    digest.update(str(program.graph_signature).encode())
+    digest.update(f"{program.graph_signature} {program.range_constraints}".encode())
     for name, tensor in sorted({**program.state_dict, **program.constants}.items()):
         digest.update(name.encode())
         if isinstance(tensor, torch.Tensor):

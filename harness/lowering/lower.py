@@ -99,29 +99,32 @@ def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence)
     speedups.before_lowering()
     phases = _PhaseLadder(on_phase)
     started = time.perf_counter()
-    plan, unplannable = None, ""
+    # A copy: lowering takes constants out of the program it is given.
+    program = copy.deepcopy(exported.program)
     try:
         with _quiet(), _observed(phases):
             phases.enter(Phase.EDGE)
-            # A copy: lowering takes constants out of the program it is given.
-            program = copy.deepcopy(exported.program)
             edge = to_edge_transform_and_lower(
                 program, partitioner=[CoreMLPartitioner(compile_specs=recipe.compile_specs())]
             )
-            timing["lower"] = time.perf_counter() - started
-            try:
-                # Before emitting, which rewrites the graph in place.
-                plan = plan_of(edge.exported_program())
-            except UnplannableGraph as error:
-                unplannable = f"the lowered graph cannot be run outside ExecuTorch: {error}"
-            phases.enter(Phase.EMIT)
-            started = time.perf_counter()
+    except Exception as error:
+        return _failed(phases.current, error, exported, timing)
+    timing["lower"] = time.perf_counter() - started
+    plan, unplannable = None, ""
+    try:
+        # Before emitting, which rewrites the graph in place. What else it raises is a fault of ours, no finding.
+        plan = plan_of(edge.exported_program())
+    except UnplannableGraph as error:
+        unplannable = f"the lowered graph cannot be run outside ExecuTorch: {error}"
+    phases.enter(Phase.EMIT)
+    started = time.perf_counter()
+    try:
+        with _quiet():
             emitted = edge.to_executorch()
             pte = bytes(emitted.buffer)
-            timing["emit"] = time.perf_counter() - started
     except Exception as error:
-        failure = Failure(phases.current, FAILURES[phases.current], error_info(error))
-        return Lowered(failure=failure, exported_ops=exported.ops, timing=timing)
+        return _failed(Phase.EMIT, error, exported, timing)
+    timing["emit"] = time.perf_counter() - started
     return Lowered(
         program=plan,
         exported_ops=exported.ops,
@@ -130,6 +133,11 @@ def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence)
         unplannable=unplannable,
         timing=timing,
     )
+
+
+def _failed(phase: Phase, error: Exception, exported: Exported, timing: dict[str, float]) -> Lowered:
+    failure = Failure(phase, FAILURES[phase], error_info(error))
+    return Lowered(failure=failure, exported_ops=exported.ops, timing=timing)
 
 
 def missing_kernels(executorch_program: Any) -> tuple[str, ...]:

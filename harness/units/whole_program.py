@@ -14,7 +14,7 @@ import torch
 
 from harness.evidence.vocabulary import Phase
 from harness.lowering.program import Call, DelegateCall, GetItem, LoweredProgram, replace_values
-from harness.units.base import OpenDelegate, UnitRunner
+from harness.units.base import LoadFailed, OpenDelegate, ProgramContradiction, UnitRunner
 from harness.units.boundary import from_feature, to_feature
 
 
@@ -66,7 +66,20 @@ def run_program(
 
 def _open(stack: ExitStack, unit: UnitRunner, program: LoweredProgram, number: int) -> OpenDelegate:
     directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="coreml-harness-"))
-    delegate = unit.open(program.delegates[number].unpack(Path(directory)))
+    declared = program.delegates[number]
+    try:
+        unpacked = declared.unpack(Path(directory))
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise LoadFailed(f"delegate {number}: {error}") from error
+    for what, expected, names in (
+        ("inputs", declared.inputs, unpacked.input_names),
+        ("outputs", declared.outputs, unpacked.output_names),
+    ):
+        if len(expected) != len(names):
+            raise ProgramContradiction(
+                f"delegate {number}: {len(expected)} {what} in the graph, {len(names)} in the package's metadata"
+            )
+    delegate = unit.open(unpacked)
     stack.callback(delegate.close)
     return delegate
 
