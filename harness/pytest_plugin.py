@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from harness.evidence.environment import environment_block
 from harness.evidence.journal import (
     FATAL_ATTEMPTS,
     Journal,
+    RunState,
     check_writable,
     read_run,
     read_run_or_file,
@@ -41,6 +43,7 @@ from harness.units.registry import require_unit, unavailable, units_here
 
 #: Where a run goes when no directory is named.
 RUNS = "runs"
+SUITES_FOLDER = "suites"
 KNOWN_ISSUES = "known_issues"
 _CHECK = pytest.StashKey[tuple[Case, str, str]]()
 _RUN = pytest.StashKey["Run"]()
@@ -57,7 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--shard", metavar="I/N", help="run the I-th of N parts of the cases")
     group.addoption("--run-dir", metavar="DIR", help="where records go; a run with the same directory resumes")
     group.addoption("--no-cache", action="store_true", help="lower everything anew")
-    group.addoption("--deadline", type=float, default=DEADLINE, metavar="SECONDS", help="for one check of an operator")
+    group.addoption("--deadline", metavar="SECONDS", help=f"for one check of an operator; default: {DEADLINE:g}")
     group.addoption("--measure", action="store_true", help="record only: no outcome of the backend fails the run")
     group.addoption(
         "--update-known-issues", action="store_true", help="rewrite the known issues to agree with this run"
@@ -77,6 +80,7 @@ class Selection:
             levels = ", ".join(Level)
             raise HarnessError(f"unknown level {config.getoption('--level')!r}: expected one of {levels}") from None
         self.shard = parse_shard(config.getoption("--shard"))
+        self.deadline = parse_deadline(config.getoption("--deadline"))
 
     def cases(self, cases: Sequence[Case]) -> list[Case]:
         """Those of the level, operators and shard asked for. A shard takes every N-th case, so that each is alike."""
@@ -97,6 +101,17 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     return int(first), int(second)
 
 
+def parse_deadline(text: str | None) -> float:
+    """Seconds; raises `HarnessError`."""
+    try:
+        seconds = DEADLINE if text is None else float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise HarnessError(f"--deadline {text}: expected a number of seconds above 0")
+    return seconds
+
+
 class Run:
     """What one process of a run holds: selection, run directory, and, once a check is run, journal and child."""
 
@@ -114,11 +129,12 @@ class Run:
             self.worker = "main"
             self.directory = self.directory.absolute()
         self.collected: list[str] = []
-        self.universe: dict[Path, set[str]] = {}
+        self.unmatched: list[str] = []
         self.read_only = bool(config.option.collectonly)
+        self.measures = bool(config.getoption("--measure") or config.getoption("--update-known-issues"))
         self._issues: dict[Path, KnownIssues] = {}
         self._open: tuple[Journal, IsolatedChecker] | None = None
-        self._environment = ""
+        self._environment, self._block = "", dict[str, Any]()
         self._before: dict[str, Record] = {}
         self._attempts: dict[str, Any] = {}
 
@@ -126,18 +142,24 @@ class Run:
     def is_worker(self) -> bool:
         return self.worker != "main"
 
+    def read(self) -> RunState:
+        """What the run directory knows. Raises `HarnessError` when this run cannot go on in it."""
+        check_writable(self.directory)
+        state = read_run(self.directory)
+        self._environment, self._block = environment_block(simulated=host.is_simulated_host())
+        if others := [name for name in state.environments if name != self._environment]:
+            raise HarnessError(f"{self.directory}: holds a run of another environment, {others[0]}")
+        return state
+
     def start(self) -> tuple[Journal, IsolatedChecker]:
         """Open the journal and read what the run directory knows; done by the first check of a process."""
         if self._open is None:
-            check_writable(self.directory)
-            state = read_run(self.directory)
-            self._environment, block = environment_block(simulated=host.is_simulated_host())
-            write_environment(self.directory, self._environment, block)
-            self._before = state.records
+            state = self.read()
+            write_environment(self.directory, self._environment, self._block)
+            # What failed by the harness's own fault is tried again.
+            self._before = {name: record for name, record in state.records.items() if not record.is_harness_fault}
             self._attempts = state.in_flight
-            settings = Settings(
-                self._environment, not self.config.getoption("--no-cache"), self.config.getoption("--deadline")
-            )
+            settings = Settings(self._environment, not self.config.getoption("--no-cache"), self.selection.deadline)
             self._open = Journal(self.directory, f"{self.worker}-{os.getpid()}"), IsolatedChecker(settings)
         return self._open
 
@@ -153,7 +175,7 @@ class Run:
         if reason is not None:
             record = not_run(case, recipe, unit, reason, self._environment)
         elif interrupted is not None and attempts > FATAL_ATTEMPTS:
-            record = interrupted.as_crash(self._environment)
+            record = interrupted.as_crash(self._environment).with_(**_about(case))
         else:
             journal.begin(identity, attempts)
             record = checker.check(case, recipe, unit, journal.phase)
@@ -185,31 +207,82 @@ def not_run(case: Case, recipe: str, unit: str, reason: str, environment: str) -
         unit=unit,
         outcome=Outcome.NOT_RUN,
         phase=Phase.LOAD,
-        op=case.op,
-        api=case.api,
-        dtype=case.dtype,
-        origin=case.origin,
         reason=reason,
         environment=environment,
+        **_about(case),
     )
+
+
+def _about(case: Case) -> dict[str, Any]:
+    return {"op": case.op, "api": case.api, "dtype": case.dtype, "origin": case.origin}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes more than some seconds")
     config.addinivalue_line("markers", "network: needs the package index")
     with _one_line():
-        config.stash[_RUN] = Run(config, Selection(config))
+        run = config.stash[_RUN] = Run(config, Selection(config))
+        if not run.is_worker:
+            _refuse_early(run)
+
+
+def _refuse_early(run: Run) -> None:
+    """Raises `HarnessError` for what cannot be carried out, before workers are started and anything runs."""
+    if run.selection.ops:
+        require_match(all_cases(), run.selection.ops)
+    folder = _suites_folder(run.config)
+    if folder is not None and not run.measures:
+        read_known_issues(folder / KNOWN_ISSUES)
+    if run.config.getoption("--run-dir") and not run.read_only:
+        run.read()
+
+
+def _suites_folder(config: pytest.Config) -> Path | None:
+    """`suites` of this project, when what is to be run lies in it."""
+    suites = config.rootpath / SUITES_FOLDER
+    for argument in config.args:
+        path = config.invocation_params.dir / argument.partition("::")[0]
+        if path.is_relative_to(suites):
+            return suites
+    return None
+
+
+def all_cases() -> list[Case]:
+    """The cases of every suite: a check of any other could not be found again by its id."""
+    from harness.cases.find import SUITES
+
+    return [case for suite in SUITES.values() for case in suite()]
 
 
 class _one_line:
-    """A `HarnessError` ends the session with its one line on stderr and exit code 2."""
+    """A `HarnessError` ends the session with its one line on stderr and exit code 2.
+
+    In a worker it fails the one check: the other processes go on, and xdist would start a new worker for ever.
+    """
+
+    def __init__(self, *, worker: bool = False) -> None:
+        self.worker = worker
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, HarnessError):
+            if self.worker:
+                pytest.fail(str(error), pytrace=False)
             pytest.exit(str(error), returncode=2)
+
+
+class _LateExit:
+    """pytest names the reason of an exit on stderr until the session has begun, after that on stdout only."""
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if isinstance(excinfo.value, pytest.exit.Exception) and excinfo.value.returncode == 2:
+            print(f"Exit: {excinfo.value.msg}", file=sys.stderr)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.pluginmanager.register(_LateExit())
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -223,9 +296,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     run = metafunc.config.stash[_RUN]
     with _one_line():
-        everything = cases()
-        run.universe.setdefault(Path(metafunc.module.__file__ or ""), set()).update(case.id for case in everything)
-        chosen = run.selection.cases(everything)
+        chosen = run.selection.cases(cases())
     parameters = [
         pytest.param((case, recipe.name, unit), id=check_id(case.id, recipe.name, unit))
         for case in chosen
@@ -236,38 +307,33 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse what names nothing before anything runs: operators, and entries of the known issues."""
+    """Open the run directory before the first check."""
     run = session.config.stash[_RUN]
     run.collected = [check_id(c.id, r, u) for item in session.items for c, r, u in _checks_of(item)]
-    if not run.universe or run.is_worker or run.read_only:
-        return
-    with _one_line():
-        if run.selection.ops and not run.collected:
-            from harness.cases.find import SUITES
-
-            require_match((case for suite in SUITES.values() for case in suite()), run.selection.ops)
-        if run.collected:
+    if run.collected and not run.is_worker and not run.read_only:
+        with _one_line():
             run.start()
 
 
 def _checks_of(item: pytest.Item) -> list[tuple[Case, str, str]]:
     call = getattr(item, "callspec", None)
-    return [call.params["check"]] if call is not None and "check" in call.params else []
+    found = call.params.get("check") if call is not None else None
+    # For a suite of which nothing was chosen pytest makes one item that says so.
+    return [found] if isinstance(found, tuple) else []
 
 
 @pytest.fixture
 def check(request: pytest.FixtureRequest) -> Callable[[], Record]:
     """Call it: runs the check, records it, and fails, skips or expects failure as the known issues say."""
     case, recipe, unit = request.param
-    config = request.config
-    run = config.stash[_RUN]
+    run = request.config.stash[_RUN]
 
     def run_check() -> Record:
-        with _one_line():
+        with _one_line(worker=run.is_worker):
             record = run.record(case, recipe, unit)
             request.node.user_properties.append(("outcome", str(record.outcome)))
-            if config.getoption("--measure") or config.getoption("--update-known-issues"):
-                if record.error is not None and record.error.type == "HarnessFault":
+            if run.measures:
+                if record.is_harness_fault and record.error is not None:
                     pytest.fail(f"{record.check_id}\n{record.error.message}", pytrace=False)
                 return record
             judgement = run.known_issues(request.path).judge(record)
@@ -284,8 +350,16 @@ def check(request: pytest.FixtureRequest) -> Callable[[], Record]:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     run = session.config.stash.get(_RUN, None)
-    if run is not None:
-        run.close()
+    if run is None:
+        return
+    run.close()
+    folder = _suites_folder(session.config)
+    if folder is None or run.is_worker or run.read_only or run.measures:
+        return
+    known = KnownIssues(read_known_issues(folder / KNOWN_ISSUES), installed())
+    run.unmatched = known.unmatched(case.id for case in all_cases()) if known.issues else []
+    if run.unmatched and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -318,11 +392,7 @@ def _collected_by_workers(config: pytest.Config) -> set[str]:
 
 def _known_issue_lines(run: Run, records: Sequence[Record], config: pytest.Config) -> Iterator[str]:
     """Entries that name no check of any suite; with `--update-known-issues`, what was rewritten."""
-    directory = config.rootpath / "suites" / KNOWN_ISSUES
-    if not directory.is_dir():
-        return
-    from harness.cases.find import SUITES
-
+    directory = config.rootpath / SUITES_FOLDER / KNOWN_ISSUES
     if config.getoption("--update-known-issues"):
         before = read_known_issues(directory)
         after = update(before, records)
@@ -335,8 +405,7 @@ def _known_issue_lines(run: Run, records: Sequence[Record], config: pytest.Confi
         for cause, pattern in sorted(old - new)[:50]:
             yield f"  - {pattern} ({cause})"
         return
-    everything = {case.id for suite in SUITES.values() for case in suite()}
-    for line in KnownIssues(read_known_issues(directory)).unmatched(everything):
+    for line in run.unmatched:
         yield f"known issue names no check: {line}"
 
 

@@ -142,7 +142,9 @@ def read_run(run_dir: Path) -> RunState:
     state = RunState(environments=_read_environments(run_dir))
     for path in sorted(run_dir.glob("journal-*.jsonl")):
         for record in _read_journal(path):
-            state.records[record.check_id] = record
+            # What a resumed run measured replaces the harness's own failure, in whatever order they are read.
+            if not (record.is_harness_fault and record.check_id in state.records):
+                state.records[record.check_id] = record
     for path in sorted(run_dir.glob("inflight-*.json")):
         entry = _read_in_flight(path)
         if entry is None or entry.check_id in state.records:

@@ -93,9 +93,9 @@ class KnownIssues:
         """Whether this outcome is allowed."""
         issue = self.expected(record.check_id)
         what = describe(record)
+        if record.is_harness_fault:
+            return Judgement("red", what)
         if record.outcome is Outcome.NOT_RUN:
-            if record.error is not None:
-                return Judgement("red", what)
             return Judgement("unjudged", record.reason)
         if record.outcome is Outcome.PASS:
             if issue is not None:

@@ -82,6 +82,11 @@ class Record:
     def check_id(self) -> str:
         return check_id(self.case, self.recipe, self.unit)
 
+    @property
+    def is_harness_fault(self) -> bool:
+        """True when the harness itself failed: no judgement, and red all the same."""
+        return self.outcome is Outcome.NOT_RUN and self.error is not None
+
     def with_(self, **changes: Any) -> Record:
         return replace(self, **changes)
 
