@@ -65,8 +65,11 @@ class Suite:
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(self.path), str(TESTS)]))
         monkeypatch.setenv("FAKE_HANDLER_LOG", str(self.log))
         monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+        # Other packages' plugins take most of the time of so small a run.
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         self.write(
-            "pytest.ini", "[pytest]\naddopts = -p harness.pytest_plugin --import-mode=importlib -p no:cacheprovider"
+            "pytest.ini",
+            "[pytest]\naddopts = -p xdist -p harness.pytest_plugin --import-mode=importlib -p no:cacheprovider",
         )
         self.write("conftest.py", CONFTEST)
         self.write("fake_cases.py", CASES.format(plan=list(plan)))
