@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.evidence.environment import environment_block
 from harness.evidence.files import Evidence, write_evidence
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import OUTCOME_MEANINGS, UNJUDGED, WORKING, HarnessError, Outcome
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, WORKING, HarnessError, Outcome
 from harness.isolation import MODEL_DEADLINE, IsolatedChecker, Settings
 from harness.lowering.recipe import PRECISIONS, TARGETS, Recipe
 from harness.units import host
@@ -63,9 +63,7 @@ def recipes_of(precision: str, target: str) -> list[Recipe]:
 
 def exit_code(records: list[Record]) -> int:
     """1 as soon as a program does not work or could be judged nowhere."""
-    if any(r.outcome not in WORKING and r.outcome not in UNJUDGED for r in records):
-        return 1
-    if any(r.outcome is Outcome.INVALID_CASE for r in records):
+    if any(r.outcome not in WORKING and r.outcome is not Outcome.NOT_RUN or r.is_harness_fault for r in records):
         return 1
     return 0 if any(r.outcome in WORKING for r in records) else 1
 
@@ -83,13 +81,13 @@ def report(record: Record) -> list[str]:
         n = record.numerics
         parts = [n.tolerance_class]
         if n.sqnr_db is not None:
-            parts.append(f"SQNR {n.sqnr_db:.1f} dB")
+            parts.append(f"signal to noise {n.sqnr_db:.1f} dB")
         if n.max_abs is not None:
             parts.append(f"max error {n.max_abs:.3g}")
         if n.limit is not None and n.worst is not None:
             parts.append(f"limit {n.limit:.3g}, worst {n.worst:.3g}")
         lines.append(f"  numerics: {', '.join(parts)}")
-    if record.error is not None:
+    if record.error is not None and not record.is_harness_fault:
         message = record.error.message.strip().splitlines()
         lines.append(f"  error: {record.error.type}: {message[0] if message else ''}")
     elif record.reason:

@@ -66,6 +66,17 @@ def _cases_of(entry: Entry) -> Iterator[Case]:
             level=level,
             build=functools.partial(build, entry.name, entry.variant, entry.dtype, number),
         )
+    if entry.constants is not None:
+        overload = entry.overloads[entry.constants]
+        yield Case(
+            id=f"{SUITE}/{overload}/{entry.dtype}/{_sample_id(entry, overload, entry.constants)}-constants",
+            op=overload,
+            api=entry.full_name,
+            dtype=entry.dtype,
+            origin="opinfo",
+            level=Level.STANDARD,
+            build=functools.partial(build, entry.name, entry.variant, entry.dtype, entry.constants, constants=True),
+        )
 
 
 def _sample_id(entry: Entry, overload: str, number: int) -> str:
@@ -81,8 +92,11 @@ def _no_sample(note: str) -> Built:
     raise CaseFault(note)
 
 
-def build(name: str, variant: str, dtype: str, number: int) -> Built:
-    """Sample `number` of an entry as a module and its inputs; raises `CaseFault` when OpInfo cannot make it."""
+def build(name: str, variant: str, dtype: str, number: int, constants: bool = False) -> Built:
+    """Sample `number` of an entry as a module and its inputs; raises `CaseFault` when OpInfo cannot make it.
+
+    With `constants` all tensors but the first are buffers of the module, as the weights of a layer are.
+    """
     import torch
     from torch.utils import _pytree as pytree
 
@@ -100,7 +114,8 @@ def build(name: str, variant: str, dtype: str, number: int) -> Built:
         raise CaseFault("a sparse tensor is no input of a Core ML program")
     tensors = tuple(on_fp16_grid(tensor) for tensor in tensors)
     arguments = [_Slot() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
-    return Built(_module(op.op, arguments, spec), tensors, seed)
+    held = tensors[1:] if constants else ()
+    return Built(_module(op.op, arguments, spec, held), tensors[: len(tensors) - len(held)], seed)
 
 
 @functools.lru_cache(maxsize=2)
@@ -127,15 +142,22 @@ def _entries() -> dict[tuple[str, str], Any]:
     return {(op.name, op.variant_test_name): op for op in op_db}
 
 
-def _module(function: Any, arguments: list[Any], spec: Any) -> torch.nn.Module:
+def _module(
+    function: Any, arguments: list[Any], spec: Any, constants: tuple[torch.Tensor, ...] = ()
+) -> torch.nn.Module:
     import torch
     from torch.utils import _pytree as pytree
 
     class Operator(torch.nn.Module):
-        """Calls the operator on its inputs and the arguments that are not tensors."""
+        """Calls the operator on its inputs, the constants, and the arguments that are not tensors."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            for number, constant in enumerate(constants):
+                self.register_buffer(f"constant{number}", constant)
 
         def forward(self, *tensors: torch.Tensor) -> Any:
-            supply = iter(tensors)
+            supply = iter((*tensors, *self.buffers()))
             filled = [next(supply) if isinstance(a, _Slot) else a for a in arguments]
             first, args, kwargs = pytree.tree_unflatten(filled, spec)
             result = function(first, *args, **kwargs)

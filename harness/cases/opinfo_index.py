@@ -25,7 +25,8 @@ class Entry:
     """One OpInfo entry in one dtype.
 
     `overloads` names, for each sample, the ATen overload it is about; `standard` are the numbers of the samples
-    chosen for variety of arguments, `smoke` one of these. An entry without samples has `note` saying why.
+    chosen for variety of arguments, `smoke` the plainest of these. `constants` is the sample that is also run with all
+    tensors but the first as constants of the program, as weights are. An entry without samples has `note` saying why.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Entry:
     overloads: tuple[str, ...]
     standard: tuple[int, ...]
     smoke: int | None
+    constants: int | None = None
     note: str = ""
 
     @property
@@ -54,6 +56,7 @@ class Entry:
             "samples": runs,
             "standard": list(self.standard),
             "smoke": self.smoke,
+            "constants": self.constants,
             "note": self.note,
         }
         return json.dumps({k: v for k, v in data.items() if v not in ("", None, [])})
@@ -69,6 +72,7 @@ class Entry:
             overloads,
             tuple(data.get("standard", [])),
             data.get("smoke"),
+            data.get("constants"),
             data.get("note", ""),
         )
 
@@ -91,7 +95,8 @@ def make_index() -> Iterator[Entry]:
     for op in op_db:
         dtypes = _dtypes_of(op)
         if not dtypes:
-            yield Entry(op.name, op.variant_test_name, "none", (), (), None, "OpInfo lists no dtype for it on the CPU")
+            note = "OpInfo lists no dtype for it on the CPU"
+            yield Entry(op.name, op.variant_test_name, "none", (), (), None, note=note)
         wanted = STANDARD_SAMPLES if len(dtypes) == 1 else STANDARD_SAMPLES_OWN_DTYPES
         for dtype in dtypes:
             yield _entry(op, dtype, wanted)
@@ -123,24 +128,45 @@ def _entry(op: Any, dtype: Any, wanted: int) -> Entry:
     name = str(dtype).removeprefix("torch.")
     if not overloads:
         note = note or "OpInfo makes no sample for it on the CPU"
-        return Entry(op.name, op.variant_test_name, name, (), (), None, note)
-    standard = choose_varied(features, wanted)
-    smoke = next((i for i in standard if "plain" in features[i]), standard[0])
-    return Entry(op.name, op.variant_test_name, name, tuple(overloads), tuple(standard), smoke, note)
+        return Entry(op.name, op.variant_test_name, name, (), (), None, note=note)
+    smoke = plainest(features)
+    assert smoke is not None
+    return Entry(
+        op.name,
+        op.variant_test_name,
+        name,
+        tuple(overloads),
+        tuple(choose_varied(features, wanted, smoke)),
+        smoke,
+        plainest(features, having="weights"),
+        note,
+    )
 
 
-def choose_varied(features: list[frozenset[str]], wanted: int) -> list[int]:
-    """Greedy cover: each next sample is the one with most features not seen yet; ties go to the earlier one.
+def plainest(features: list[frozenset[str]], having: str = "") -> int | None:
+    """The sample with the fewest options among those with ordinary tensors: what most callers write.
 
-    >>> choose_varied([frozenset("a"), frozenset("ab"), frozenset("c"), frozenset("a")], 2)
-    [1, 2]
+    With `having`, only among samples with that feature; None when there is none.
+
+    >>> plainest([frozenset({"empty"}), frozenset({"plain", "dilation"}), frozenset({"plain"})])
+    2
     """
-    seen: set[str] = set()
-    chosen: list[int] = []
+    numbers = [i for i, found in enumerate(features) if not having or having in found]
+    return min(numbers, key=lambda i: ("plain" not in features[i], len(features[i]), i), default=None)
+
+
+def choose_varied(features: list[frozenset[str]], wanted: int, first: int) -> list[int]:
+    """`first`, then greedily the sample with most features not seen yet; ties go to the earlier one.
+
+    >>> choose_varied([frozenset("a"), frozenset("ab"), frozenset("c"), frozenset("a")], 2, first=0)
+    [0, 1]
+    """
+    chosen = [first]
+    seen = set(features[first])
     while len(chosen) < min(wanted, len(features)):
-        gains = [(len(f - seen) if i not in chosen else -1) for i, f in enumerate(features)]
+        gains = [len(f - seen) for f in features]
         best = max(range(len(features)), key=lambda i: (gains[i], -i))
-        if chosen and gains[best] == 0:
+        if gains[best] == 0:
             break
         chosen.append(best)
         seen |= features[best]
@@ -169,6 +195,8 @@ def argument_features(sample: Any, overload: str) -> frozenset[str]:
         found.add(f"{name}:{_kind(value)}")
     if tensors and all(t.numel() > 1 for t in tensors[:1]) and all(t.numel() > 0 for t in tensors):
         found.add("plain")
+    if len(tensors) > 1 and all(t.is_floating_point() and t.numel() > 1 for t in tensors):
+        found.add("weights")
     return frozenset(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import inspect
@@ -23,7 +24,7 @@ def load(path: Path, name: str | None = None) -> list[Case]:
 
     Raises `HarnessError` when the file does not exist, does not import, or holds no such case.
     """
-    functions = _functions(_import(path))
+    functions = _functions(_import(path, path.absolute()))
     if name is not None:
         if name not in functions:
             known = ", ".join(functions) or "none"
@@ -37,22 +38,25 @@ def load(path: Path, name: str | None = None) -> list[Case]:
 
 
 @functools.cache
-def _import(path: Path) -> ModuleType:
+def _import(path: Path, absolute: Path) -> ModuleType:
+    """The file as a module, once. `path` is the user's name for it, which errors repeat."""
     if not path.is_file():
         raise HarnessError(f"{path}: no such file")
-    spec = importlib.util.spec_from_file_location(f"_checked_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"_checked_{path.stem}", absolute)
     if spec is None or spec.loader is None:
         raise HarnessError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     # A user's file may import its neighbours, as it does when it is run.
-    sys.path.insert(0, str(path.resolve().parent))
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise HarnessError(f"{path}: does not import: {type(error).__name__}: {_one_line(error)}") from None
     finally:
-        sys.path.remove(str(path.resolve().parent))
+        with contextlib.suppress(ValueError):
+            sys.path.remove(folder)
     return module
 
 
