@@ -120,7 +120,9 @@ class KnownIssues:
 def describe(record: Record) -> str:
     """One line: outcome, phase and what was raised or measured."""
     text = f"{record.outcome} in {record.phase}"
-    if record.error is not None and record.error.type not in (str(record.outcome),):
+    if record.is_harness_fault:
+        text += f": {record.reason}"
+    elif record.error is not None and record.error.type != str(record.outcome):
         first = record.error.message.strip().splitlines()
         text += f": {record.error.type}: {first[0] if first else ''}"
     elif record.reason:
