@@ -63,7 +63,7 @@ def recipes_of(precision: str, target: str) -> list[Recipe]:
 
 def exit_code(records: list[Record]) -> int:
     """1 as soon as a program does not work or could be judged nowhere."""
-    if any(r.outcome not in WORKING and r.outcome is not Outcome.NOT_RUN or r.is_harness_fault for r in records):
+    if any((r.outcome not in WORKING and r.outcome is not Outcome.NOT_RUN) or r.is_harness_fault for r in records):
         return 1
     return 0 if any(r.outcome in WORKING for r in records) else 1
 
