@@ -39,9 +39,9 @@ def from_feature(array: np.ndarray, spec: TensorSpec | None, name: str) -> tuple
         result = result.reshape(())
     dtype = spec.torch_dtype
     if result.dtype != dtype:
-        if result.dtype.is_floating_point and not (dtype.is_floating_point or dtype.is_complex):
-            whole = torch.isfinite(result).all() and bool((result == result.trunc()).all())
-            if dtype is not torch.bool and not whole:
-                notes.append(f"output {name}: {result.dtype} to {dtype} lost a value")
-        result = result.to(dtype)
+        converted = result.to(dtype)
+        integral = not (dtype.is_floating_point or dtype.is_complex or dtype is torch.bool)
+        if integral and not torch.equal(converted.double(), result.double()):
+            notes.append(f"output {name}: {result.dtype} to {dtype} lost a value")
+        result = converted
     return result, notes
