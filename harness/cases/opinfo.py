@@ -180,7 +180,8 @@ def on_fp16_grid(tensor: torch.Tensor) -> torch.Tensor:
         )
     if not tensor.is_floating_point() or tensor.dtype is torch.float16 or tensor.dtype.itemsize == 1:
         return tensor.clone()
-    largest = torch.finfo(torch.float16).max
+    # bfloat16 lacks the digits for fp16's largest number: rounded up it would be infinite in fp16.
+    largest = 65280.0 if tensor.dtype is torch.bfloat16 else torch.finfo(torch.float16).max
     finite = torch.isfinite(tensor)
     rounded = torch.where(finite, tensor.clamp(-largest, largest), tensor).to(torch.float16).to(tensor.dtype)
     result = tensor.clone()

@@ -1,0 +1,20 @@
+import pytest
+
+from harness.cases.find import SUITES, find, suite
+from harness.evidence.vocabulary import HarnessError
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_case_is_found_by_its_id_and_its_suite_by_the_ids_first_part(name):
+    cases = suite(name)
+    for case in (cases[0], cases[len(cases) // 2], cases[-1]):
+        assert case.id.split("/")[0] == name
+        assert find(case.id) is case
+
+
+@pytest.mark.parametrize(
+    "identity", ["", "ops", "ops/", "tea/aten.neg.default/float32/opinfo-0", "ops/aten.neg.default"]
+)
+def test_an_id_of_no_case_is_refused(identity):
+    with pytest.raises(HarnessError, match="no case"):
+        find(identity)

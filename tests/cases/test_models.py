@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from harness.cases.case import CaseFault
+from harness.cases.models import Model, _build, cases, settled
+from harness.evidence.vocabulary import Level
+
+
+def test_models_are_cases_of_level_standard():
+    assert {case.id.split("/")[1] for case in cases()} == {"mobilenet_v2", "resnet18", "vit", "bert", "llama"}
+    for case in cases():
+        assert (case.level, case.whole_model) == (Level.STANDARD, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mobilenet_v2", "bert"])
+def test_a_model_is_seeded_on_the_fp16_grid_and_in_eval_mode(name):
+    (case,) = [case for case in cases() if case.id.split("/")[1] == name]
+    torch.manual_seed(77)
+    first, again = case.build(), case.build()
+    tensors = dict(first.module.state_dict())
+    assert tensors.keys() == again.module.state_dict().keys()
+    for key, value in again.module.state_dict().items():
+        assert torch.equal(value, tensors[key]), key
+        if value.is_floating_point():
+            assert torch.equal(value.half().to(value.dtype), value), key
+    assert all(torch.equal(a, b) for a, b in zip(first.inputs, again.inputs, strict=True))
+    assert not first.module.training
+    with torch.no_grad():
+        result = first.module(*first.inputs)
+    assert torch.isfinite(result).all()
+    assert 0.01 < result.std() < 100  # of a size that makes a comparison worth something
+
+
+def test_batch_normalisation_gets_the_statistics_of_its_own_activations():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, bias=False), torch.nn.BatchNorm2d(4))
+    with torch.no_grad():
+        model[0].weight.mul_(0.05)
+    with torch.no_grad():
+        out = settled(model).eval()(torch.randn(2, 3, 224, 224))
+    assert 0.9 < out.std() < 1.1
+    assert out.mean().abs() < 0.1
+
+
+def test_a_model_whose_package_is_missing_is_a_fault_of_the_case():
+    def make():
+        raise ImportError("transformers is not installed")
+
+    with pytest.raises(CaseFault, match="transformers is not installed"):
+        _build(Model("m", "m", make))
