@@ -1,0 +1,387 @@
+"""The corridor: a case for each outcome, real where there is one, and what its record holds."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from executorch.exir import EdgeProgramManager
+
+import harness.check as corridor
+from harness import mil
+from harness.cases import find
+from harness.cases.case import Built, Case, CaseFault
+from harness.check import Checker, check
+from harness.evidence.record import Record
+from harness.evidence.vocabulary import HarnessError, Level, Outcome, Phase
+from harness.lowering import speedups
+from harness.lowering.cache import LoweringCache
+from harness.lowering.recipe import Recipe
+from harness.mil.kernels import KERNELS
+from harness.units import whole_program
+from harness.units.executorch import ExecuTorchUnit
+from harness.units.reference import UNDOCUMENTED_NOTE, ReferenceUnit
+
+FP32, FP16 = Recipe.parse("fp32-ios18"), Recipe.parse("fp16-ios18")
+X = torch.tensor([0.5, 1.0, 2.0])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _measuring() -> None:
+    torch.set_num_threads(1)
+    import executorch.backends.apple.coreml.partition  # noqa: F401
+
+    speedups.enable()
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """The measured packages log every node they look at."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+class Function(torch.nn.Module):
+    def __init__(self, function: Callable[..., object]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *tensors: torch.Tensor) -> object:
+        return self.function(*tensors)
+
+
+def case_of(
+    module: torch.nn.Module | Callable[..., object], *inputs: torch.Tensor, op: str = "aten.mul.Tensor"
+) -> Case:
+    module = module if isinstance(module, torch.nn.Module) else Function(module)
+
+    def build() -> Built:
+        return Built(module.eval(), inputs, 7)
+
+    return Case("check/tests/made", op, "made", "float32", "tests", Level.SMOKE, build)
+
+
+def opinfo(case_id: str, recipe: Recipe = FP32, unit: str = "reference") -> Record:
+    return check(find.find(f"ops/{case_id}"), recipe, unit)
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def planted(*_args: object, **_kwargs: object) -> None:
+        raise error
+
+    return planted
+
+
+# --- every outcome -----------------------------------------------------------------------------------------
+
+
+def test_pass_and_every_field_of_its_record() -> None:
+    record = Checker("this-machine").check(find.find("ops/aten.tanh.default/float32/opinfo-0"), FP16, "reference")
+    assert (record.outcome, record.phase) == (Outcome.PASS, Phase.VALUE)
+    assert record.check_id == "ops/aten.tanh.default/float32/opinfo-0@fp16-ios18@reference"
+    assert (record.op, record.api, record.dtype, record.origin) == ("aten.tanh.default", "tanh", "float32", "opinfo")
+    assert record.environment == "this-machine"
+    assert record.delegated == {"aten.tanh.default": 1}
+    assert record.fallback == {}
+    assert record.missing_kernels == []
+    assert record.mil_ops == {"cast": 1, "tanh": 1}
+    assert record.placement == {}
+    assert sorted(record.timing) == ["emit", "export", "lower", "run"]
+    assert all(0 < seconds < 600 for seconds in record.timing.values())
+    assert record.seed is not None
+    assert record.error is None
+    assert record.reason == ""
+    numerics = record.numerics
+    assert numerics is not None
+    assert numerics.tolerance_class == "ABS_ERROR"
+    assert numerics.worst is not None
+    assert numerics.limit is not None
+    assert 0 < numerics.worst <= numerics.limit
+    assert numerics.headroom == pytest.approx(numerics.limit / numerics.worst)
+    assert numerics.at
+    assert Record.from_json(record.to_json()).to_line() == record.to_line()
+
+
+def test_partial() -> None:
+    record = check(case_of(lambda x: torch.asinh(torch.sin(x)), X, op="aten.asinh.default"), FP16, "reference")
+    assert (record.outcome, record.phase) == (Outcome.PARTIAL, Phase.VALUE)
+    assert record.delegated == {"aten.sin.default": 1}
+    assert record.fallback == {"aten.asinh.default": 1}
+    assert record.mil_ops["sin"] == 1
+
+
+def test_fallback() -> None:
+    record = opinfo("aten.asinh.default/float32/opinfo-0")
+    assert (record.outcome, record.phase) == (Outcome.FALLBACK, Phase.VALUE)
+    assert record.delegated == {}
+    assert record.fallback == {"aten.asinh.default": 1}
+    assert record.mil_ops == {}
+
+
+def test_unsupported_at_edge() -> None:
+    record = opinfo("aten.polygamma.default/float32/opinfo-polygamma.polygamma_n_1-0")
+    assert (record.outcome, record.phase) == (Outcome.UNSUPPORTED, Phase.EDGE)
+    assert record.error is not None
+    assert "aten.polygamma.default" in record.error.signature
+    assert record.delegated == record.fallback == record.mil_ops == {}
+    assert list(record.timing) == ["export"]
+
+
+def test_unsupported_at_export() -> None:
+    record = check(case_of(lambda x: x + 1 if x.sum() > 0 else x - 1, X), FP32, "reference")
+    assert (record.outcome, record.phase) == (Outcome.UNSUPPORTED, Phase.EXPORT)
+    assert record.error is not None
+
+
+def test_convert_error() -> None:
+    record = opinfo("aten.layer_norm.default/float32/opinfo-0")
+    assert (record.outcome, record.phase) == (Outcome.CONVERT_ERROR, Phase.CONVERT)
+    assert record.error is not None
+    assert "gamma must be const" in record.error.signature
+
+
+def test_emit_error() -> None:
+    """torch's named results lower, and then have no serialised form."""
+    record = check(case_of(lambda x: torch.topk(x, 2), X, op="aten.topk.default"), FP32, "reference")
+    assert (record.outcome, record.phase) == (Outcome.EMIT_ERROR, Phase.EMIT)
+    assert record.error is not None
+    assert "return_types.topk" in record.error.message
+
+
+def test_emit_error_planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EdgeProgramManager, "to_executorch", raising(RuntimeError("planted")))
+    record = check(case_of(lambda x: x * 2, X), FP32, "reference")
+    assert (record.outcome, record.phase) == (Outcome.EMIT_ERROR, Phase.EMIT)
+
+
+def test_wrong_value() -> None:
+    """A Core ML state begins at zero, whatever the buffer it was made of held."""
+
+    class Counter(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("total", torch.ones(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.total.add_(x)
+            return self.total * 2
+
+    record = check(case_of(Counter(), X), FP32, "reference")
+    assert (record.outcome, record.phase) == (Outcome.WRONG_VALUE, Phase.VALUE)
+    assert record.mil_ops["read_state"] == 1
+    assert "expected" in record.reason
+    assert record.error is not None
+    assert record.error.signature == "wrong_value"
+    assert corridor.STILL_WRONG in record.notes
+    assert record.numerics is not None
+    assert record.numerics.max_abs == 2.0
+
+
+def test_out_of_range_in_fp16_alone() -> None:
+    case = case_of(lambda x: (x * x) / x, torch.full((3,), 1000.0), op="aten.div.Tensor")
+    checker = Checker()
+    wide, narrow = checker.check(case, FP32, "reference"), checker.check(case, FP16, "reference")
+    assert wide.outcome is Outcome.PASS
+    assert (narrow.outcome, narrow.phase) == (Outcome.OUT_OF_RANGE, Phase.VALUE)
+    assert "precision: right when every float is widened" in narrow.notes
+
+
+def test_invalid_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mil.Model, "run", raising(mil.InvalidProgram("mul", "out", "declared (3,), got (4,)")))
+    record = check(case_of(lambda x: x * 2, X), FP32, "reference")
+    assert (record.outcome, record.phase) == (Outcome.INVALID_PROGRAM, Phase.RUN)
+    assert record.error is not None
+    assert "declared" in record.error.message
+
+
+def test_load_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mil, "load", raising(mil.MilError("no model in the package")))
+    record = check(case_of(lambda x: x * 2, X), FP32, "reference")
+    assert (record.outcome, record.phase) == (Outcome.LOAD_ERROR, Phase.LOAD)
+
+
+def test_run_error_of_the_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mil.Model, "run", raising(mil.MilError("division by zero")))
+    record = check(case_of(lambda x: x * 2, X), FP32, "reference")
+    assert (record.outcome, record.phase) == (Outcome.RUN_ERROR, Phase.RUN)
+
+
+def test_run_error_of_a_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_program, "resolve", lambda _target: raising(RuntimeError("no such kernel")))
+    record = check(case_of(lambda x: torch.asinh(x), X, op="aten.asinh.default"), FP32, "reference")
+    assert (record.outcome, record.phase) == (Outcome.RUN_ERROR, Phase.RUN)
+    assert record.error is not None
+    assert "aten.asinh.default: RuntimeError: no such kernel" in record.error.message
+
+
+def test_not_run_for_want_of_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(KERNELS, "tanh")
+    record = opinfo("aten.tanh.default/float32/opinfo-0")
+    assert (record.outcome, record.phase) == (Outcome.NOT_RUN, Phase.LOAD)
+    assert "tanh" in record.reason
+    assert record.delegated == {"aten.tanh.default": 1}
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="Core ML predicts on macOS")
+@pytest.mark.parametrize("unit", ["cpu_only", "cpu_and_gpu", "cpu_and_ne", "all"])
+def test_not_run_where_there_is_no_core_ml_costs_nothing(unit: str) -> None:
+    def build() -> Built:
+        raise AssertionError("the case was built for a unit that cannot run")
+
+    case = Case("check/tests/never", "aten.mul.Tensor", "made", "float32", "tests", Level.SMOKE, build)
+    record = check(case, FP16, unit)
+    assert (record.outcome, record.phase) == (Outcome.NOT_RUN, Phase.EAGER)
+    assert "macOS" in record.reason
+    assert record.timing == {}
+
+
+def test_not_run_when_the_graph_has_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.lowering import graph
+
+    monkeypatch.setattr(graph._Planner, "plan", raising(graph.UnplannableGraph("call of cond")))
+    record = check(case_of(lambda x: x * 2, X), FP32, "reference")
+    assert (record.outcome, record.phase) == (Outcome.NOT_RUN, Phase.EMIT)
+    assert "call of cond" in record.reason
+
+
+def test_not_run_when_the_verdict_hangs_on_undocumented_semantics(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = corridor.run_program
+
+    def noted(*arguments: object) -> object:
+        result = right(*arguments)  # type: ignore[arg-type]
+        result.outputs = [result.outputs[0] + 1]
+        result.notes.append(f"{UNDOCUMENTED_NOTE}: topk: order of ties")
+        return result
+
+    monkeypatch.setattr(corridor, "run_program", noted)
+    record = check(case_of(lambda x: x * 2, X), FP32, "reference")
+    assert (record.outcome, record.phase) == (Outcome.NOT_RUN, Phase.VALUE)
+    assert "order of ties" in record.reason
+
+
+def test_invalid_case_of_a_random_operator() -> None:
+    record = check(case_of(lambda x: torch.bernoulli(x), torch.full((64,), 0.5)), FP32, "reference")
+    assert (record.outcome, record.phase) == (Outcome.INVALID_CASE, Phase.EAGER)
+    assert "bernoulli" in record.reason
+    assert record.seed == 7
+
+
+def test_invalid_case_when_eager_fails() -> None:
+    record = check(case_of(lambda x: x @ torch.ones(5), X), FP32, "reference")
+    assert (record.outcome, record.phase) == (Outcome.INVALID_CASE, Phase.EAGER)
+    assert "eager fails" in record.reason
+
+
+def test_invalid_case_when_a_result_is_no_tensor() -> None:
+    record = check(case_of(lambda x: (x * 2, 3), X), FP32, "reference")
+    assert (record.outcome, record.phase) == (Outcome.INVALID_CASE, Phase.EAGER)
+    assert "int" in record.reason
+
+
+def test_invalid_case_when_it_cannot_be_built() -> None:
+    case = Case(
+        "check/tests/fault", "aten.mul.Tensor", "made", "float32", "tests", Level.SMOKE, raising(CaseFault("no"))
+    )
+    record = check(case, FP32, "reference")
+    assert (record.outcome, record.phase, record.reason) == (Outcome.INVALID_CASE, Phase.EAGER, "no")
+
+
+# --- other units, and what the checks of a case share -------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="the macOS wheel registers CoreMLBackend")
+def test_the_executorch_runtime_says_what_it_lacks() -> None:
+    record = opinfo("aten.tanh.default/float32/opinfo-0", unit="executorch")
+    assert (record.outcome, record.phase) == (Outcome.NOT_RUN, Phase.EAGER)
+    assert "CoreMLBackend" in record.reason
+
+
+def test_the_executorch_runtime_runs_the_emitted_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ExecuTorchUnit, "unavailable", lambda _self, _target: None)
+    record = opinfo("aten.asinh.default/float32/opinfo-0", unit="executorch")
+    assert (record.outcome, record.phase) == (Outcome.FALLBACK, Phase.VALUE)
+    assert record.numerics is not None
+    assert record.numerics.worst is not None
+
+
+def test_an_unknown_unit_is_refused() -> None:
+    with pytest.raises(HarnessError, match="'tpu'"):
+        check(case_of(lambda x: x * 2, X), FP32, "tpu")
+
+
+def test_the_phases_are_told_in_order() -> None:
+    phases: list[Phase] = []
+    Checker().check(case_of(lambda x: x * 2, X), FP32, "reference", phases.append)
+    ladder = list(dict.fromkeys(phases))
+    assert ladder == [
+        Phase.EAGER, Phase.EXPORT, Phase.EDGE, Phase.PARTITION, Phase.CONVERT, Phase.PACKAGE, Phase.EMIT, Phase.LOAD,
+        Phase.RUN,
+    ]  # fmt: skip
+
+
+def test_the_checks_of_a_case_share_eager_export_and_lowering(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def counted(name: str) -> None:
+        right = getattr(corridor, name)
+        monkeypatch.setattr(corridor, name, lambda *a, **k: calls.append(name) or right(*a, **k))
+
+    for name in ("truth", "export", "lower"):
+        counted(name)
+    checker, case = Checker(), find.find("ops/aten.tanh.default/float32/opinfo-0")
+    records = [checker.check(case, recipe, "reference") for recipe in (FP32, FP16, FP32)]
+    assert calls == ["truth", "export", "lower", "lower"]
+    assert [r.outcome for r in records] == [Outcome.PASS] * 3
+    assert records[0].numerics == records[2].numerics != records[1].numerics
+    checker.check(find.find("ops/aten.sigmoid.default/float32/opinfo-0"), FP32, "reference")
+    assert calls[4:] == ["truth", "export", "lower"]
+
+
+def test_a_check_is_the_same_in_any_order_and_company() -> None:
+    first, second = (find.find(f"ops/aten.{name}.default/float32/opinfo-0") for name in ("exp", "sigmoid"))
+    alone = check(first, FP16, "reference")
+    checker = Checker()
+    checker.check(second, FP32, "reference")
+    checker.check(first, FP32, "reference")
+    again = checker.check(first, FP16, "reference")
+    assert again.with_(timing={}) == alone.with_(timing={})
+
+
+def test_a_cached_lowering_gives_the_same_record(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = find.find("ops/aten.softmax.int/float32/opinfo-2")
+    fresh = Checker(cache=LoweringCache(tmp_path)).check(case, FP16, "reference")
+    from harness.lowering import cache
+
+    monkeypatch.setattr(cache, "lower", raising(AssertionError("lowered again")))
+    cached = Checker(cache=LoweringCache(tmp_path)).check(case, FP16, "reference")
+    assert cached.with_(timing={}) == fresh.with_(timing={})
+
+
+def test_the_cases_module_and_inputs_are_not_changed() -> None:
+    class Scale(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.tensor([1.0, 2.0, 3.0]))
+            self.register_buffer("seen", torch.zeros(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.seen.add_(1)
+            return x * self.weight + self.seen
+
+    module, mine = Scale().eval(), X.clone()
+    record = check(case_of(module, mine), FP16, "reference")
+    assert record.outcome is Outcome.PASS, record
+    assert torch.equal(mine, X)
+    assert module.weight.tolist() == [1.0, 2.0, 3.0]
+    assert module.seen.tolist() == [0.0, 0.0, 0.0]
+    assert module.weight.dtype is torch.float32
+
+
+def test_a_fault_of_the_harness_is_not_made_an_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ReferenceUnit, "open", raising(TypeError("ours")))
+    with pytest.raises(TypeError, match="ours"):
+        check(case_of(lambda x: x * 2, X), FP32, "reference")
