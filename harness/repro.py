@@ -76,7 +76,7 @@ def script(record: Record, built: Built, recipe: Recipe) -> str:
         api=record.api,
         outcome=str(record.outcome),
         phase=str(record.phase),
-        message=" ".join((record.error.message if record.error else record.reason).split())[:300],
+        message=_in_docstring(record.error.message if record.error else record.reason),
         forward=parts["forward"],
         why=parts.get("why", ""),
         constants=[(name, literal(tensor)) for name, tensor in parts["constants"]],
@@ -84,6 +84,11 @@ def script(record: Record, built: Built, recipe: Recipe) -> str:
         precision={"fp16": "FLOAT16", "fp32": "FLOAT32"}[recipe.precision],
         target=recipe.target,
     )
+
+
+def _in_docstring(text: str) -> str:
+    """One line that a triple-quoted string may hold."""
+    return " ".join(text.split())[:300].replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _module_of(exported: Any) -> dict[str, Any]:
@@ -109,7 +114,7 @@ def literal(tensor: torch.Tensor) -> str:
     import torch
 
     dtype = str(tensor.dtype)
-    value = tensor.detach().cpu().contiguous()
+    value = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
     if value.numel() <= READABLE and value.dtype in (
         torch.float32,
         torch.float64,
