@@ -191,15 +191,14 @@ class Checker:
             error = ErrorInfo(str(outcome), verdict.reason, str(outcome))
             return record.with_(outcome=outcome, phase=verdict.phase, error=error)
         if not lowered.program.delegates:
-            outcome = Outcome.FALLBACK
-        else:
-            outcome = Outcome.PARTIAL if lowered.program.fallback_ops else Outcome.PASS
-        return record.with_(outcome=outcome, phase=Phase.VALUE)
+            return record.with_(outcome=Outcome.FALLBACK, phase=Phase.VALUE)
+        partly = bool(lowered.program.fallback_ops)
+        return record.with_(outcome=Outcome.PARTIAL if partly else Outcome.PASS, phase=Phase.VALUE)
 
     def _compare(self, result: ProgramResult, prepared: _Prepared, lowered: Lowered, precision: str) -> Verdict:
         assert prepared.truth is not None
         got = [v if isinstance(v, torch.Tensor) else torch.tensor(v) for v in result.outputs if v is not None]
-        operators = list(lowered.exported_ops)
+        operators = [op for op, count in lowered.exported_ops.items() for _ in range(count)]
         rule = MODEL if prepared.case.whole_model else rule_for(prepared.case.op, operators)
         return compare(got, prepared.truth, rule, precision)
 

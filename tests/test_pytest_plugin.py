@@ -62,7 +62,7 @@ class Suite:
         self.path = pytester.path
         self.pytester = pytester
         self.log = self.path / "log"
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(self.path), str(TESTS)]))
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (self.path, TESTS, ROOT))))
         monkeypatch.setenv("FAKE_HANDLER_LOG", str(self.log))
         monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
         # Other packages' plugins take most of the time of so small a run.
