@@ -82,7 +82,7 @@ class OpenReference:
 def _feature(feature: mil.Feature) -> Feature:
     if feature.data_type not in _DTYPES:
         raise NotRunnable(f"input {feature.name} is of feature type {feature.data_type}")
-    return Feature(feature.name, _DTYPES[feature.data_type], feature.shape)
+    return Feature(feature.name, _DTYPES[feature.data_type], feature.shape or None)
 
 
 def _note(diagnostic: mil.Diagnostic) -> str:

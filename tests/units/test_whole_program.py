@@ -1,0 +1,230 @@
+"""A whole program on a unit of our own making: what each delegate is given and what becomes of its answers."""
+
+from __future__ import annotations
+
+import operator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from harness.evidence.vocabulary import Phase
+from harness.lowering.program import (
+    Call,
+    Delegate,
+    DelegateCall,
+    GetItem,
+    Input,
+    LoweredProgram,
+    TensorSpec,
+    UnpackedDelegate,
+    Value,
+)
+from harness.units.base import Feature, LoadFailed, Prediction, ProgramContradiction
+from harness.units.whole_program import FallbackFailed, resolve, run_program
+
+F2 = TensorSpec("float32", (2,))
+X, Y = torch.tensor([1.0, 2.0]), torch.tensor([10.0, 20.0])
+
+
+class OpenedAdder:
+    """Adds a number to its inputs; says what it was given."""
+
+    def __init__(self, unit: Adder) -> None:
+        self.unit = unit
+        self.features = [Feature(name, "float32", (2,)) for name in unit.inputs]
+        self.mil_ops = {"add": 1, "cast": 2}
+        self.placement = {"add": {"preferred": "CPU", "supported": ["CPU"]}}
+
+    def predict(self, inputs: list[np.ndarray]) -> Prediction:
+        self.unit.given.append([array.copy() for array in inputs])
+        return Prediction([array + self.unit.amount for array in inputs], ["seen"])
+
+    def close(self) -> None:
+        self.unit.closed += 1
+
+
+class Adder:
+    """A unit; `unpacked` are the folders it was given."""
+
+    name = "adder"
+
+    def __init__(self, inputs: tuple[str, ...] = ("x",), amount: float = 1.0) -> None:
+        self.inputs, self.amount = inputs, amount
+        self.given: list[list[np.ndarray]] = []
+        self.unpacked: list[Path] = []
+        self.closed = 0
+
+    def unavailable(self, target: str) -> str | None:
+        return None
+
+    def open(self, delegate: UnpackedDelegate) -> OpenedAdder:
+        assert delegate.package.parent.is_dir()
+        self.unpacked.append(delegate.package.parent)
+        return OpenedAdder(self)
+
+
+class Packed(Delegate):
+    """A delegate whose package needs no Core ML."""
+
+    def unpack(self, directory: Path) -> UnpackedDelegate:
+        names = self.processed.decode().split(",")
+        return UnpackedDelegate(directory / "model.mlpackage", tuple(names), tuple(f"{n}_out" for n in names))
+
+
+def packed(*names: str, specs: tuple[TensorSpec, ...] = ()) -> Delegate:
+    specs = specs or (F2,) * len(names)
+    return Packed(",".join(names).encode(), (F2,) * len(names), specs, {"aten.add.Tensor": 1})
+
+
+def user(number: int, name: str = "x") -> Input:
+    return Input(name, Value(number), F2, "user")
+
+
+def one_delegate(*, outputs: tuple[Any, ...] = (Value(2),)) -> LoweredProgram:
+    steps = (DelegateCall(0, (Value(0),), Value(1)), GetItem(Value(1), 0, Value(2)))
+    return LoweredProgram((user(0),), steps, outputs, (packed("x"),))
+
+
+def test_a_delegate_is_run_and_what_it_says_is_kept() -> None:
+    unit, phases = Adder(), []
+    result = run_program(one_delegate(), unit, (X,), phases.append)
+    torch.testing.assert_close(result.outputs, [X + 1])
+    assert phases == [Phase.LOAD, Phase.RUN]
+    assert result.mil_ops == {"add": 1, "cast": 2}
+    assert result.placement["add"]["preferred"] == "CPU"
+    assert result.notes == ["seen"]
+
+
+def test_delegates_are_closed_and_their_files_removed() -> None:
+    unit = Adder()
+    run_program(one_delegate(), unit, (X,))
+    assert unit.closed == 1
+    assert not any(path.exists() for path in unit.unpacked)
+
+
+def test_they_are_closed_when_running_fails_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_self: OpenedAdder, _inputs: list[np.ndarray]) -> Prediction:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(OpenedAdder, "predict", fail)
+    unit = Adder()
+    with pytest.raises(RuntimeError, match="planted"):
+        run_program(one_delegate(), unit, (X,))
+    assert unit.closed == 1
+    assert not any(path.exists() for path in unit.unpacked)
+
+
+def test_arguments_go_in_the_order_of_the_delegate_node() -> None:
+    steps = (DelegateCall(0, (Value(1), Value(0)), Value(2)), GetItem(Value(2), 1, Value(3)))
+    program = LoweredProgram((user(0, "x"), user(1, "y")), steps, (Value(3),), (packed("b", "a"),))
+    unit = Adder(("b", "a"))
+    result = run_program(program, unit, (X, Y))
+    assert [array.tolist() for array in unit.given[0]] == [Y.tolist(), X.tolist()]
+    torch.testing.assert_close(result.outputs, [X + 1])
+
+
+def test_fallbacks_run_in_eager_between_delegates() -> None:
+    steps = (
+        DelegateCall(0, (Value(0),), Value(1)),
+        GetItem(Value(1), 0, Value(2)),
+        Call("aten.mul.Tensor", (Value(2), 3.0), {}, Value(3)),
+        Call("operator.mul", (2, 2), {}, Value(4)),
+        Call("aten.add.Tensor", (Value(3), Value(0)), {"alpha": Value(4)}, Value(5)),
+        DelegateCall(1, (Value(5),), Value(6)),
+        GetItem(Value(6), 0, Value(7)),
+    )
+    program = LoweredProgram((user(0),), steps, (Value(7), Value(3)), (packed("x"), packed("x")))
+    result = run_program(program, Adder(), (X,))
+    torch.testing.assert_close(result.outputs, [(X + 1) * 3 + 4 * X + 1, (X + 1) * 3])
+    assert result.mil_ops == {"add": 2, "cast": 4}
+
+
+def test_one_delegate_called_twice_is_opened_once() -> None:
+    steps = (
+        DelegateCall(0, (Value(0),), Value(1)),
+        GetItem(Value(1), 0, Value(2)),
+        DelegateCall(0, (Value(2),), Value(3)),
+        GetItem(Value(3), 0, Value(4)),
+    )
+    unit = Adder()
+    result = run_program(LoweredProgram((user(0),), steps, (Value(4),), (packed("x"),)), unit, (X,))
+    torch.testing.assert_close(result.outputs, [X + 2])
+    assert len(unit.unpacked) == 1
+
+
+def test_parameters_are_bound_and_copied() -> None:
+    weight = torch.tensor([5.0, 6.0])
+    inputs = (Input("w", Value(0), F2, "parameter", weight), user(1))
+    steps = (Call("aten.add_.Tensor", (Value(0), Value(1)), {}, Value(2)),)
+    program = LoweredProgram(inputs, steps, (Value(2),), ())
+    for _ in range(2):  # a second run finds the parameter as it was
+        torch.testing.assert_close(run_program(program, Adder(), (X,)).outputs, [X + weight])
+    assert weight.tolist() == [5.0, 6.0]
+
+
+def test_the_callers_inputs_are_not_changed() -> None:
+    mine = X.clone()
+    steps = (Call("aten.mul_.Tensor", (Value(0), 0.0), {}, Value(1)),)
+    run_program(LoweredProgram((user(0),), steps, (Value(1),), ()), Adder(), (mine,))
+    assert torch.equal(mine, X)
+
+
+def test_constants_among_the_outputs_are_handed_on() -> None:
+    result = run_program(one_delegate(outputs=(Value(2), 3, None)), Adder(), (X,))
+    assert result.outputs[1:] == [3, None]
+
+
+def test_results_get_the_graphs_dtype() -> None:
+    steps = (DelegateCall(0, (Value(0),), Value(1)), GetItem(Value(1), 0, Value(2)))
+    delegate = packed("x", specs=(TensorSpec("int64", (2,)),))
+    result = run_program(LoweredProgram((user(0),), steps, (Value(2),), (delegate,)), Adder(amount=0.5), (X,))
+    (output,) = result.outputs
+    assert output.dtype is torch.int64
+    assert any("lost a value" in note for note in result.notes)
+
+
+def test_a_failing_fallback_is_named() -> None:
+    steps = (
+        Call("aten.matmul.default", (Value(0), Value(0)), {}, Value(1)),
+        Call("aten.mm.default", (Value(0), Value(0)), {}, Value(2)),
+    )
+    with pytest.raises(FallbackFailed, match=r"aten\.mm\.default: RuntimeError"):
+        run_program(LoweredProgram((user(0),), steps, (Value(2),), ()), Adder(), (X,))
+
+
+def test_metadata_with_another_number_of_features_contradicts_the_graph() -> None:
+    program = one_delegate()
+    for broken in (Packed(b"x,y", (F2,), (F2, F2), {}), Packed(b"x", (F2,), (F2, F2), {})):
+        changed = LoweredProgram(program.inputs, program.steps, program.outputs, (broken,))
+        with pytest.raises(ProgramContradiction, match="delegate 0"):
+            run_program(changed, Adder(), (X,))
+
+
+def test_bytes_that_are_no_package_do_not_load() -> None:
+    program = one_delegate()
+    broken = LoweredProgram(
+        program.inputs, program.steps, program.outputs, (Delegate(b"no package", (F2,), (F2,), {}),)
+    )
+    with pytest.raises(LoadFailed, match="delegate 0"):
+        run_program(broken, Adder(), (X,))
+
+
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [
+        ("aten.asinh.default", torch.ops.aten.asinh.default),
+        ("aten.sum.dim_IntList", torch.ops.aten.sum.dim_IntList),
+        ("prims.sum.default", torch.ops.prims.sum.default),
+        ("operator.add", operator.add),
+    ],
+)
+def test_targets_by_name(target: str, found: object) -> None:
+    assert resolve(target) is found
+
+
+def test_executorchs_own_operators_by_name() -> None:
+    clone = resolve("dim_order_ops._clone_dim_order.default")
+    torch.testing.assert_close(clone(X, dim_order=[0]), X)
