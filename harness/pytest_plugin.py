@@ -22,6 +22,7 @@ from harness.evidence.journal import (
     Journal,
     RunState,
     check_writable,
+    hold_to_code,
     read_run,
     read_run_or_file,
     write_environment,
@@ -37,6 +38,7 @@ from harness.evidence.known_issues import (
 from harness.evidence.record import Record, check_id
 from harness.evidence.vocabulary import HarnessError, Level
 from harness.isolation import DEADLINE, IsolatedChecker, Settings
+from harness.lowering.fingerprint import PACKAGES, code_fingerprint
 from harness.lowering.recipe import DEFAULT_RECIPES, Recipe
 from harness.units import host
 from harness.units.registry import require_unit, unavailable, units_here
@@ -149,6 +151,8 @@ class Run:
         self._environment, self._block = environment_block(simulated=host.is_simulated_host())
         if others := [name for name in state.environments if name != self._environment]:
             raise HarnessError(f"{self.directory}: holds a run of another environment, {others[0]}")
+        if not self.is_worker:
+            hold_to_code(self.directory, code_fingerprint((*PACKAGES, "harness")))
         return state
 
     def start(self) -> tuple[Journal, IsolatedChecker]:
@@ -218,8 +222,6 @@ def _about(case: Case) -> dict[str, Any]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes more than some seconds")
-    config.addinivalue_line("markers", "network: needs the package index")
     with _one_line():
         run = config.stash[_RUN] = Run(config, Selection(config))
         if not run.is_worker:

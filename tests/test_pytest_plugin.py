@@ -462,3 +462,12 @@ def test_tests_that_are_no_checks_make_no_run_dir(suite):
     one.write("suites/fake/test_fake.py", "def test_plain(): pass")
     one.run(run_dir=None).assert_outcomes(passed=1)
     assert not (one.path / "runs").exists()
+
+
+def test_a_run_is_not_resumed_with_other_code(suite):
+    made = suite(("neg", "pass", 1))
+    assert made.run().ret == 0
+    (made.path / "run" / "code.txt").write_text("of another day\n")
+    result = made.run()
+    assert result.ret == 2
+    result.stderr.fnmatch_lines(["*run: begun with other installed code*"])

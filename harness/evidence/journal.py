@@ -23,6 +23,7 @@ from harness.evidence.record import ErrorInfo, Record, split_check_id
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 
 ENVIRONMENT_FILE = "environment.json"
+CODE_FILE = "code.txt"
 #: A check found in flight this often is what kills the process.
 FATAL_ATTEMPTS = 2
 
@@ -122,6 +123,26 @@ def write_environment(run_dir: Path, environment_id: str, block: dict[str, Any])
     known = _read_environments(run_dir)
     known.setdefault(environment_id, block)
     write_text_atomically(run_dir / ENVIRONMENT_FILE, json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
+def hold_to_code(run_dir: Path, fingerprint: str) -> None:
+    """Remember which code a run was begun with; raises `HarnessError` when it was other code than this.
+
+    Records of two states of the code under one environment would be evidence of neither.
+    """
+    path = run_dir / CODE_FILE
+    try:
+        known = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        write_text_atomically(path, fingerprint + "\n")
+        return
+    except (OSError, UnicodeDecodeError):
+        raise HarnessError(f"{path}: unreadable") from None
+    if known != fingerprint:
+        raise HarnessError(
+            f"{run_dir}: begun with other installed code (torch, executorch, coremltools or the harness changed "
+            "since): remove it or name another run directory"
+        )
 
 
 def _read_environments(run_dir: Path) -> dict[str, dict[str, Any]]:

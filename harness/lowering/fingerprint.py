@@ -12,8 +12,10 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 #: Packages whose code decides what is emitted; the harness' own lowering code decides what is kept of it.
 PACKAGES = ("torch", "executorch", "coremltools", "torchao", "harness.lowering")
@@ -21,10 +23,13 @@ _CODE = (".py", ".so", ".dylib", ".pyd")
 
 
 @functools.cache
-def code_fingerprint() -> str:
-    """Digest over path, size and modification time of every code file of `PACKAGES`; some 0.1 s, once a process."""
+def code_fingerprint(packages: tuple[str, ...] | None = None) -> str:
+    """Digest over path, size and modification time of every code file of the packages; some 0.1 s, once a process.
+
+    `packages` are `PACKAGES` unless named. Nothing is imported but the parents of the packages.
+    """
     digest = hashlib.sha256()
-    for package in PACKAGES:
+    for package in PACKAGES if packages is None else packages:
         for root in _locations(package):
             for name, size, modified in sorted(_code_files(root, len(str(root)))):
                 digest.update(f"{package}{name} {size} {modified}\n".encode())
@@ -54,6 +59,8 @@ def _code_files(root: str | Path, prefix: int, above: tuple[str, ...] = ()) -> I
 def program_digest(program: torch.export.ExportedProgram) -> str:
     """Digest of an exported program: graph, signature, the traced values' dtypes and shapes, ranges of dynamic
     dimensions, and every constant."""
+    import torch
+
     digest = hashlib.sha256()
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
@@ -75,4 +82,6 @@ def program_digest(program: torch.export.ExportedProgram) -> str:
 
 
 def _strides(value: torch.Tensor) -> object:
+    import torch
+
     return tuple(value.stride()) if value.layout is torch.strided else value.layout

@@ -12,6 +12,7 @@ from harness.evidence.journal import (
     InFlight,
     Journal,
     check_writable,
+    hold_to_code,
     read_run,
     read_run_or_file,
     write_environment,
@@ -270,3 +271,10 @@ def test_what_is_in_flight_is_one_json_object(tmp_path):
     journal.close()
     (path,) = tmp_path.glob("inflight-*")
     assert json.loads(path.read_bytes()) == {"check": "a@b@c", "phase": "value", "attempts": 1}
+
+
+def test_a_run_is_held_to_the_code_it_was_begun_with(tmp_path):
+    hold_to_code(tmp_path, "abc")
+    hold_to_code(tmp_path, "abc")
+    with pytest.raises(HarnessError, match="begun with other installed code"):
+        hold_to_code(tmp_path, "abd")
