@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -69,8 +70,8 @@ def opinfo(case_id: str, recipe: Recipe = FP32, unit: str = "reference") -> Reco
     return check(find.find(f"ops/{case_id}"), recipe, unit)
 
 
-def raising(error: Exception) -> Callable[..., None]:
-    def planted(*_args: object, **_kwargs: object) -> None:
+def raising(error: Exception) -> Callable[..., Any]:
+    def planted(*_args: object, **_kwargs: object) -> Any:
         raise error
 
     return planted
@@ -328,7 +329,12 @@ def test_the_checks_of_a_case_share_eager_export_and_lowering(monkeypatch: pytes
 
     def counted(name: str) -> None:
         right = getattr(corridor, name)
-        monkeypatch.setattr(corridor, name, lambda *a, **k: calls.append(name) or right(*a, **k))
+
+        def planted(*arguments: Any) -> Any:
+            calls.append(name)
+            return right(*arguments)
+
+        monkeypatch.setattr(corridor, name, planted)
 
     for name in ("truth", "export", "lower"):
         counted(name)
