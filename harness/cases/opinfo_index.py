@@ -193,7 +193,7 @@ def argument_features(sample: Any, overload: str) -> frozenset[str]:
         found.add(f"arg{number}:{_kind(value)}")
     for name, value in sample.kwargs.items():
         found.add(f"{name}:{_kind(value)}")
-    if tensors and all(t.numel() > 1 for t in tensors[:1]) and all(t.numel() > 0 for t in tensors):
+    if tensors and all(t.numel() > 1 for t in tensors):
         found.add("plain")
     if len(tensors) > 1 and all(t.is_floating_point() and t.numel() > 1 for t in tensors):
         found.add("weights")
