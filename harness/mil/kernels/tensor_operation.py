@@ -118,7 +118,11 @@ def _note_ties(context: Context, ordered: Array, axis: int) -> None:
 
 @kernel("argsort", raw=True)
 def argsort(context: Context, x: Array, axis: int = -1, ascending: bool = False, output_dtype: str = "int32") -> Array:
-    """Indices that sort `x` along `axis`, descending by default; int32 (or `output_dtype`)."""
+    """Indices that sort `x` along `axis`, descending by default; int32 (or `output_dtype`). Of a scalar, which has no
+    axis, it is 0 (undocumented)."""
+    if x.ndim == 0:
+        context.note(UNDOCUMENTED, "argsort of a scalar")
+        return np.zeros((), numpy_dtype(output_dtype))
     order = _order(context, x, axis, ascending)
     _note_ties(context, np.take_along_axis(x, order, axis), axis)
     return order.astype(numpy_dtype(output_dtype))

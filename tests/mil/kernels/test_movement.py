@@ -322,3 +322,9 @@ def test_duplicate_indices_are_noted_and_accumulate(bench):
     result = bench.run(build, {"x": np.float32([1, 2])})
     assert next(iter(result.outputs.values())).tolist() == [1, 112]
     assert [d.kind for d in result.diagnostics] == ["duplicate_index"]
+
+
+def test_a_scalar_has_no_axis_to_sort_along(bench):
+    result = bench.run(lambda x: mb.argsort(x=mb.squeeze(x=x)), {"x": np.float32([3.5])})
+    assert [float(v) for v in result.outputs.values()] == [0.0]
+    assert [d.detail for d in result.diagnostics] == ["argsort of a scalar"]
