@@ -366,7 +366,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     run = config.stash[_RUN]
-    if run.read_only or not (run.directory / "environment.json").exists():
+    # xdist's workers summarise too, unseen: only the process that sees all records may speak, and rewrite.
+    if run.is_worker or run.read_only or not (run.directory / "environment.json").exists():
         return
     from harness.publish.summary import summary_text
 
