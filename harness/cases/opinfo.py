@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from harness.cases.case import Built, Case, CaseFault
-from harness.cases.opinfo_index import Entry, read_index
+from harness.cases.opinfo_index import Entry, packet_name, read_index
 from harness.evidence.environment import version_of
 from harness.evidence.vocabulary import HarnessError, Level
 
@@ -82,8 +82,7 @@ def _cases_of(entry: Entry) -> Iterator[Case]:
 def _sample_id(entry: Entry, overload: str, number: int) -> str:
     """`opinfo-3` for the entry an overload is named after; the entry's name stands in it where that is another one."""
     packet = overload.split(".")[1]
-    plain = entry.name.removeprefix("nn.functional.").replace(".", "_")
-    if plain == packet and not entry.variant:
+    if packet_name(entry.name) == packet and not entry.variant:
         return f"opinfo-{number}"
     return f"opinfo-{entry.full_name}-{number}"
 

@@ -129,18 +129,22 @@ def _entry(op: Any, dtype: Any, wanted: int) -> Entry:
     if not overloads:
         note = note or "OpInfo makes no sample for it on the CPU"
         return Entry(op.name, op.variant_test_name, name, (), (), None, note=note)
-    smoke = plainest(features)
-    assert smoke is not None
+    plain = plainest_of_each(op.name, overloads, features)
     return Entry(
         op.name,
         op.variant_test_name,
         name,
         tuple(overloads),
-        tuple(choose_varied(features, wanted, smoke)),
-        smoke,
+        tuple(choose_varied(features, wanted, plain)),
+        plain[0],
         plainest(features, having="weights"),
         note,
     )
+
+
+def packet_name(entry: str) -> str:
+    """`gelu` for `nn.functional.gelu`, `linalg_cross` for `linalg.cross`: the operator an entry is named after."""
+    return entry.removeprefix("nn.functional.").replace(".", "_")
 
 
 def plainest(features: list[frozenset[str]], having: str = "") -> int | None:
@@ -155,14 +159,31 @@ def plainest(features: list[frozenset[str]], having: str = "") -> int | None:
     return min(numbers, key=lambda i: ("plain" not in features[i], len(features[i]), i), default=None)
 
 
-def choose_varied(features: list[frozenset[str]], wanted: int, first: int) -> list[int]:
+def plainest_of_each(entry: str, overloads: list[str], features: list[frozenset[str]]) -> list[int]:
+    """The plainest sample of each overload: of the operator the entry is named after first, then by frequency."""
+
+    def rank(overload: str) -> tuple[bool, int, int]:
+        named = overload.split(".")[1] == packet_name(entry)
+        return not named, -overloads.count(overload), overloads.index(overload)
+
+    ranked = sorted(set(overloads), key=rank)
+    found = []
+    for name in ranked:
+        numbers = [i for i, overload in enumerate(overloads) if overload == name]
+        best = plainest([features[i] for i in numbers])
+        assert best is not None
+        found.append(numbers[best])
+    return found
+
+
+def choose_varied(features: list[frozenset[str]], wanted: int, first: list[int]) -> list[int]:
     """`first`, then greedily the sample with most features not seen yet; ties go to the earlier one.
 
-    >>> choose_varied([frozenset("a"), frozenset("ab"), frozenset("c"), frozenset("a")], 2, first=0)
+    >>> choose_varied([frozenset("a"), frozenset("ab"), frozenset("c"), frozenset("a")], 2, first=[0])
     [0, 1]
     """
-    chosen = [first]
-    seen = set(features[first])
+    chosen = first[:wanted]
+    seen = {feature for number in chosen for feature in features[number]}
     while len(chosen) < min(wanted, len(features)):
         gains = [len(f - seen) for f in features]
         best = max(range(len(features)), key=lambda i: (gains[i], -i))

@@ -7,6 +7,7 @@ What counts as evidence for an operator
   `partial`; the case's own outcome may be worse because of its neighbours.
 - In a program that fails, the blame goes to the operator the case was made for, or to the only one there is. Where
   neither holds, it stays with the API entry.
+- A model that works is evidence for every operator in it, one that does not for none.
 - How close a result came to its bound is told by the cases made for the operator: in others the bound is another's.
 
 Status of a cell: the worst judged outcome in it, in the order of `SEVERITY`. `not_run` and `invalid_case` judge
@@ -196,13 +197,13 @@ def build_matrix(evidence: Evidence) -> Matrix:
     operators: dict[str, Row] = {}
     apis: dict[str, Row] = {}
     for record in records:
-        if not is_operator_case(record):
+        if not is_operator_case(record) and not (is_model(record) and record.outcome in WORKING):
             continue
         column = Column(record.recipe, record.unit, record.environment)
         for name, outcome in attribute(record, in_graphs):
             own = graph_of(record) == [name] or same_operator(record.op, name)
             operators.setdefault(name, Row(name)).add(column, outcome, record, [record.api], own=own)
-        if record.api:
+        if record.api and is_operator_case(record):
             apis.setdefault(record.api, Row(record.api)).add(column, record.outcome, record, graph_of(record))
     columns = {Column(r.recipe, r.unit, r.environment) for r in records if r.outcome not in UNJUDGED}
     used = {record.environment for record in records}

@@ -12,6 +12,7 @@ from harness.cases.opinfo_index import (
     choose_varied,
     index_path,
     plainest,
+    plainest_of_each,
     read_index,
 )
 
@@ -90,7 +91,7 @@ SETS = st.lists(st.frozensets(st.sampled_from("abcdef")), min_size=1, max_size=8
 @given(SETS, st.integers(1, 4), st.data())
 def test_the_varied_choice_holds_the_first_and_each_other_adds_something(features, wanted, data):
     first = data.draw(st.integers(0, len(features) - 1))
-    chosen = choose_varied(features, wanted, first)
+    chosen = choose_varied(features, wanted, [first])
     assert first in chosen
     assert chosen == sorted(set(chosen))
     assert len(chosen) <= wanted
@@ -103,11 +104,19 @@ def test_the_varied_choice_holds_the_first_and_each_other_adds_something(feature
 
 def test_the_richest_sample_comes_next_and_ties_go_to_the_earlier():
     features = [frozenset("a"), frozenset("ab"), frozenset("acd"), frozenset("bcd")]
-    assert choose_varied(features, 1, 0) == [0]
-    assert choose_varied(features, 2, 0) == [0, 3]
-    assert choose_varied(features[:3], 2, 0) == [0, 2]
-    assert choose_varied([frozenset("a"), frozenset("b"), frozenset("c")], 2, 0) == [0, 1]
-    assert choose_varied([frozenset("a")] * 3, 3, 1) == [1]
+    assert choose_varied(features, 1, [0]) == [0]
+    assert choose_varied(features, 2, [0]) == [0, 3]
+    assert choose_varied(features[:3], 2, [0]) == [0, 2]
+    assert choose_varied([frozenset("a"), frozenset("b"), frozenset("c")], 2, [0]) == [0, 1]
+    assert choose_varied([frozenset("a")] * 3, 3, [1]) == [1]
+
+
+def test_each_overload_has_its_plainest_sample_and_the_one_the_entry_is_named_after_goes_first():
+    overloads = ["aten.b.x", "aten.b.x", "aten.a.default", "aten.b.x"]
+    features = [frozenset({"plain", "k"}), frozenset({"plain"}), frozenset(), frozenset({"plain"})]
+    assert plainest_of_each("c", overloads, features) == [1, 2]
+    assert plainest_of_each("nn.functional.a", overloads, features) == [2, 1]
+    assert choose_varied(features, 1, [1, 2]) == [1]
 
 
 def test_the_plainest_sample_has_ordinary_tensors_and_fewest_options():

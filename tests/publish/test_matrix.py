@@ -114,10 +114,18 @@ def test_an_ambiguous_name_is_left_as_it_is(record):
     assert dict(attribute(record("aten.add", "convert_error"), groups)) == {"aten.add": Outcome.CONVERT_ERROR}
 
 
-def test_models_and_user_files_are_no_evidence_for_operators(record, evidence):
-    matrix = build_matrix(evidence(record(case="models/vit/float32"), record(case="check/mine/f")))
+def test_user_files_and_failing_models_are_no_evidence_for_operators(record, evidence):
+    failing = record(case="models/vit/float32", outcome="wrong_value")
+    matrix = build_matrix(evidence(failing, record(case="check/mine/f")))
     assert matrix.operators == []
     assert [row.model for row in matrix.models] == ["vit"]
+
+
+def test_a_model_that_works_is_evidence_for_its_operators_and_for_no_function(record, evidence):
+    matrix = build_matrix(evidence(record(case="models/vit/float32", delegated={"aten.gelu.default": 12})))
+    (row,) = matrix.operators
+    assert (row.name, [cell.text for cell in row.cells.values()]) == ("aten.gelu.default", ["pass 1"])
+    assert matrix.apis == []
 
 
 # Environments and units.
