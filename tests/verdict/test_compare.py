@@ -480,6 +480,9 @@ def test_a_model_that_amplifies_roundings_is_judged_by_eager_in_the_same_precisi
     verdict = compare([worse.float()], case, MODEL, "fp16")
     assert verdict.outcome is Outcome.WRONG_VALUE
     assert f"below {reached - 6:.0f} dB" in verdict.reason
+    assert verdict.notes == [
+        f"output 0: {reached - 6:.1f} dB asked for instead of 40: eager in fp16 reaches {reached:.1f}"
+    ]
 
 
 def test_eager_in_the_precision_never_raises_the_threshold() -> None:
