@@ -38,7 +38,7 @@ def environment_block(*, simulated: bool = False, devices: list[str] | None = No
         "versions": versions,
         "os": f"{system} {release or platform.release()}",
         "machine": platform.machine(),
-        "chip": _chip(),
+        "chip": chip(),
         "devices": devices or [],
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "revision": git_revision(),
@@ -48,7 +48,8 @@ def environment_block(*, simulated: bool = False, devices: list[str] | None = No
     return "-".join(parts), block
 
 
-def _chip() -> str:
+def chip() -> str:
+    """The processor's name, `Apple M2` or `AMD EPYC`; empty when the system does not tell."""
     if sys.platform == "darwin":
         return _output("sysctl", "-n", "machdep.cpu.brand_string")
     try:

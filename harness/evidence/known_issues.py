@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from harness.evidence.environment import MEASURED, version_of
+from harness.evidence.environment import MEASURED, chip, version_of
 from harness.evidence.files import write_text_atomically
 from harness.evidence.record import Record, natural_key, split_check_id
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
@@ -45,7 +45,8 @@ class KnownIssue:
     """One cause and the checks it explains.
 
     `checks` are patterns `case@recipe@unit`; the case is literal, recipe and unit may be globs. `when` limits the
-    entry: a measured package to a version specifier (`coremltools: "<9.1"`), `os` to a platform (`macos`, `linux`).
+    entry: a measured package to a version specifier (`coremltools: "<9.1"`), `os` to a platform (`macos`, `linux`),
+    `chip` to processors (`Apple M1*`).
     """
 
     cause: str
@@ -133,9 +134,13 @@ def describe(record: Record) -> str:
 
 
 def installed() -> dict[str, str | None]:
-    """Versions of the measured packages here, and the platform as `os`."""
+    """Versions of the measured packages here, the platform as `os`, the processor's name as `chip`."""
     system = {"Darwin": "macos"}.get(platform.system(), platform.system().lower())
-    return {**{name: version_of(name) for name in MEASURED}, "os": system}
+    return {**{name: version_of(name) for name in MEASURED}, "os": system, "chip": chip()}
+
+
+#: Conditions that are globs; the others are version specifiers.
+_BY_GLOB = ("os", "chip")
 
 
 def _holds(issue: KnownIssue, versions: Mapping[str, str | None]) -> bool:
@@ -143,8 +148,8 @@ def _holds(issue: KnownIssue, versions: Mapping[str, str | None]) -> bool:
         actual = versions.get(name)
         if actual is None:
             return False
-        if name == "os":
-            if actual != condition:
+        if name in _BY_GLOB:
+            if not fnmatch.fnmatchcase(actual, condition):
                 return False
         elif not SpecifierSet(condition).contains(actual.split("+")[0], prereleases=True):
             return False
@@ -213,12 +218,12 @@ def _require_well_formed(entry: Any) -> None:
 
 def _require_conditions(when: Any) -> None:
     if not isinstance(when, dict) or not all(isinstance(v, str) for v in when.values()):
-        raise HarnessError("when: expected a mapping of package or os to a condition")
+        raise HarnessError("when: expected a mapping of package, os or chip to a condition")
     for name, condition in when.items():
-        if name == "os":
+        if name in _BY_GLOB:
             continue
         if name not in MEASURED:
-            raise HarnessError(f"when: {name!r} is neither os nor one of {', '.join(MEASURED)}")
+            raise HarnessError(f"when: {name!r} is neither os, chip nor one of {', '.join(MEASURED)}")
         try:
             SpecifierSet(condition)
         except InvalidSpecifier:

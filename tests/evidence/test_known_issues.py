@@ -345,7 +345,7 @@ GOOD = f"cause: a, title: t, outcome: crash, checks: ['{CASE}@*@*']"
         (f"- {{{GOOD}, checks: [neg]}}", "'neg' is not a check id"),
         (f"- {{{GOOD}, checks: [3]}}", "expected a list of patterns"),
         (f"- {{{GOOD}, when: linux}}", "when: expected a mapping"),
-        (f"- {{{GOOD}, when: {{coremltool: '<9'}}}}", "'coremltool' is neither os nor one of"),
+        (f"- {{{GOOD}, when: {{coremltool: '<9'}}}}", "'coremltool' is neither os, chip nor one of"),
         (f"- {{{GOOD}, when: {{coremltools: soon}}}}", "'soon' is no version specifier"),
         (f"- {{{GOOD}}}\n- {{{GOOD}, phase: tea}}", "entry 2"),
     ],
@@ -360,3 +360,10 @@ def test_a_malformed_file_is_refused_by_file_and_entry(tmp_path, text, says):
 
 def test_the_committed_known_issues_are_well_formed(pytestconfig):
     read_known_issues(pytestconfig.rootpath / "suites" / "known_issues")
+
+
+@pytest.mark.parametrize(("chip", "holds"), [("Apple M1*", True), ("Apple M2*", False), ("*", True)])
+def test_an_entry_can_be_for_some_processors(chip, holds):
+    entry = KnownIssue("a", Outcome.WRONG_VALUE, "wrong", when={"chip": chip}, checks=("ops/x@fp16-ios18@all",))
+    known = KnownIssues([entry], {"chip": "Apple M1 Pro", "os": "macos"})
+    assert (known.expected("ops/x@fp16-ios18@all") is not None) is holds
