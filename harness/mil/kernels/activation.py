@@ -46,7 +46,7 @@ def gelu(context: Context, x: Array, mode: str = "EXACT") -> Array:
     """0.5 x (1 + erf(x / sqrt 2)); TANH_APPROXIMATION 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)));
     SIGMOID_APPROXIMATION x sigmoid(1.702 x)."""
     if mode == "EXACT":
-        return 0.5 * x * (1 + torch.erf(as_torch(x / math.sqrt(2))).numpy())
+        return 0.5 * x * (1 + torch.erf(as_torch(np.asarray(x / math.sqrt(2)))).numpy())
     if mode == "TANH_APPROXIMATION":
         return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
     if mode == "SIGMOID_APPROXIMATION":

@@ -1,0 +1,8 @@
+"""Puts the rows on the import path, also for the tests of planted faults."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
