@@ -379,7 +379,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("Core ML conformance")
     terminalreporter.write_line(summary_text(records))
     terminalreporter.write_line(f"\nchecks collected: {len(collected)}, records written: {len(records)}")
-    terminalreporter.write_line(f"records: {_shown(run.directory, config)}")
+    shown = _shown(run.directory, config)
+    terminalreporter.write_line(f"records: {shown}")
+    terminalreporter.write_line(
+        f"reports: reports/op-support.md, after coreml-harness merge {shown} && coreml-harness docs"
+    )
     for line in _known_issue_lines(run, records, config):
         terminalreporter.write_line(line)
 

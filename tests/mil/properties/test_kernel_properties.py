@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-
-from harness.mil.kernels import KERNELS
 from kernel_properties.rows import PROPERTIES
 from kernel_properties.table import check
+
+from harness.mil.kernels import KERNELS
 
 
 def _every_kernel_has_a_property():

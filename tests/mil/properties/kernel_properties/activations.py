@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-
 from kernel_properties.draw import FLOATS, Draw, axis_of, built, calls, modes, pointwise, shapes, values
 from kernel_properties.elementwise import each, unary
 from kernel_properties.table import Call, declare
@@ -61,9 +60,7 @@ declare("softplus", unary(-20, 20), each(_softplus), ulps=4, slack=0.1)
 declare("softsign", unary(), each(lambda v: v / (1 + abs(v))), ulps=2, slack=0)
 declare("elu", unary(alpha=[None, 0.5, 2.0]), _with(lambda v, alpha=1.0: v if v > 0 else alpha * math.expm1(v)), ulps=4)
 declare("gelu", unary(mode=[None, "EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION"]), _with(_gelu), ulps=4)
-declare(
-    "leaky_relu", unary(alpha=[None, *_ALPHA]), _with(lambda v, alpha=0.01: _leaky(v, alpha)), ulps=2, slack=1
-)
+declare("leaky_relu", unary(alpha=[None, *_ALPHA]), _with(lambda v, alpha=0.01: _leaky(v, alpha)), ulps=2, slack=1)
 declare(
     "clamped_relu",
     unary(alpha=_ALPHA, beta=[-1.0, 0.5, 3.0]),
@@ -71,10 +68,16 @@ declare(
     ulps=1,
 )
 declare(
-    "linear_activation", unary(alpha=_ALPHA, beta=[None, 1.5]), _with(lambda v, alpha, beta=0.0: alpha * v + beta), ulps=1
+    "linear_activation",
+    unary(alpha=_ALPHA, beta=[None, 1.5]),
+    _with(lambda v, alpha, beta=0.0: alpha * v + beta),
+    ulps=1,
 )
 declare(
-    "scaled_tanh", unary(alpha=_ALPHA, beta=[0.5, 1.5]), _with(lambda v, alpha, beta: alpha * math.tanh(beta * v)), ulps=4
+    "scaled_tanh",
+    unary(alpha=_ALPHA, beta=[0.5, 1.5]),
+    _with(lambda v, alpha, beta: alpha * math.tanh(beta * v)),
+    ulps=4,
 )
 declare(
     "sigmoid_hard",

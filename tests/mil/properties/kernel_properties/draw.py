@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-
 from kernel_properties.table import Call
 
 FP16, FP32, INT32, BOOL = (np.dtype(t) for t in (np.float16, np.float32, np.int32, np.bool_))

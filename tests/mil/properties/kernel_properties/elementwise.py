@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-
 from kernel_properties.draw import (
     ANY,
     BOOL,
@@ -336,9 +335,7 @@ declare(
     exactly(_real_div),
     kinds=lambda x, y: _zero_divisors(x, y) | ({"undocumented"} if x.dtype.kind == "i" else set()),
 )
-declare(
-    "floor_div", binary(NUMBERS).filter(_no_infinity), exactly(_floor_div), ulps=1, slack=0, kinds=_zero_divisors
-)
+declare("floor_div", binary(NUMBERS).filter(_no_infinity), exactly(_floor_div), ulps=1, slack=0, kinds=_zero_divisors)
 declare("mod", binary(NUMBERS).filter(_no_infinity), exactly(_mod), ulps=1, slack=1, kinds=_zero_divisors)
 declare("pow", binary(NUMBERS, -5, 5, y_low=-3, y_high=8), exactly(_power), ulps=4, slack=0)
 
