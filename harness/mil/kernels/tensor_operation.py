@@ -30,7 +30,9 @@ def cumsum(context: Context, x: Array, axis: int = 0, exclusive: bool = False, r
     data = np.flip(x, axis) if reverse else x
     total = np.cumsum(data, axis, dtype=x.dtype)
     if exclusive:
-        total = np.concatenate([np.zeros_like(total.take([0], axis)), np.delete(total, -1, axis)], axis)
+        before = (slice(None),) * axis
+        sums, total = total, np.zeros_like(total)
+        total[(*before, slice(1, None))] = sums[(*before, slice(None, -1))]
     return np.flip(total, axis) if reverse else total
 
 
