@@ -211,15 +211,24 @@ def gate(baseline: Path, candidate: Path, allow_missing: bool, show_all: bool) -
 @click.option(
     "--evidence", "source", type=click.Path(path_type=Path), help="File or run; default: the newest run, then REPORTS."
 )
+@click.option("--localise", is_flag=True, help="Lower the check again and name where its value goes wrong.")
 @_reports
-def explain(check_id: str, source: Path | None, reports: Path) -> int:
-    """Tell one record in words. CHECK_ID may be a case id or the beginning of a check id, where only one fits."""
+def explain(check_id: str, source: Path | None, localise: bool, reports: Path) -> int:
+    """Tell one record in words. CHECK_ID may be a case id or the beginning of a check id, where only one fits.
+
+    With --localise, the check is lowered again, and the first operator of the program that leaves its bound is named,
+    with the converter it came from and the pass of the conversion after which the result is wrong.
+    """
     from harness.publish.explain import explain as in_words
     from harness.publish.explain import find
 
     evidence = read_run_or_file(source) if source else _recorded(reports)
     records: list[Record] = find(evidence, check_id)
     _say("\n\n".join(in_words(record, evidence.environments.get(record.environment)) for record in records))
+    if localise:
+        from harness.localise import run
+
+        _say(f"\n{run(records[0].check_id)}")
     return OK
 
 

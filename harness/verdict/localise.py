@@ -1,0 +1,301 @@
+"""Which operator of a converted program leaves its bound: MIL results joined to ATen nodes and judged by float64 eager.
+
+The nodes of a delegate's edge program are evaluated in float64 like any other truth, all of them being outputs, so that
+each has the bound that the table propagates to it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.evidence.vocabulary import Outcome, Phase, ToleranceClass
+from harness.lowering.graph import overload_name, plan_of, spec_of
+from harness.lowering.program import Call, GetItem, LoweredProgram, TensorSpec, replace_values
+from harness.mil.program import Operation
+from harness.verdict.compare import Verdict, compare
+from harness.verdict.oracle import UNINITIALISED, Truth, truth
+from harness.verdict.propagate import Bounds, bounds
+from harness.verdict.tolerance import Rule, format_of
+
+Resolve = Callable[[str], Callable[..., Any]]
+
+#: Operators of ExecuTorch's edge dialect that are ATen's with a memory format, which values do not depend on.
+_EDGE_TWINS = {
+    "dim_order_ops._to_dim_order_copy.default": "aten._to_copy.default",
+    "dim_order_ops._clone_dim_order.default": "aten.clone.default",
+    "dim_order_ops._empty_dim_order.default": "aten.empty.memory_format",
+}
+#: What passes append to the name of a value that they give another data type.
+_CAST_SUFFIX = re.compile(r"(?:_cast_[a-z]+\d+|_to_(?:fp|u?int)\d+|_to_bool)+(?:_\d+)?$")
+#: Axes are permuted to find a value that a pass moved into another layout, up to this rank (120 permutations).
+_LARGEST_RANK = 5
+
+
+def _packet(target: str) -> str:
+    return _EDGE_TWINS.get(target, target).split(".")[1]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of the edge program that has a value: `target` is its overload, or `input` for a placeholder.
+
+    `kind` is the name under which the converter looks for the function that translates it.
+    """
+
+    name: str
+    target: str
+    kind: str
+    handle: int | None
+    spec: TensorSpec | None
+
+
+class NodeValues(torch.nn.Module):
+    """Runs an edge program and returns the tensors of its nodes, by number of node as `plan_of` counts them."""
+
+    def __init__(self, plan: LoweredProgram, resolve: Resolve) -> None:
+        super().__init__()
+        self.users = [placeholder.value.number for placeholder in plan.inputs if placeholder.kind == "user"]
+        self.held: dict[str, int] = {}
+        for placeholder in plan.inputs:
+            if placeholder.tensor is not None:
+                self.register_buffer(f"held_{placeholder.value.number}", placeholder.tensor.clone())
+                self.held[f"held_{placeholder.value.number}"] = placeholder.value.number
+        self.steps = plan.steps
+        #: What uninitialised memory holds is nobody's truth.
+        self.chance = {s.out.number for s in plan.steps if isinstance(s, Call) and _packet(s.target) in UNINITIALISED}
+        self.resolve = resolve
+
+    def forward(self, *inputs: Tensor) -> dict[int, Tensor]:
+        values: dict[int, Any] = dict(zip(self.users, inputs, strict=True))
+        values.update((number, getattr(self, name)) for name, number in self.held.items())
+        for step in self.steps:
+            if isinstance(step, GetItem):
+                values[step.out.number] = values[step.source.number][step.index]
+                continue
+            assert isinstance(step, Call)
+            keywords = dict(replace_values(step.kwargs, values))
+            if step.target in _EDGE_TWINS:
+                keywords.pop("dim_order", None)
+            function = self.resolve(_EDGE_TWINS.get(step.target, step.target))
+            values[step.out.number] = function(*replace_values(step.args, values), **keywords)
+        return {n: v for n, v in sorted(values.items()) if isinstance(v, Tensor) and n not in self.chance}
+
+
+class EdgeProgram:
+    """What a delegate was made from: its nodes, and their values on given inputs."""
+
+    def __init__(self, program: torch.export.ExportedProgram, resolve: Resolve) -> None:
+        """Raises `UnplannableGraph` for what cannot be run node by node."""
+        self.nodes = [_node(node) for node in program.graph.nodes]
+        self.values = NodeValues(plan_of(program), resolve)
+        numbers = {node.name: number for number, node in enumerate(self.nodes)}
+        returned = program.graph.output_node().args[0]
+        assert isinstance(returned, (list, tuple))
+        kept = zip(program.graph_signature.output_specs, returned, strict=True)
+        #: Nodes returned to the caller; a buffer that is written to is state, no result.
+        self.outputs = [numbers[str(value)] for spec, value in kept if "BUFFER_MUTATION" not in str(spec.kind)]
+
+
+def _node(node: torch.fx.Node) -> Node:
+    target = overload_name(node.target) if node.op == "call_function" else "input"
+    kind = getattr(node.target, "__name__", "") if node.op == "call_function" else ""
+    return Node(node.name, target, kind, node.meta.get("debug_handle"), spec_of(node.meta.get("val")))
+
+
+@dataclass
+class _Part(Truth):
+    """The truth of one node, cut out of the truth of all."""
+
+    whole: Truth | None = None
+    position: int = 0
+
+    def in_precision(self, dtype: torch.dtype) -> list[Tensor] | None:
+        assert self.whole is not None
+        if ("in_precision", dtype) not in self.whole.cache:
+            self.whole.cache["in_precision", dtype] = self.whole.in_precision(dtype)
+        found = self.whole.cache["in_precision", dtype]
+        return found if found is None else [found[self.position]]
+
+
+class Judge:
+    """Judges values of a program against the nodes of the edge program it was made from.
+
+    `inputs` are the delegate's, `rule` and `precision` those of the check. Raises `InvalidCase` when eager fails.
+    """
+
+    def __init__(self, edge: EdgeProgram, inputs: Sequence[Tensor], rule: Rule, precision: str) -> None:
+        self.edge, self.rule, self.precision = edge, rule, precision
+        with torch.no_grad():
+            self._positions = {number: position for position, number in enumerate(edge.values(*inputs))}
+        self._truth = truth(edge.values, tuple(inputs))
+
+    @property
+    def right(self) -> list[Tensor]:
+        """The delegate's results as they should be, in the case's dtype."""
+        t = self._truth
+        found = [self._positions[number] for number in self.edge.outputs]
+        return [t.outputs[i].to(t.reference[i].dtype) for i in found]
+
+    def knows(self, number: int) -> bool:
+        return number in self._positions
+
+    def value(self, number: int, array: np.ndarray, same_layout: bool = False) -> Verdict | None:
+        """The verdict on `array` as the value of a node; None where the two cannot be compared.
+
+        A value in another layout is right when some order of its axes is; `same_layout` allows none but the node's.
+        """
+        part = self._part(number)
+        verdict = None
+        for layout in _layouts(array, tuple(part.reference[0].shape), same_layout):
+            found = self._compare(part, layout)
+            if found.outcome is Outcome.PASS:
+                return found
+            verdict = verdict or found
+        return verdict
+
+    def outputs(self, arrays: Sequence[Any]) -> Verdict:
+        """The verdict on a delegate's results: of the first that is wrong, or of the last."""
+        verdict = Verdict(Outcome.PASS, Phase.VALUE)
+        for position, (number, value) in enumerate(zip(self.edge.outputs, arrays, strict=True)):
+            array, part = np.asarray(value), self._part(number)
+            rank_zero = part.reference[0].dim() == 0 and array.shape == (1,)
+            verdict = self._compare(part, array.reshape(()) if rank_zero else array)
+            if verdict.outcome is not Outcome.PASS:
+                return replace(verdict, reason=verdict.reason.replace("output 0", f"output {position}", 1))
+        return verdict
+
+    def _compare(self, part: _Part, array: np.ndarray) -> Verdict:
+        got = torch.from_numpy(np.array(array, order="C", copy=True)).to(part.reference[0].dtype)
+        return compare([got], part, self.rule, self.precision)
+
+    def _part(self, number: int) -> _Part:
+        i, t = self._positions[number], self._truth
+        if self.rule.cls is not ToleranceClass.SQNR:
+            bounds(t, self.rule, format_of(self.precision))  # of every node at once, and kept in the truth
+        cache = {key: _cut(b, i) for key, b in t.cache.items() if isinstance(b, Bounds)}
+        return _Part([t.outputs[i]], [t.reference[i]], t.exactness, cache=cache, whole=t, position=i)
+
+
+def _cut(b: Bounds, i: int) -> Bounds:
+    rounded = [b.rounded[i]] if b.rounded is not None else None
+    return replace(b, bound=[b.bound[i]], rounded=rounded, unit=[b.unit[i]] if b.unit is not None else None)
+
+
+def _layouts(array: np.ndarray, shape: tuple[int, ...], same_layout: bool) -> Iterator[np.ndarray]:
+    """The array as a value of `shape`: as it is, with its axes in another order, or reshaped where no order fits."""
+    if array.shape == shape:
+        yield array
+    if same_layout or array.size != np.prod(shape, dtype=np.int64):
+        return
+    if sorted(array.shape) == sorted(shape) and len(shape) <= _LARGEST_RANK:
+        for axes in itertools.permutations(range(len(shape))):
+            if axes != tuple(range(len(shape))) and tuple(array.shape[a] for a in axes) == shape:
+                yield array.transpose(axes)
+    elif array.shape != shape:
+        yield array.reshape(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One stored result of the run: the operator, which of its outputs, its value, and the operator's place."""
+
+    operation: Operation
+    output: int
+    value: Any
+    place: int
+
+    @property
+    def name(self) -> str:
+        return self.operation.outputs[self.output].name
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The first operator outside of its bound. `nodes` are those it was made from, by their numbers; the value was
+    judged as that of `node`, None where it came from none that has a value. `reason` tells both values."""
+
+    operator: str
+    output: str
+    place: int
+    of: int
+    node: int | None
+    nodes: tuple[int, ...]
+    reason: str
+
+
+class Join:
+    """Which node each result of a program is the value of.
+
+    `handles` is `debugSymbolToHandles` of the package's debug information, "<first output>:<operator>" -> debug
+    handles. A handle belongs to every node that one node of the exported graph was taken apart into, and to every
+    operator that any of these became; `names`, the node that the converter gave a value to, tells more: they are the
+    converter's own record, name of the value -> numbers of nodes.
+    """
+
+    def __init__(
+        self,
+        edge: EdgeProgram,
+        operations: Sequence[Operation],
+        handles: Mapping[str, Sequence[int]],
+        names: Mapping[str, Sequence[int]],
+    ) -> None:
+        self.edge = edge
+        self._handles = handles
+        self._names = {_sanitised(name): tuple(numbers) for name, numbers in names.items()}
+        self._last = {h: o for o in operations if o.type not in ("cast", "identity") for h in self._handles_of(o)}
+        self._named = {n for o in operations for item in o.outputs for n in self._by_name(item.name)}
+
+    def nodes_of(self, operation: Operation) -> tuple[int, ...]:
+        """The nodes an operator was made from, in the order of the graph."""
+        found = {number for item in operation.outputs for number in self._by_name(item.name)}
+        handles = self._handles_of(operation)
+        found |= {number for number, node in enumerate(self.edge.nodes) if node.handle in handles and node.kind}
+        return tuple(sorted(found))
+
+    def values_of(self, operation: Operation, output: int) -> tuple[int, ...]:
+        """The nodes whose value this result is; none for one in the middle of what a node became."""
+        named = self._by_name(operation.outputs[output].name)
+        if named:
+            return named
+        if output or not any(self._last.get(handle) is operation for handle in self._handles_of(operation)):
+            return ()
+        last = max((n for n in self.nodes_of(operation) if self.edge.nodes[n].spec is not None), default=None)
+        return () if last is None or last in self._named else (last,)
+
+    def _by_name(self, name: str) -> tuple[int, ...]:
+        return self._names.get(name) or self._names.get(_CAST_SUFFIX.sub("", name), ())
+
+    def _handles_of(self, operation: Operation) -> Sequence[int]:
+        return self._handles.get(f"{operation.label}:{operation.type}", ())
+
+
+def _sanitised(name: str) -> str:
+    """As coremltools writes the names of values."""
+    return re.sub(r"\W", "_", name, flags=re.ASCII)
+
+
+def first_outside(judge: Judge, join: Join, results: Sequence[Result], count: int) -> Finding | None:
+    """The first result outside of its node's bound; `count` operators are in the program.
+
+    Where none is when values may lie in another layout, the first that is outside as it lies.
+    """
+    for same_layout in (False, True):
+        for result in results:
+            for number in join.values_of(result.operation, result.output):
+                if not judge.knows(number) or not isinstance(result.value, np.ndarray):
+                    continue
+                verdict = judge.value(number, result.value, same_layout)
+                if verdict is not None and verdict.outcome is not Outcome.PASS:
+                    nodes = join.nodes_of(result.operation)
+                    reason = verdict.reason.removeprefix("output 0")
+                    reason = f"at {reason}" if reason.startswith("[") else reason.removeprefix(": ")
+                    return Finding(result.operation.type, result.name, result.place, count, number, nodes, reason)
+    return None
