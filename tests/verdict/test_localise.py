@@ -1,0 +1,324 @@
+"""Faults planted in a frontend op, in a MIL pass and in the fp16 cast: operator, pass and stage are named each time."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import coremltools.converters.mil.frontend.torch.ops as converters
+import pytest
+import torch
+from coremltools.converters.mil.frontend.torch.torch_op_registry import _TORCH_OPS_REGISTRY
+from coremltools.converters.mil.mil import types
+from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
+from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY
+from executorch.backends.apple.coreml.compiler import CoreMLBackend
+
+from harness.cases import find
+from harness.cases.case import Built, Case
+from harness.evidence.vocabulary import HarnessError, Level, Outcome
+from harness.localise import (
+    EMISSION,
+    FP16_CAST,
+    FRONTEND,
+    MIL_PASS,
+    Localisation,
+    in_words,
+    localise,
+    run,
+)
+from harness.lowering import speedups
+from harness.lowering.recipe import Recipe
+from harness.replay import State, converter_source, first_wrong
+
+FP32, FP16 = Recipe.parse("fp32-ios18"), Recipe.parse("fp16-ios18")
+CAST = "common::add_fp16_cast"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _measuring() -> None:
+    speedups.enable()
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """The measured packages log every node they look at."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+class _Module(torch.nn.Module):
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.weight = torch.nn.Parameter(torch.linspace(-1.0, 1.5, 12).reshape(3, 4))
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        return self.function(self.weight, *inputs)
+
+
+def case_of(function: Callable[..., Any], *inputs: torch.Tensor) -> Case:
+    """A case of `function(weight [3, 4], *inputs)`; the inputs are on the grid of fp16."""
+    built = Built(_Module(function).eval(), tuple(t.half().float() for t in inputs), 0)
+    return Case("ops/chain", "aten.tanh.default", "chain", "float32", "test", Level.SMOKE, lambda: built)
+
+
+def chain(weight: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Operators on both sides of the one that is broken, so that naming the first, or the last, is no answer."""
+    a = torch.exp(x)
+    b = torch.nn.functional.linear(y, weight)
+    c = torch.tanh(a - b)
+    return torch.sigmoid(c) * 0.7 + torch.cos(x)
+
+
+X, Y = torch.linspace(-1.0, 1.0, 6).reshape(2, 3), torch.linspace(-2.0, 1.0, 8).reshape(2, 4)
+CHAIN = case_of(chain, X, Y)
+
+
+# --- faults ------------------------------------------------------------------------------------------------
+
+
+def converter_swaps(patch: pytest.MonkeyPatch) -> None:
+    """The frontend emits every `sub` the wrong way round."""
+
+    class Builder:
+        def __getattr__(self, name: str) -> Any:
+            real = getattr(builder, name)
+            return (lambda **given: real(**{**given, "x": given["y"], "y": given["x"]})) if name == "sub" else real
+
+    builder = converters.mb
+    patch.setattr(converters, "mb", Builder())
+
+
+def pass_also(patch: pytest.MonkeyPatch, name: str, op: str, change: Callable[[Any], None]) -> None:
+    """A graph pass does something to every `op`, besides what it does."""
+    target = type(PASS_REGISTRY[name])
+    right = target.apply
+
+    def planted(self: Any, program: Any) -> None:
+        right(self, program)
+        for function in program.functions.values():
+            for operation in [o for o in function.operations if o.op_type == op]:
+                change(operation)
+
+    patch.setattr(target, "apply", planted)
+
+
+def swap(operation: Any) -> None:
+    operation.set_inputs(x=operation.y, y=operation.x)
+
+
+def remove(operation: Any) -> None:
+    """As one without effect."""
+    block, result = operation.enclosing_block, operation.outputs[0]
+    block.replace_uses_of_var_after_op(anchor_op=operation, old_var=result, new_var=operation.x)
+    block.remove_ops([operation])
+
+
+def inference_adds_one(patch: pytest.MonkeyPatch, op: str) -> None:
+    """MIL's type inference of `op` declares a last dimension that is one too large."""
+    kind = next(iter(SSAOpRegistry.core_ops[op].values()))
+    right = kind.type_inference
+
+    def planted(self: Any) -> Any:
+        found = right(self)
+        *rest, last = found.get_shape()
+        return types.tensor(found.get_primitive(), (*rest, last + 1))
+
+    patch.setattr(kind, "type_inference", planted)
+
+
+def metadata_reverses(patch: pytest.MonkeyPatch) -> None:
+    right = CoreMLBackend.model_metadata_from_spec
+
+    def planted(*arguments: Any, **keywords: Any) -> Any:
+        found = right(*arguments, **keywords)
+        found.inputNames.reverse()
+        return found
+
+    patch.setattr(CoreMLBackend, "model_metadata_from_spec", staticmethod(planted))
+
+
+def names(found: Localisation) -> tuple[str, str, str]:
+    """MIL operator, ATen operator, stage."""
+    assert found.finding is not None
+    assert found.node is not None
+    return found.finding.operator, found.node.target, found.stage
+
+
+# --- the three stages --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recipe", [FP32, FP16], ids=lambda recipe: recipe.name)
+def test_a_fault_in_a_converter(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    converter_swaps(monkeypatch)
+    found = localise(CHAIN, recipe)
+    assert names(found) == ("sub", "aten.sub.Tensor", FRONTEND)
+    assert found.pass_name == ""
+    assert found.widened is False
+    assert found.source.startswith("coremltools/converters/mil/frontend/torch/ops.py:")
+    assert found.source.endswith("(sub)")
+    text = in_words(found)
+    assert "wrong from the frontend on" in text
+    assert "MIL         sub -> aten_sub_tensor" in text
+    assert "expected" in text
+    assert "converter   coremltools/converters/mil/frontend/torch/ops.py:" in text
+
+
+@pytest.mark.parametrize("recipe", [FP32, FP16], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("name", ["common::fuse_gelu_exact", "mil_backend::fuse_pow2_sqrt"])
+def test_a_fault_in_a_pass(recipe: Recipe, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pass_also(monkeypatch, name, "sub", swap)
+    found = localise(CHAIN, recipe)
+    assert names(found) == ("sub", "aten.sub.Tensor", MIL_PASS)
+    assert found.pass_name == name
+    assert found.pass_source.startswith("coremltools/converters/mil/")
+    assert found.pass_source.endswith(f"({name.split('::')[1]})")
+    assert f"wrong after the MIL pass {name}, right before it" in in_words(found)
+
+
+def test_a_pass_that_removes_an_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it computed is nowhere to be seen; the first that is wrong is the next one."""
+    pass_also(monkeypatch, "common::fuse_gelu_exact", "tanh", remove)
+    found = localise(CHAIN, FP32)
+    assert names(found) == ("sigmoid", "aten.sigmoid.default", MIL_PASS)
+    assert found.pass_name == "common::fuse_gelu_exact"
+
+
+def test_a_fault_in_the_fp16_cast(monkeypatch: pytest.MonkeyPatch) -> None:
+    pass_also(monkeypatch, CAST, "sub", swap)
+    found = localise(CHAIN, FP16)
+    assert names(found) == ("sub", "aten.sub.Tensor", FP16_CAST)
+    assert found.pass_name == CAST
+    assert found.widened is False  # a defect, no effect of precision
+    assert f"wrong after the fp16 cast ({CAST}), right before it" in in_words(found)
+    assert localise(CHAIN, FP32).outcome == Outcome.PASS  # where the pass does not run
+
+
+@pytest.mark.parametrize("recipe", [FP32, FP16], ids=lambda recipe: recipe.name)
+def test_a_healthy_check_says_so(recipe: Recipe) -> None:
+    found = localise(CHAIN, recipe)
+    assert (found.outcome, found.stage, found.finding) == (Outcome.PASS, "", None)
+    assert in_words(found) == "localised   nothing wrong: the results are within their bounds"
+
+
+# --- other ways to be wrong --------------------------------------------------------------------------------
+
+
+def test_an_effect_of_precision_is_told_from_a_defect() -> None:
+    x = torch.tensor([300.0, 2.0])
+    found = localise(case_of(lambda _w, x: torch.cos(x) + x * x * 1e-4, x), FP16)
+    assert found.outcome == Outcome.OUT_OF_RANGE
+    assert names(found) == ("mul", "aten.mul.Tensor", FP16_CAST)
+    assert found.widened is True
+    assert "precision   right when every float is widened" in in_words(found)
+
+
+def test_a_declared_shape_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    inference_adds_one(monkeypatch, "tanh")
+    found = localise(case_of(lambda _w, x: torch.tanh(torch.exp(x)), X), FP32)
+    assert found.outcome == Outcome.INVALID_PROGRAM
+    assert names(found) == ("tanh", "aten.tanh.default", FRONTEND)
+    assert found.finding is not None
+    assert "declared" in found.finding.reason
+
+
+def test_what_is_wrong_with_the_package_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata_reverses(monkeypatch)
+    found = localise(case_of(lambda _w, x, y: x - y, X, X * 2 + 1), FP32)
+    assert found.stage == EMISSION
+    assert found.pass_name == ""
+
+
+def test_the_delegate_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of two, on inputs that are right; `asinh` is none of Core ML's."""
+    converter_swaps(monkeypatch)
+    found = localise(case_of(lambda _w, x: torch.cos(x) - torch.asinh(torch.sin(x)), X), FP32)
+    assert names(found) == ("sub", "aten.sub.Tensor", FRONTEND)
+    assert (found.delegate, found.delegates) == (1, 2)
+    assert "delegate    2 of 2" in in_words(found)
+
+
+def test_values_in_another_layout_are_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`reduce_transposes` moves the transposes past `exp`: its result is transposed, and right."""
+    square = torch.linspace(-1.0, 1.0, 9).reshape(3, 3)
+    case = case_of(lambda _w, x: torch.tanh(torch.exp(x.T).T - 1.5) * 2, square)
+    assert localise(case, FP32).outcome == Outcome.PASS
+    converter_swaps(monkeypatch)
+    assert names(localise(case, FP32)) == ("sub", "aten.sub.Tensor", FRONTEND)
+
+
+def test_a_whole_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judged by the signal-to-quantization-noise of each node."""
+    case = dataclasses.replace(CHAIN, whole_model=True)
+    assert localise(case, FP16).outcome == Outcome.PASS
+    pass_also(monkeypatch, "common::fuse_gelu_exact", "sub", swap)
+    found = localise(case, FP16)
+    assert names(found) == ("sub", "aten.sub.Tensor", MIL_PASS)
+    assert "SQNR" in in_words(found)
+
+
+# --- findings of the released packages ---------------------------------------------------------------------
+
+
+def test_gelu_by_tanh() -> None:
+    """The converter asks for `approximate` where the edge program has a keyword argument."""
+    found = localise(find.find("ops/aten.gelu.default/float32/opinfo-1"), FP32)
+    assert found.outcome == Outcome.WRONG_VALUE
+    assert names(found) == ("gelu", "aten.gelu.default", FRONTEND)
+    assert found.source.startswith("coremltools/converters/mil/frontend/torch/ops.py:")
+    assert found.source.endswith("(gelu)")
+
+
+@pytest.mark.parametrize("recipe", [FP32, FP16], ids=lambda recipe: recipe.name)
+def test_clamp_by_tensors(recipe: Recipe) -> None:
+    """Where min is above max, PyTorch gives max: the converter takes the maximum last."""
+    found = localise(find.find("ops/aten.clamp.Tensor/float32/opinfo-1"), recipe)
+    assert names(found) == ("maximum", "aten.clamp.Tensor", FRONTEND)
+    assert found.source.endswith("(clamp)")
+    assert "maximum -> " in run(f"ops/aten.clamp.Tensor/float32/opinfo-1@{recipe.name}@reference")
+
+
+# --- parts -------------------------------------------------------------------------------------------------
+
+
+def test_the_state_from_which_on_it_is_wrong() -> None:
+    def states(*right: bool | None) -> list[State]:
+        return [State("default", f"pass {i}" if i else "", r) for i, r in enumerate(right)]
+
+    def name(*right: bool | None) -> str | None:
+        found = first_wrong(states(*right))
+        return found.name if found is not None else None
+
+    assert name(True, True) is None
+    assert name(False, False) == ""
+    assert name(True, False, False) == "pass 1"
+    assert name(True, False, True, False) == "pass 3"  # right again in between
+    assert name(None, None, False) == "pass 2"
+    assert name(True, False, None) == "pass 1"
+
+
+def test_no_converter_no_source() -> None:
+    assert converter_source("aten.no_such_operator.default") == ""
+    assert converter_source("") == ""
+    assert converter_source("aten.mul.Tensor").endswith("(mul)")
+
+
+def test_what_does_not_lower_has_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    def planted(_context: Any, _node: Any) -> None:
+        raise IndexError("pop from empty list")
+
+    monkeypatch.setitem(_TORCH_OPS_REGISTRY.name_to_func_mapping, "tanh", planted)
+    found = localise(CHAIN, FP32)
+    assert (found.outcome, found.stage) == (Outcome.CONVERT_ERROR, "")
+    assert "pop from empty list" in in_words(found)
+
+
+def test_no_such_case() -> None:
+    with pytest.raises(HarnessError, match="no case"):
+        run("ops/aten.tanh.default/float32/no-such@fp32-ios18@reference")
+    with pytest.raises(HarnessError, match="check id"):
+        run("ops/aten.tanh.default/float32/no-such")
