@@ -28,10 +28,6 @@ def _place(index: int, size: int) -> int:
     return min(max(index + size if index < 0 else index, 0), size - 1)
 
 
-def _outside(indices: Any, size: int, opset: int) -> bool:
-    return any(not (-size if opset < 7 else 0) <= int(i) < size for i in indices.reshape(-1))
-
-
 def _validation(call_arguments: dict[str, Any], draw: Draw) -> dict[str, Any]:
     return call_arguments | some(draw, validate_indices=[False])
 

@@ -1,6 +1,16 @@
 """Importing this fills the table."""
 
-from kernel_properties import activations, elementwise, indices, joining, movement, reductions, tensors  # noqa: F401
+from kernel_properties import (  # noqa: F401
+    activations,
+    elementwise,
+    indices,
+    joining,
+    movement,
+    reductions,
+    sums,
+    tensors,
+    windows,
+)
 from kernel_properties.table import PROPERTIES
 
 __all__ = ["PROPERTIES"]
