@@ -72,6 +72,25 @@ def summarise(usages: Iterable[OperatorUsage]) -> dict[str, dict[str, Any]]:
     return result
 
 
+def combine(
+    first: tuple[dict[str, int], dict[str, dict[str, Any]]], second: tuple[dict[str, int], dict[str, dict[str, Any]]]
+) -> dict[str, dict[str, Any]]:
+    """The placement of a program of two delegates, each given as `(mil_ops, placement)`.
+
+    Claims only what holds in both: a type one of them has and does not know the placement of is unknown.
+    """
+    result = {}
+    for op_type in sorted(first[1].keys() | second[1].keys()):
+        known = [placement[op_type] for _, placement in (first, second) if op_type in placement]
+        unknown = any(op_type in ops and op_type not in placement for ops, placement in (first, second))
+        if unknown:
+            continue
+        supported = set(known[0]["supported"]).intersection(*(k["supported"] for k in known))
+        preferred = sorted((k["preferred"] for k in known), key=_rank)[0]
+        result[op_type] = {"preferred": preferred, "supported": sorted(supported, key=_rank)}
+    return result
+
+
 def _rank(device: str) -> tuple[int, str]:
     return (DEVICES.index(device) if device in DEVICES else -1, device)
 

@@ -16,6 +16,7 @@ from harness.evidence.vocabulary import Phase
 from harness.lowering.program import Call, DelegateCall, GetItem, LoweredProgram, replace_values
 from harness.units.base import LoadFailed, OpenDelegate, ProgramContradiction, UnitRunner
 from harness.units.boundary import from_feature, to_feature
+from harness.units.placement import combine
 
 
 class FallbackFailed(Exception):
@@ -47,9 +48,9 @@ def run_program(
         on_phase(Phase.LOAD)
         opened = [_open(stack, unit, program, number) for number in range(len(program.delegates))]
         for delegate in opened:
+            result.placement = combine((result.mil_ops, result.placement), (delegate.mil_ops, delegate.placement))
             for op, count in delegate.mil_ops.items():
                 result.mil_ops[op] = result.mil_ops.get(op, 0) + count
-            result.placement.update(delegate.placement)
         on_phase(Phase.RUN)
         values = _bind(program, inputs)
         for step in program.steps:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.units import host, placement
-from harness.units.placement import OperatorUsage, Placement, summarise, unmet_request, unversioned
+from harness.units.placement import OperatorUsage, Placement, combine, summarise, unmet_request, unversioned
 
 
 def usage(op: str, preferred: str | None, *supported: str) -> OperatorUsage:
@@ -108,3 +108,15 @@ def test_no_plan_before_macos_14_4(version: tuple[int, ...] | None, tmp_path: Pa
 def test_no_devices_where_core_ml_is_not(monkeypatch) -> None:
     monkeypatch.setattr(host, "macos_version", lambda: None)
     assert placement.available_devices() == []
+
+
+def test_two_delegates_claim_only_what_holds_in_both() -> None:
+    first = ({"add": 2, "conv": 1, "exp": 1}, {"add": ON_BOTH, "conv": ON_BOTH, "exp": ON_BOTH})
+    second = ({"add": 1, "conv": 1, "log": 1}, {"add": ON_CPU, "log": ON_BOTH})
+    # conv is unknown in the second delegate, exp and log are in one delegate each.
+    assert combine(first, second) == {"add": ON_CPU, "exp": ON_BOTH, "log": ON_BOTH}
+    assert combine(({}, {}), first) == first[1]
+
+
+ON_BOTH = {"preferred": "ane", "supported": ["cpu", "ane"]}
+ON_CPU = {"preferred": "cpu", "supported": ["cpu"]}
