@@ -39,17 +39,29 @@ class Instance:
     arguments: dict[str, Any]
 
     @property
-    def key(self) -> str:
-        """What makes two instances the same: everything but the values of data that is drawn or computed."""
+    def line(self) -> str:
         return json.dumps([self.op, self.opset, self.arguments], sort_keys=True)
 
     @property
+    def key(self) -> str:
+        """What makes two instances the same: everything but the data of arguments that are no constants."""
+        return json.dumps(
+            [self.op, self.opset, {k: _without_data(a) for k, a in self.arguments.items()}], sort_keys=True
+        )
+
+    @property
     def seed(self) -> int:
-        return int.from_bytes(hashlib.sha256(self.key.encode()).digest()[:4], "little")
+        return int.from_bytes(hashlib.sha256(self.line.encode()).digest()[:4], "little")
 
     def __str__(self) -> str:
         parts = ", ".join(f"{name}={_short(value)}" for name, value in self.arguments.items())
         return f"{self.op}({parts})"
+
+
+def _without_data(argument: Any) -> Any:
+    if isinstance(argument, list):
+        return [_without_data(a) for a in argument]
+    return argument if "c" in argument else {k: v for k, v in argument.items() if k not in "dr"}
 
 
 def _short(argument: Any) -> str:
@@ -84,9 +96,9 @@ def describe(value: Any, constant: bool) -> Any:
     return found | flag
 
 
-def values(instance: Instance) -> dict[str, Any]:
-    """An array, string or tuple for each argument; the same ones each time."""
-    rng = np.random.default_rng(instance.seed)
+def values(instance: Instance, draw: int = 0) -> dict[str, Any]:
+    """An array, string or tuple for each argument; the same ones each time for the same number of a draw."""
+    rng = np.random.default_rng([instance.seed, draw])
     return {name: _draw(argument, rng) for name, argument in instance.arguments.items()}
 
 
@@ -131,6 +143,6 @@ def read(path: Path = FILE) -> Iterator[Instance]:
 
 def write(instances: Iterable[Instance], path: Path = FILE) -> None:
     """Sorted and without a time stamp, so that the same harvest gives the same file."""
-    lines = sorted({i.key for i in instances})
+    lines = sorted({i.line for i in instances})
     with path.open("wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as file:
         file.write("".join(f"{line}\n" for line in lines).encode())

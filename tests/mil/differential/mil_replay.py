@@ -38,7 +38,7 @@ class Result:
 
 def coremltools_says(instance: Instance, given: dict[str, Any]) -> Result:
     """What `mb.<op>` of constants infers. An exception raised on the way is an error of coremltools."""
-    arguments = {name: list(v) if isinstance(v, tuple) else v for name, v in given.items()}
+    arguments = {name: _own(v) for name, v in given.items()}
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"), MilFunction({}, _target(instance)):
             warnings.simplefilter("ignore")
@@ -50,6 +50,16 @@ def coremltools_says(instance: Instance, given: dict[str, Any]) -> Result:
     if any(v.val is None for v in variables):
         return Result(types=declared, silent=True)
     return Result(tuple(np.asarray(v.val) for v in variables), declared)
+
+
+def _own(value: Any) -> Any:
+    """The value as coremltools' frontends hand it over: several bindings as a list, rank 0 as a scalar (a truth value
+    as Python's own); and a copy, because some of its functions compute in the array they are given."""
+    if isinstance(value, tuple):
+        return [_own(v) for v in value]
+    if not isinstance(value, np.ndarray):
+        return value
+    return bool(value) if value.shape == () and value.dtype.kind == "b" else value.copy()[()]
 
 
 def _target(instance: Instance) -> Any:
@@ -135,14 +145,16 @@ def disagreement(theirs: Array, ours: Array, kind: TensorType) -> Array:
     return np.asarray(theirs.astype(np.float64) != ours.astype(np.float64))
 
 
-def compare(instance: Instance) -> Difference | bool:
+def compare(instance: Instance, draw: int = 0) -> Difference | bool:
     """A difference; or True where both sides agree, False where coremltools says nothing."""
-    given = values(instance)
+    given = values(instance, draw)
     theirs = coremltools_says(instance, given)
     if theirs.silent:
         return False
+    if theirs.error:
+        return Difference(instance, given, theirs, Result())
     ours = we_say(instance, given, theirs.types)
-    if theirs.error or ours.error:
+    if ours.error:
         return Difference(instance, given, theirs, ours)
     pairs = zip(theirs.arrays, ours.arrays, theirs.types, strict=True)
     if all(not disagreement(a, b, kind).any() and a.shape == b.shape for a, b, kind in pairs):
@@ -173,3 +185,37 @@ def _float32(value: Any) -> Any:
 
 def _leaves(given: dict[str, Any]) -> list[Any]:
     return [leaf for v in given.values() for leaf in (v if isinstance(v, tuple) else (v,))]
+
+
+def summation(difference: Difference) -> bool:
+    """True when the two sums differ by no more than their terms can make of it: 16 roundings of the sum of magnitudes,
+    which is what our kernel makes of the absolute values of all operands."""
+    if not difference.theirs.arrays or not difference.ours.arrays:
+        return False
+    given = {name: _absolute(v) for name, v in difference.given.items()}
+    magnitude = we_say(difference.instance, given, difference.theirs.types, mode="exact")
+    if magnitude.error:
+        return False
+    theirs, ours = difference.theirs.arrays[0], difference.ours.arrays[0]
+    if theirs.shape != ours.shape or ours.dtype.kind != "f":
+        return False
+    error = np.abs(theirs.astype(np.float64) - ours.astype(np.float64))
+    return bool((error <= 16 * np.finfo(ours.dtype).eps * np.abs(magnitude.arrays[0])).all())
+
+
+def _absolute(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_absolute(v) for v in value)
+    return np.abs(value) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+
+
+def approximately(difference: Difference, relative_to_input: bool = False) -> bool:
+    """True when nothing but rounding inside the formula is left: within 16 roundings to fp32 of the value (of 1 where
+    that is larger), or of the input `x`, which the result may be a small part of."""
+    if not difference.theirs.arrays or not difference.ours.arrays:
+        return False
+    theirs, ours = (r.arrays[0].astype(np.float64) for r in (difference.theirs, difference.ours))
+    if theirs.shape != ours.shape or difference.theirs.types[0].dtype != "fp32":
+        return False
+    scale = np.abs(difference.given["x"]) if relative_to_input else np.maximum(np.abs(theirs), 1)
+    return bool((np.abs(theirs - ours) <= 16 * np.finfo(np.float32).eps * scale).all())
