@@ -28,7 +28,7 @@ from harness.lowering.graph import UnplannableGraph
 from harness.lowering.lower import export, lower
 from harness.lowering.program import Delegate, DelegateCall, LoweredProgram, UnpackedDelegate
 from harness.lowering.recipe import Recipe
-from harness.mil.program import Operation
+from harness.mil.program import NamedType, Operation
 from harness.replay import Conversion, Replay, State, conversions, converter_source, first_wrong, pass_source
 from harness.units.base import Feature, LoadFailed, NotRunnable, PredictFailed, Prediction, ProgramContradiction
 from harness.units.boundary import to_feature
@@ -141,6 +141,10 @@ class _Search:
             alone, why, _ = self._judged(eager)
         except (UnplannableGraph, InvalidCase, RuntimeError) as error:
             raise HarnessError(f"the delegated graph cannot be run node by node: {error}") from None
+        if alone is Outcome.INVALID_PROGRAM:  # what the package says of itself contradicts the graph
+            return replace(base, reason=why, stage=EMISSION)
+        if alone in (Outcome.RUN_ERROR, Outcome.NOT_RUN):
+            return replace(base, reason=why)
         if alone is not Outcome.PASS:
             return replace(base, reason=why, stage=DECOMPOSITION)
         for number in dict.fromkeys(s.delegate for s in self.program.steps if isinstance(s, DelegateCall)):
@@ -236,19 +240,23 @@ class _Site:
     def found(self, inputs: Sequence[torch.Tensor]) -> dict[str, Any] | None:
         """The fields of a `Localisation`, or None when the delegate's results are right."""
         with tempfile.TemporaryDirectory(prefix="coreml-harness-") as directory:
-            unpacked = self.delegate.unpack(Path(directory))
-            model = mil.load(unpacked.package)
-            features = ReferenceUnit().open(unpacked).features
+            try:
+                unpacked = self.delegate.unpack(Path(directory))
+                model = mil.load(unpacked.package)
+                features = ReferenceUnit().open(unpacked).features
+            except (mil.MilError, ProgramContradiction, LoadFailed, ValueError, KeyError) as error:
+                return {"stage": EMISSION, "reason": str(error)}
             arrays = [to_feature(value, feature)[0] for value, feature in zip(inputs, features, strict=True)]
             ran = _run(model, arrays, unpacked.input_names, unpacked.output_names)
             if self._right(ran):
                 return None
             exact = _run(model, arrays, unpacked.input_names, unpacked.output_names, mil.EXACT)
             replay = Replay(self.conversion, lambda snapshot: self._snapshot(snapshot, arrays))
-            operations = list(model.function().block.walk())
-            join = Join(self.judge.edge, operations, unpacked.debug_info.get("debugSymbolToHandles", {}), replay.names)
+            constants, operations = _constants(model), list(model.function().block.walk())
+            made = [constant.operation for constant in constants] + operations
+            join = Join(self.judge.edge, made, unpacked.debug_info.get("debugSymbolToHandles", {}), replay.names)
             finding = self._broken(ran.error, operations, join) if ran.error is not None else None
-            finding = finding or first_outside(self.judge, join, ran.results, len(operations))
+            finding = finding or first_outside(self.judge, join, constants + ran.results, len(operations))
         nodes = self.judge.edge.nodes
         node = nodes[finding.node] if finding is not None and finding.node is not None else None
         wrong = first_wrong(replay.states)
@@ -292,6 +300,14 @@ class _Site:
         return None
 
 
+def _constants(model: mil.Model) -> list[Result]:
+    """The constants of a program as results of operators before the first."""
+    return [
+        Result(Operation("const", name, {}, (NamedType(name, literal.type),)), 0, literal.value, -1)
+        for name, literal in model.function().block.constants.items()
+    ]
+
+
 def _run(
     model: mil.Model,
     arrays: Sequence[np.ndarray],
@@ -333,7 +349,7 @@ def in_words(found: Localisation, unit: str = Unit.REFERENCE) -> str:
         facts.append(("delegate", f"{found.delegate + 1} of {found.delegates}"))
     finding, node = found.finding, found.node
     if finding is not None:
-        where = f"operator {finding.place + 1} of {finding.of}"
+        where = f"operator {finding.place + 1} of {finding.of}" if finding.place >= 0 else "a constant"
         facts.append(("MIL", f"{finding.operator} -> {finding.output}, {where}, is the first to leave its bound"))
     if node is not None:
         facts.append(("ATen", _described(node)))
@@ -357,7 +373,7 @@ def _headline(found: Localisation) -> str:
         FRONTEND: "wrong from the frontend on",
         MIL_PASS: f"wrong after the MIL pass {found.pass_name}, right before it",
         FP16_CAST: f"wrong after the fp16 cast ({found.pass_name}), right before it",
-        EMISSION: "the program is right after the last pass, wrong as it was emitted",
+        EMISSION: f"the program is right after the last pass, wrong as it was emitted; {found.reason}",
         ASSEMBLY: "each delegate alone is within the bounds of its nodes: errors add up, or change in between",
     }
     if found.stage:

@@ -205,7 +205,8 @@ def _layouts(array: np.ndarray, shape: tuple[int, ...], same_layout: bool) -> It
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One stored result of the run: the operator, which of its outputs, its value, and the operator's place."""
+    """One stored result of the run: the operator, which of its outputs, its value, and the operator's place, -1 for a
+    constant, which is there before the first."""
 
     operation: Operation
     output: int
@@ -250,7 +251,8 @@ class Join:
         self.edge = edge
         self._handles = handles
         self._names = {_sanitised(name): tuple(numbers) for name, numbers in names.items()}
-        self._last = {h: o for o in operations if o.type not in ("cast", "identity") for h in self._handles_of(o)}
+        copies = ("const", "cast", "identity")
+        self._last = {handle: o for o in operations if o.type not in copies for handle in self._handles_of(o)}
         self._named = {n for o in operations for item in o.outputs for n in self._by_name(item.name)}
 
     def nodes_of(self, operation: Operation) -> tuple[int, ...]:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import coremltools.converters.mil.frontend.torch.ops as converters
+import numpy as np
 import pytest
 import torch
 from coremltools.converters.mil.frontend.torch.torch_op_registry import _TORCH_OPS_REGISTRY
 from coremltools.converters.mil.mil import types
+from coremltools.converters.mil.mil.ops.defs.iOS15.elementwise_unary import cast
 from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
 from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY
 from executorch.backends.apple.coreml.compiler import CoreMLBackend
 
 from harness.cases import find
 from harness.cases.case import Built, Case
-from harness.evidence.vocabulary import HarnessError, Level, Outcome
+from harness.cli import main
+from harness.evidence.files import Evidence, write_evidence
+from harness.evidence.record import Record
+from harness.evidence.vocabulary import HarnessError, Level, Outcome, Phase
 from harness.localise import (
     EMISSION,
     FP16_CAST,
@@ -198,6 +204,23 @@ def test_a_fault_in_the_fp16_cast(monkeypatch: pytest.MonkeyPatch) -> None:
     assert localise(CHAIN, FP32).outcome == Outcome.PASS  # where the pass does not run
 
 
+def test_a_constant_that_the_fp16_cast_spoils(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cast of the weight is planned by one pass and carried out by the next, which folds it."""
+    right = cast.get_cast_value
+
+    def planted(value: Any, dtype: Any) -> Any:
+        found = right(value, dtype)
+        return found * np.float16(1.25) if getattr(found, "dtype", None) == np.float16 and np.size(found) > 1 else found
+
+    monkeypatch.setattr(cast, "get_cast_value", staticmethod(planted))
+    found = localise(CHAIN, FP16)
+    assert found.finding is not None
+    assert found.node is not None
+    assert (found.finding.operator, found.node.target, found.node.name) == ("const", "input", "p_weight")
+    assert (found.stage, found.pass_name) == (MIL_PASS, "common::const_elimination")
+    assert "a constant, is the first to leave its bound" in in_words(found)
+
+
 @pytest.mark.parametrize("recipe", [FP32, FP16], ids=lambda recipe: recipe.name)
 def test_a_healthy_check_says_so(recipe: Recipe) -> None:
     found = localise(CHAIN, recipe)
@@ -265,7 +288,7 @@ def test_a_whole_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_gelu_by_tanh() -> None:
-    """The converter asks for `approximate` where the edge program has a keyword argument."""
+    """The converter reads positional arguments alone; the edge program gives `approximate` by keyword."""
     found = localise(find.find("ops/aten.gelu.default/float32/opinfo-1"), FP32)
     assert found.outcome == Outcome.WRONG_VALUE
     assert names(found) == ("gelu", "aten.gelu.default", FRONTEND)
@@ -315,6 +338,20 @@ def test_what_does_not_lower_has_no_value(monkeypatch: pytest.MonkeyPatch) -> No
     found = localise(CHAIN, FP32)
     assert (found.outcome, found.stage) == (Outcome.CONVERT_ERROR, "")
     assert "pop from empty list" in in_words(found)
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    case, recipe = "ops/aten.gelu.default/float32/opinfo-1", "fp32-ios18"
+    record = Record(case, recipe, "reference", Outcome.WRONG_VALUE, Phase.VALUE, environment="here")
+    write_evidence(tmp_path / "evidence.jsonl", Evidence({"here": {}}, [record]))
+    arguments = ["explain", record.check_id, "--evidence", str(tmp_path / "evidence.jsonl")]
+    assert main(arguments) == 0
+    assert "localised" not in capsys.readouterr().out
+    assert main([*arguments, "--localise"]) == 0
+    told = capsys.readouterr()
+    assert "wrong_value: a value outside the bound" in told.out
+    assert "localised   wrong from the frontend on\nMIL         gelu -> aten_gelu_default" in told.out
+    assert told.err == ""
 
 
 def test_no_such_case() -> None:
