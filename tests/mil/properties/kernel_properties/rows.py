@@ -3,8 +3,10 @@
 from kernel_properties import (  # noqa: F401
     activations,
     elementwise,
+    images,
     indices,
     joining,
+    layers,
     movement,
     reductions,
     sums,
