@@ -43,7 +43,8 @@ def random_uniform(
     context: Context, shape: Ints, low: Array | None = None, high: Array | None = None, seed: int = -1
 ) -> Array:
     """Uniform in [low, high), in the type of `low` (fp32)."""
-    first, last = _value(context, low, 0.0), _value(context, high, 1.0)
+    first = _value(context, low, 0.0)
+    last = _value(context, high, 1.0).astype(first.dtype)  # a default `high` is fp32 beside an fp16 `low`
     drawn = _generator(context, seed).uniform(first, last, shape).astype(first.dtype)
     return np.minimum(drawn, np.nextafter(last, first)) if last > first else drawn
 

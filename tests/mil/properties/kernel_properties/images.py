@@ -166,7 +166,9 @@ def _resize(
         target = shape[i] or x.shape[i]
         size = x.shape[i]
 
-        def element(at: tuple[int, ...], axis: int = x.ndim + i, n: int = target, source: Any = x, s: int = size) -> float:
+        def element(
+            at: tuple[int, ...], axis: int = x.ndim + i, n: int = target, source: Any = x, s: int = size
+        ) -> float:
             def line(p: int) -> float:
                 return float(source[(*at[:axis], p, *at[axis + 1 :])])
 

@@ -89,9 +89,7 @@ def _gather_along(x: Any, indices: Any, axis: int = 0, validate_indices: bool = 
 declare("gather_along_axis", calls(_gather_along_calls), _gather_along)
 
 
-def _nd_indices(
-    draw: Draw, rng: np.random.Generator, lead: tuple[int, ...], sizes: tuple[int, ...], opset: int
-) -> Any:
+def _nd_indices(draw: Draw, rng: np.random.Generator, lead: tuple[int, ...], sizes: tuple[int, ...], opset: int) -> Any:
     columns = [_indices(draw, rng, lead, size, opset) for size in sizes]
     return np.stack(columns, -1) if columns else np.zeros((*lead, 0), np.int32)
 
@@ -240,4 +238,3 @@ def _scatter_nd(data: Any, indices: Any, updates: Any, mode: str = "add") -> Any
 
 
 declare("scatter_nd", calls(_scatter_nd_calls), _scatter_nd, like="data", ulps=1, slack=0)
-

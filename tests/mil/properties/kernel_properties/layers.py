@@ -194,7 +194,10 @@ def _one_direction(
     for step in steps:
         i, f, o, z = (
             _gate(
-                _ACTIVATIONS["linear"], _product(w_ih, step, k * n, n), _product(w_hh, h, k * n, n), _part(bias, k * n, n)
+                _ACTIVATIONS["linear"],
+                _product(w_ih, step, k * n, n),
+                _product(w_hh, h, k * n, n),
+                _part(bias, k * n, n),
             )
             for k in range(4)
         )

@@ -239,9 +239,7 @@ def _picked(shape: tuple[int, ...], begin: Any, end: Any, **given: Any) -> tuple
 
 def _slice_by_index(x: Any, begin: Any, end: Any, **given: Any) -> Any:
     places, single = _picked(x.shape, begin, end, **given)
-    whole = built(
-        tuple(map(len, places)), x.dtype, lambda at: x[tuple(p[i] for p, i in zip(places, at, strict=True))]
-    )
+    whole = built(tuple(map(len, places)), x.dtype, lambda at: x[tuple(p[i] for p, i in zip(places, at, strict=True))])
     return refilled(whole, [s for s, gone in zip(whole.shape, single, strict=True) if not gone])
 
 
@@ -294,9 +292,7 @@ def _sliding(x: Any, axis: int, size: int, stride: int = 1) -> Any:
     axis %= x.ndim
     starts = [s for s in range(0, x.shape[axis], stride) if s + size <= x.shape[axis]]
     shape = (*x.shape[:axis], len(starts), size, *x.shape[axis + 1 :])
-    return built(
-        shape, x.dtype, lambda at: x[(*at[:axis], starts[at[axis]] + at[axis + 1], *at[axis + 2 :])]
-    )
+    return built(shape, x.dtype, lambda at: x[(*at[:axis], starts[at[axis]] + at[axis + 1], *at[axis + 2 :])])
 
 
 declare("sliding_windows", moved(_window, 1, 3, 1, 5), _sliding)

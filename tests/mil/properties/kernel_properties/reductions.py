@@ -81,9 +81,7 @@ declare("reduce_sum", reduction(least=0), reduced(sum), ulps=1, slack=0)
 declare("reduce_mean", reduction(), reduced(_mean), ulps=1, slack=0)
 declare("reduce_max", reduction(), reduced(_largest), ulps=1, slack=0)
 declare("reduce_min", reduction(), reduced(_smallest), ulps=1, slack=0)
-declare(
-    "reduce_prod", reduction(FLOATS, 0.5, 1.5, least=0), reduced(_product), ulps=60, slack=0
-)
+declare("reduce_prod", reduction(FLOATS, 0.5, 1.5, least=0), reduced(_product), ulps=60, slack=0)
 declare("reduce_l1_norm", reduction(least=0), reduced(lambda items: sum(abs(i) for i in items)), ulps=1, slack=0)
 declare(
     "reduce_l2_norm",

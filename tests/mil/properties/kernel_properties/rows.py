@@ -3,6 +3,7 @@
 from kernel_properties import (  # noqa: F401
     activations,
     elementwise,
+    flow,
     images,
     indices,
     joining,
@@ -11,6 +12,7 @@ from kernel_properties import (  # noqa: F401
     reductions,
     sums,
     tensors,
+    weights,
     windows,
 )
 from kernel_properties.table import PROPERTIES

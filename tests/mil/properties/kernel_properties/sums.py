@@ -186,7 +186,9 @@ def _conv(
         first = at[1] // (c_out // groups) * per_in
         total = 0.0 if bias is None else float(bias[at[1]])
         for c, k in product(range(per_in), product(*map(range, ks))):
-            place = [p * s + q * d - g[0] for p, s, q, d, g in zip(at[2:], strides, k, dilations, geometry, strict=True)]
+            place = [
+                p * s + q * d - g[0] for p, s, q, d, g in zip(at[2:], strides, k, dilations, geometry, strict=True)
+            ]
             if all(0 <= p < s for p, s in zip(place, x.shape[2:], strict=True)):
                 total += float(x[(at[0], first + c, *place)]) * float(weight[(at[1], c, *k)])
         return total
@@ -237,7 +239,9 @@ def _transpose_calls(draw: Draw, rng: np.random.Generator) -> Call:
     strides, dilations = given.get("strides", (1,) * rank), given.get("dilations", (1,) * rank)
     full = [(s - 1) * t + (k - 1) * d + 1 for s, t, k, d in zip(sizes, strides, kernel_sizes, dilations, strict=True)]
     if "pad" in given:  # something must be left
-        given["pad"] = tuple(min(p, (f - 1) // 2) for p, f in zip(given["pad"], np.repeat(full, 2).tolist(), strict=True))
+        given["pad"] = tuple(
+            min(p, (f - 1) // 2) for p, f in zip(given["pad"], np.repeat(full, 2).tolist(), strict=True)
+        )
     if groups > 1:
         given["groups"] = groups
     n = draw(st.integers(1, 2))

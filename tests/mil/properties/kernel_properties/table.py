@@ -31,7 +31,8 @@ class Stateful(np.ndarray):
 @dataclass(frozen=True)
 class Call:
     """Arrays become inputs of the program, those in `constant` and all other values literals of the operation.
-    `narrow` has the MIL type of literals and inputs that numpy has none for (`uint4`)."""
+    `narrow` has the MIL type of literals and inputs that numpy has none for (`uint4`); `captured` are inputs that only
+    nested blocks use."""
 
     arguments: dict[str, Any]
     opset: int = 8
@@ -39,6 +40,7 @@ class Call:
     constant: frozenset[str] = frozenset()
     blocks: tuple[Block, ...] = ()
     narrow: dict[str, str] = field(default_factory=dict)
+    captured: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Property:
     """`statement(**arguments)` is the expected result or a list of them; its floats are rounded to the type of argument
     `like` (None: they have their type already). `ulps` 0 asks for the same bits; otherwise that many units in the last
     place, and `slack` times the precision of the computation relative to the largest argument.
-    `kinds`, when given, says which kinds of diagnostics the call must leave."""
+    `kinds`, when given, says which kinds of diagnostics the call must leave, `leaves` what the states (by argument)
+    hold afterwards. `verify(results, arguments)` takes the place of the comparison where values are free."""
 
     name: str
     calls: st.SearchStrategy[Call]
@@ -55,7 +58,8 @@ class Property:
     ulps: float = 0
     slack: float = 8
     kinds: Callable[..., set[str]] | None = None
-    verify: Callable[..., None] | None = None
+    leaves: Callable[..., dict[str, Any]] | None = None
+    verify: Callable[[list[Any], dict[str, Any]], None] | None = None
 
 
 PROPERTIES: dict[str, Property] = {}
@@ -128,6 +132,8 @@ def run(name: str, call: Call, declared: list[ValueType]) -> tuple[list[Any], li
             arguments[parameter] = tuple(parts)
         else:
             arguments[parameter] = _literal(value, narrow)
+    for key, value in call.captured.items():
+        entry(key, value, _tensor_type(value))
     outputs = tuple(NamedType(f"result{i}", kind) for i, kind in enumerate(declared))
     operation = Operation(name, "operation", arguments, outputs, call.blocks)
     block = Block((), tuple(o.name for o in outputs), (operation,))
@@ -184,7 +190,7 @@ def _largest(arguments: dict[str, Any]) -> float:
 
 def check_call(row: Property, call: Call) -> None:
     """Run one call and compare it with the statement."""
-    arguments = {k: stored(v, call.mode) for k, v in call.arguments.items()}
+    arguments = {k: stored(v, call.mode) for k, v in (call.arguments | call.captured).items()}
     with np.errstate(all="ignore"):
         wanted = row.statement(**arguments)
         wanted = wanted if isinstance(wanted, list) else [wanted]
@@ -194,17 +200,19 @@ def check_call(row: Property, call: Call) -> None:
             wanted = [np.asarray(w).astype(dtype) for w in wanted]
         wanted = [w if isinstance(w, (tuple, dict, str)) else np.asarray(w) for w in wanted]
     kinds = [_declared(w) for w in wanted]
-    got, diagnostics, _ = run(row.name, call, kinds)
+    got, diagnostics, states = run(row.name, call, kinds)
     assert len(got) == len(wanted)
+    slack = row.slack * _largest(arguments)
     if row.verify is not None:
         row.verify(got, arguments)
-        return
-    slack = row.slack * _largest(arguments)
-    for one, other in zip(got, wanted, strict=True):
-        compare(one, other, row.ulps, slack, call.mode)
+    else:
+        for one, other in zip(got, wanted, strict=True):
+            compare(one, other, row.ulps, slack, call.mode)
+    if row.leaves is not None:
+        for parameter, content in row.leaves(**arguments).items():
+            compare(states[parameter], np.asarray(content), 0, 0, call.mode)
     if row.kinds is not None:
-        expected = row.kinds(**arguments)
-        assert {d.kind for d in diagnostics} - {"non_finite"} == expected
+        assert {d.kind for d in diagnostics} - {"non_finite"} == row.kinds(**arguments)
 
 
 def check(name: str, examples: int = 15, shrink: bool = True) -> None:

@@ -98,9 +98,7 @@ def _fill_like_calls(draw: Draw, rng: np.random.Generator) -> Call:
     return Call(arguments)
 
 
-declare(
-    "fill", calls(_fill_calls), lambda shape, value=None: _filled(tuple(int(s) for s in shape), value), like=None
-)
+declare("fill", calls(_fill_calls), lambda shape, value=None: _filled(tuple(int(s) for s in shape), value), like=None)
 declare(
     "fill_like", calls(_fill_like_calls), lambda ref_tensor, value=None: _filled(ref_tensor.shape, value), like=None
 )
@@ -139,7 +137,9 @@ def _one_hot_calls(draw: Draw, rng: np.random.Generator) -> Call:
     return Call(arguments)
 
 
-def _one_hot(indices: Any, one_hot_vector_size: int, axis: int = -1, on_value: Any = None, off_value: Any = None) -> Any:
+def _one_hot(
+    indices: Any, one_hot_vector_size: int, axis: int = -1, on_value: Any = None, off_value: Any = None
+) -> Any:
     on = np.int32(1) if on_value is None else on_value
     off = on.dtype.type(0) if off_value is None else off_value
     axis %= indices.ndim + 1
@@ -292,4 +292,3 @@ def _shape(x: Any, output_dtype: str = "int32") -> Any:
 
 
 declare("shape", calls(_shape_calls), _shape, like=None)
-

@@ -41,7 +41,13 @@ def _pooled(function: Callable[[list[float | None], list[bool]], float]) -> Call
     padding (what ceil mode adds beyond is not)."""
 
     def statement(
-        x: Any, kernel_sizes: Any, pad_type: str, strides: Any = None, pad: Any = None, ceil_mode: bool = False, **more: Any
+        x: Any,
+        kernel_sizes: Any,
+        pad_type: str,
+        strides: Any = None,
+        pad: Any = None,
+        ceil_mode: bool = False,
+        **more: Any,
     ) -> Any:
         rank = len(kernel_sizes)
         strides = strides or (1,) * rank
@@ -80,9 +86,7 @@ def _average(items: list[float | None], declared: list[bool], exclude_padding_fr
     return sum(numbers) / count if count else math.nan
 
 
-declare(
-    "avg_pool", _pool_calls(exclude_padding_from_average=[True, False]), _pooled(_average), ulps=2, slack=1
-)
+declare("avg_pool", _pool_calls(exclude_padding_from_average=[True, False]), _pooled(_average), ulps=2, slack=1)
 declare(
     "max_pool", _pool_calls(), _pooled(lambda items, declared: max(i for i in items if i is not None)), ulps=1, slack=0
 )
