@@ -350,7 +350,8 @@ def in_words(found: Localisation, unit: str = Unit.REFERENCE) -> str:
     finding, node = found.finding, found.node
     if finding is not None:
         where = f"operator {finding.place + 1} of {finding.of}" if finding.place >= 0 else "a constant"
-        facts.append(("MIL", f"{finding.operator} -> {finding.output}, {where}, is the first to leave its bound"))
+        how = "contradict its declared type" if found.outcome == Outcome.INVALID_PROGRAM else "leave its bound"
+        facts.append(("MIL", f"{finding.operator} -> {finding.output}, {where}, is the first to {how}"))
     if node is not None:
         facts.append(("ATen", _described(node)))
     others = [_described(other) for other in found.origin if other != node]

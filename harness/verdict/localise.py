@@ -150,7 +150,8 @@ class Judge:
     def value(self, number: int, array: np.ndarray, same_layout: bool = False) -> Verdict | None:
         """The verdict on `array` as the value of a node; None where the two cannot be compared.
 
-        A value in another layout is right when some order of its axes is; `same_layout` allows none but the node's.
+        A value in another layout is right when some order of its axes is; `same_layout` allows none but the node's, and
+        takes one of another size, unless it is still to be broadcast, for one of a wrong shape.
         """
         part = self._part(number)
         verdict = None
@@ -159,6 +160,8 @@ class Judge:
             if found.outcome is Outcome.PASS:
                 return found
             verdict = verdict or found
+        if verdict is None and same_layout and array.size != part.reference[0].numel():
+            return self._compare(part, array)
         return verdict
 
     def outputs(self, arrays: Sequence[Any]) -> Verdict:
@@ -190,9 +193,11 @@ def _cut(b: Bounds, i: int) -> Bounds:
 
 
 def _layouts(array: np.ndarray, shape: tuple[int, ...], same_layout: bool) -> Iterator[np.ndarray]:
-    """The array as a value of `shape`: as it is, with its axes in another order, or reshaped where no order fits."""
+    """The array as a value of `shape`: as it is, broadcast, its axes in another order, or reshaped where none fits."""
     if array.shape == shape:
         yield array
+    elif array.ndim <= len(shape) and all(a in (1, n) for a, n in zip(array.shape[::-1], shape[::-1], strict=False)):
+        yield np.broadcast_to(array, shape)  # one that its readers expand
     if same_layout or array.size != np.prod(shape, dtype=np.int64):
         return
     if sorted(array.shape) == sorted(shape) and len(shape) <= _LARGEST_RANK:

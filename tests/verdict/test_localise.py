@@ -249,6 +249,56 @@ def test_a_declared_shape_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None
     assert "declared" in found.finding.reason
 
 
+def test_a_shape_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Builder:
+        def __getattr__(self, name: str) -> Any:
+            real = getattr(builder, name)
+            return (lambda **given: real(**{**given, "axes": [0]})) if name == "reduce_mean" else real
+
+    builder = converters.mb
+    monkeypatch.setattr(converters, "mb", Builder())
+    found = localise(case_of(lambda _w, x: torch.exp(x).mean(dim=1), X), FP32)
+    assert found.outcome == Outcome.WRONG_SHAPE
+    assert names(found) == ("reduce_mean", "aten.mean.dim", FRONTEND)
+    assert found.finding is not None
+    assert "shape [3], expected [2]" in found.finding.reason
+
+
+def test_a_fused_operator_has_the_value_of_the_last_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fuse_gelu_exact` makes one operator of five; its result keeps the name of the last."""
+
+    def by_erf(_weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        y = torch.tanh(x)
+        return torch.cos(0.5 * y * (torch.erf(y * 2**-0.5) + 1))
+
+    def from_input(operation: Any) -> None:
+        operation.set_inputs(x=operation.x.op.x)  # gelu of x, not of tanh x
+
+    pass_also(monkeypatch, "mil_backend::fuse_pow2_sqrt", "gelu", from_input)
+    found = localise(case_of(by_erf, X), FP32)
+    assert names(found) == ("gelu", "aten.mul.Tensor", MIL_PASS)
+    assert found.pass_name == "mil_backend::fuse_pow2_sqrt"
+
+
+def test_a_state_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A buffer that the delegate writes to is its state; the results are those of the graph."""
+
+    class Counter(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("total", torch.zeros(2, 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.total.add_(x)
+            return torch.tanh(x) - torch.cos(x)
+
+    built = Built(Counter().eval(), (X.half().float(),), 0)
+    case = dataclasses.replace(CHAIN, build=lambda: built)
+    assert localise(case, FP16).outcome == Outcome.PASS
+    converter_swaps(monkeypatch)
+    assert names(localise(case, FP16)) == ("sub", "aten.sub.Tensor", FRONTEND)
+
+
 def test_what_is_wrong_with_the_package_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     metadata_reverses(monkeypatch)
     found = localise(case_of(lambda _w, x, y: x - y, X, X * 2 + 1), FP32)
