@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from harness.mil.kernels import KERNELS
 from kernel_properties.draw import FP16, FP32, pointwise, values
 from kernel_properties.rows import PROPERTIES
 from kernel_properties.table import Call, check, compare, run
+
+from harness.mil.kernels import KERNELS
 
 
 def test_every_kernel_has_a_property():

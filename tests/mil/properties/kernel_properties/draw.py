@@ -1,4 +1,4 @@
-"""Strategies of shapes, arrays and calls. Values come from a drawn seed: fifteen examples then see a lot of them."""
+"""Strategies of shapes, arrays and calls. Values come from a drawn seed: a few examples then see a lot of them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,12 @@ def generators() -> st.SearchStrategy[np.random.Generator]:
 
 
 def shapes(low: int = 0, high: int = 4, least: int = 1, most: int = 4) -> st.SearchStrategy[tuple[int, ...]]:
-    return st.lists(st.integers(least, most), min_size=low, max_size=high).map(tuple)
+    """Of `low` to `high` dimensions of `least` to `most`; with `least` 0 a quarter of them may be empty."""
+    full = st.lists(st.integers(max(least, 1), most), min_size=low, max_size=high).map(tuple)
+    if least:
+        return full
+    empty = st.lists(st.integers(0, most), min_size=low, max_size=high).map(tuple)
+    return st.integers(0, 3).flatmap(lambda n: empty if n == 0 else full)
 
 
 def modes(dtype: np.dtype[Any] = FP32) -> st.SearchStrategy[str]:

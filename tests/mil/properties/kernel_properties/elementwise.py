@@ -252,7 +252,7 @@ declare("minimum", binary(NUMBERS), exactly(lambda a, b: _minimum(a, b)), ulps=1
 
 _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
     "equal": lambda a, b: a == b,
-    "not_equal": lambda a, b: not a == b,
+    "not_equal": lambda a, b: a < b or a > b or a != a or b != b,
     "greater": lambda a, b: a > b,
     "greater_equal": lambda a, b: a > b or a == b,
     "less": lambda a, b: b > a,

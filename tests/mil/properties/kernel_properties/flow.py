@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from kernel_properties.draw import ANY, BOOL, FLOATS, FP32, INT32, Draw, built, calls, modes, pick, shapes, some, values
+from kernel_properties.movement import tensor
+from kernel_properties.table import Call, Listed, Stateful, declare
 
 from harness.mil import Operation, TensorType
 from harness.mil.program import Block, Literal, NamedType, ValueRef
 from harness.mil.types import name_of
-from kernel_properties.draw import ANY, BOOL, FLOATS, FP32, INT32, Draw, built, calls, modes, pick, shapes, some, values
-from kernel_properties.movement import tensor
-from kernel_properties.table import Call, Listed, Stateful, declare
 
 
 def _typed(name: str, value: Any) -> NamedType:
@@ -283,9 +283,10 @@ declare("random_uniform", _random_calls(low=[-3.0, 0.5], high=[2.0, 8.0]), _like
 
 def _categorical_calls(draw: Draw, rng: np.random.Generator) -> Call:
     mode = pick(draw, None, "logits", "probs")
-    weights = values(rng, (2, draw(st.integers(1, 4))), draw(st.sampled_from(FLOATS)), 0, 2) + 1
+    weights = values(rng, (2, draw(st.integers(1, 4))), draw(st.sampled_from(FLOATS)), 0, 2, grid=1)
     given = {} if mode is None else {"mode": mode}
     if mode == "probs":
+        weights[:, 0] += 1  # the others may have no chance at all
         weights = (weights / weights.sum(-1, keepdims=True)).astype(weights.dtype)
     return Call({"x": weights, "size": _MANY} | given | some(draw, seed=[0, 5]))
 
@@ -295,7 +296,7 @@ def _categorical(results: list[Any], arguments: dict[str, Any]) -> None:
         parts = weights if arguments.get("mode") == "probs" else np.array([math.exp(w) for w in weights])
         for index, part in enumerate(parts / sum(parts)):
             assert abs((row == index).mean() - part) <= 6 * 0.5 / math.sqrt(_MANY)
-        assert set(row.tolist()) <= set(range(len(parts)))
+        assert set(row.tolist()) <= {i for i, part in enumerate(parts) if part}
 
 
 declare(

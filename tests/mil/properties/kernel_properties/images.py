@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-
 from kernel_properties.draw import FLOATS, FP32, INT32, Draw, built, calls, modes, pick, shapes, some, values
 from kernel_properties.table import Call, declare
 
@@ -152,8 +151,8 @@ declare("resize_bilinear", calls(_resize_bilinear_calls), _resize_bilinear, **_B
 def _resize_calls(draw: Draw, rng: np.random.Generator) -> Call:
     x = _image(draw, rng, 2, 3)
     dims = draw(st.integers(1, 2))
-    sizes = tuple(draw(st.integers(0, 6)) for _ in range(dims))
-    given = some(draw, interpolation_mode=["LINEAR", "NEAREST_NEIGHBOR"], sampling_mode=["DEFAULT", "UNALIGN_CORNERS"])
+    sizes = tuple(pick(draw, 0, *range(1, 7)) for _ in range(dims))
+    given = some(draw, interpolation_mode=["LINEAR", "NEAREST_NEIGHBOR"], sampling_mode=list(_MODES))
     lead = x.shape[: draw(st.integers(0, x.ndim - dims))]
     return Call({"x": x, "shape": lead + sizes, "resized_dims": dims} | given, mode=draw(modes(x.dtype)))
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-
 from kernel_properties.draw import INT32, NUMBERS, Draw, axis_of, built, calls, modes, pick, shapes, some, values
 from kernel_properties.movement import tensor
 from kernel_properties.table import Call, declare
@@ -152,7 +151,7 @@ def _updates(draw: Draw, rng: np.random.Generator, shape: tuple[int, ...], dtype
 def _scatter_parts(draw: Draw, rng: np.random.Generator) -> tuple[Any, tuple[int, ...], str | None, int]:
     dtype = draw(st.sampled_from(NUMBERS))
     shape = draw(shapes(1, 3, 1, 4))
-    return values(rng, shape, dtype, -9, 9, grid=2), shape, pick(draw, None, *_COMBINE), pick(draw, 5, 7, 8)
+    return values(rng, shape, dtype, -9, 9, grid=2), shape, pick(draw, None, "update", *_COMBINE), pick(draw, 5, 7, 8)
 
 
 def _written(data: Any, mode: str, writes: list[tuple[tuple[int, ...], Any]]) -> Any:

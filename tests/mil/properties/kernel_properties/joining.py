@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-
 from kernel_properties.draw import ANY, Draw, axis_of, built, calls, pick, shapes
 from kernel_properties.movement import moved, tensor
 from kernel_properties.table import Call, declare

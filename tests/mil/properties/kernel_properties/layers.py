@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-
 from kernel_properties.draw import FLOATS, Draw, calls, modes, pick, some, values
 from kernel_properties.table import Call, declare
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-
 from kernel_properties.draw import FLOATS, NUMBERS, Draw, axes_of, axis_of, built, calls, modes, pick, shapes, values
 from kernel_properties.table import Call, declare
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-
 from kernel_properties.draw import FLOATS, FP32, NUMBERS, Draw, built, calls, modes, pick, shapes, some, values
 from kernel_properties.table import Call, declare
 
@@ -124,7 +123,7 @@ def _geometry(draw: Draw, rank: int) -> dict[str, Any]:
         given["strides"] = tuple(draw(st.integers(1, 3)) for _ in range(rank))
     if draw(st.booleans()):
         given["dilations"] = tuple(draw(st.integers(1, 2)) for _ in range(rank))
-    kind = pick(draw, None, "valid", "same", "same_lower", "custom")
+    kind = pick(draw, None, "valid", "same", "same_lower", "custom", "custom")
     if kind is not None:
         given["pad_type"] = kind
     if kind == "custom" and draw(st.integers(0, 3)):

@@ -215,7 +215,7 @@ def check_call(row: Property, call: Call) -> None:
         assert {d.kind for d in diagnostics} - {"non_finite"} == row.kinds(**arguments)
 
 
-def check(name: str, examples: int = 15, shrink: bool = True) -> None:
+def check(name: str, examples: int = 40, shrink: bool = True) -> None:
     """The property of operator `name`, on the same calls each time. Raises what the first failing call raises."""
     row = PROPERTIES[name]
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)

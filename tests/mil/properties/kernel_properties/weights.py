@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-
 from kernel_properties.draw import FLOATS, FP16, FP32, Draw, axis_of, built, calls, modes, pick, shapes, some, values
 from kernel_properties.table import Call, declare
 
@@ -294,11 +293,14 @@ declare("constexpr_sparse_blockwise_shift_scale", calls(_blockwise_sparse_calls)
 
 def _suppression_calls(draw: Draw, rng: np.random.Generator) -> Call:
     dtype = draw(st.sampled_from(FLOATS))
-    n, boxes, classes = draw(st.integers(1, 2)), draw(st.integers(1, 6)), draw(st.integers(1, 3))
-    centres, sizes = values(rng, (n, boxes, 2), dtype, 0, 2, grid=4), values(rng, (n, boxes, 2), dtype, 0.5, 2, grid=4)
+    n, boxes, classes = draw(st.integers(1, 2)), draw(st.integers(1, 8)), draw(st.integers(1, 3))
+    centres, sizes = (
+        values(rng, (n, boxes, 2), dtype, 0, 1.5, grid=4),
+        values(rng, (n, boxes, 2), dtype, 0.5, 2, grid=4),
+    )
     places = np.concatenate([centres, sizes], -1)
     scores = (rng.permutation(n * boxes * classes).reshape(n, boxes, classes) / 32).astype(dtype)  # no ties
-    given: dict[str, Any] = {"iou_threshold": pick(draw, 0.1, 0.3, 0.5), "max_boxes": draw(st.integers(1, 6))}
+    given: dict[str, Any] = {"iou_threshold": pick(draw, 0.1, 0.3, 0.5), "max_boxes": draw(st.integers(2, 8))}
     given |= some(draw, per_class_suppression=[True, False])
     opset = pick(draw, 5, 6, 7, 8)
     if opset >= 7:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-
 from kernel_properties.draw import FLOATS, Draw, axes_of, built, calls, modes, pick, shapes, some, values
 from kernel_properties.sums import before_of
 from kernel_properties.table import Call, declare
@@ -20,15 +19,16 @@ def _pool_calls(**options: Any) -> st.SearchStrategy[Call]:
         dtype = draw(st.sampled_from(FLOATS))
         rank = draw(st.integers(1, 3))
         kernel_sizes = tuple(draw(st.integers(1, 3)) for _ in range(rank))
-        kind = pick(draw, "valid", "same", "same_lower", "custom")
+        kind = pick(draw, "valid", "same", "same_lower", "custom", "valid", "custom")
         given: dict[str, Any] = {"kernel_sizes": kernel_sizes, "pad_type": kind}
-        if draw(st.booleans()):
-            given["strides"] = tuple(draw(st.integers(1, 3)) for _ in range(rank))
+        if draw(st.integers(0, 3)):
+            given["strides"] = tuple(pick(draw, 1, 2, 2, 3) for _ in range(rank))
         if kind == "custom":
             given["pad"] = tuple(draw(st.integers(0, k - 1)) for k in kernel_sizes for _ in range(2))
         given |= some(draw, **options)
         if kind in ("valid", "custom"):
-            given |= some(draw, ceil_mode=[True, False])
+            ceil = pick(draw, None, True, True, False)
+            given |= {} if ceil is None else {"ceil_mode": ceil}
         sizes = tuple(k + draw(st.integers(0, 3 if rank < 3 else 1)) for k in kernel_sizes)
         x = values(rng, (draw(st.integers(1, 2)), draw(st.integers(1, 2)), *sizes), dtype, -8, 8, grid=2)
         return Call({"x": x} | given, mode=draw(modes(dtype)))
@@ -88,7 +88,11 @@ def _average(items: list[float | None], declared: list[bool], exclude_padding_fr
 
 declare("avg_pool", _pool_calls(exclude_padding_from_average=[True, False]), _pooled(_average), ulps=2, slack=1)
 declare(
-    "max_pool", _pool_calls(), _pooled(lambda items, declared: max(i for i in items if i is not None)), ulps=1, slack=0
+    "max_pool",
+    _pool_calls(),
+    _pooled(lambda items, declared: max((i for i in items if i is not None), default=-math.inf)),
+    ulps=1,
+    slack=0,
 )
 declare(
     "l2_pool",
