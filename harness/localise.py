@@ -8,11 +8,13 @@ pass of the conversion (`harness.replay`), the pass after which the results are 
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
+import itertools
 import logging
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ from harness.units.boundary import to_feature
 from harness.units.reference import UNDOCUMENTED_NOTE, ReferenceUnit
 from harness.units.whole_program import FallbackFailed, resolve, run_program
 from harness.verdict.compare import compare
-from harness.verdict.localise import EdgeProgram, Finding, Join, Judge, Node, Result, first_outside
+from harness.verdict.localise import EdgeProgram, Finding, Join, Judge, Node, Result, first_inaccurate, first_outside
 from harness.verdict.oracle import InvalidCase, Truth, truth
 from harness.verdict.table import MODEL, rule_for
 from harness.verdict.tolerance import Rule
@@ -148,10 +150,17 @@ class _Search:
         if alone is not Outcome.PASS:
             return replace(base, reason=why, stage=DECOMPOSITION)
         for number in dict.fromkeys(s.delegate for s in self.program.steps if isinstance(s, DelegateCall)):
-            site = _Site(self.program.delegates[number], self.conversions[number], eager.judges[number])
-            found = site.found(eager.inputs[number])
-            if found is not None:
-                return replace(base, delegate=number, **found)
+            inputs, judge = eager.inputs[number], eager.judges[number]
+
+            def right(outputs: Sequence[Any], number: int = number) -> bool:
+                return self._judged(eager.instead(number, outputs))[0] is Outcome.PASS
+
+            found = _Site(self.program.delegates[number], self.conversions[number], judge, right).found(inputs)
+            if found is None:
+                continue
+            if outcome is Outcome.OUT_OF_RANGE and found.get("widened") is False:
+                base = replace(base, outcome=str(Outcome.WRONG_VALUE))  # it leaves the range because it is wrong
+            return replace(base, delegate=number, **found)
         return replace(base, stage=ASSEMBLY)
 
     def _judged(self, unit: Any) -> tuple[Outcome, str, list[str]]:
@@ -170,7 +179,10 @@ class _Search:
 
 
 class _EagerUnit:
-    """A unit that computes a delegate by eager, from the edge program it was made from, and keeps its inputs."""
+    """A unit that computes a delegate by eager, from the edge program it was made from, and keeps its inputs.
+
+    `given` are results of delegates, by their numbers, to be taken instead.
+    """
 
     name = "eager"
 
@@ -178,11 +190,18 @@ class _EagerUnit:
         self._delegates, self._rule, self._precision = program.delegates, rule, precision
         self._edges = [EdgeProgram(conversion.program, resolve) for conversion in conversions]
         self._opened = 0
+        self.given: dict[int, Sequence[Any]] = {}
         self.inputs: dict[int, list[torch.Tensor]] = {}
         self.judges: dict[int, Judge] = {}
 
     def unavailable(self, target: str) -> str | None:
         return None
+
+    def instead(self, number: int, outputs: Sequence[Any]) -> _EagerUnit:
+        """The same with the results of one delegate given."""
+        other = copy.copy(self)
+        other.given, other._opened = {number: outputs}, 0
+        return other
 
     def open(self, delegate: UnpackedDelegate) -> _OpenEager:
         # `run_program` opens the delegates in their order.
@@ -190,6 +209,8 @@ class _EagerUnit:
         return _OpenEager(self, self._opened - 1)
 
     def compute(self, number: int, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        if number in self.given:
+            return [np.atleast_1d(np.asarray(value)) for value in self.given[number]]
         tensors = []
         for array, spec in zip(arrays, self._delegates[number].inputs, strict=True):
             tensor = torch.from_numpy(array)
@@ -234,8 +255,11 @@ class _Run:
 class _Site:
     """One delegate, alone."""
 
-    def __init__(self, delegate: Delegate, conversion: Conversion, judge: Judge) -> None:
-        self.delegate, self.conversion, self.judge = delegate, conversion, judge
+    def __init__(
+        self, delegate: Delegate, conversion: Conversion, judge: Judge, right: Callable[[Sequence[Any]], bool]
+    ) -> None:
+        """`right` tells whether the check passes with these results of the delegate, all others being eager's."""
+        self.delegate, self.conversion, self.judge, self.right = delegate, conversion, judge, right
 
     def found(self, inputs: Sequence[torch.Tensor]) -> dict[str, Any] | None:
         """The fields of a `Localisation`, or None when the delegate's results are right."""
@@ -256,7 +280,9 @@ class _Site:
             made = [constant.operation for constant in constants] + operations
             join = Join(self.judge.edge, made, unpacked.debug_info.get("debugSymbolToHandles", {}), replay.names)
             finding = self._broken(ran.error, operations, join) if ran.error is not None else None
-            finding = finding or first_outside(self.judge, join, constants + ran.results, len(operations))
+            results = constants + ran.results
+            finding = finding or first_outside(self.judge, join, results, len(operations))
+            finding = finding or first_inaccurate(self.judge, join, results, len(operations))
         nodes = self.judge.edge.nodes
         node = nodes[finding.node] if finding is not None and finding.node is not None else None
         wrong = first_wrong(replay.states)
@@ -275,7 +301,7 @@ class _Site:
         }
 
     def _right(self, ran: _Run) -> bool:
-        return ran.error is None and self.judge.outputs(ran.outputs).outcome is Outcome.PASS
+        return ran.error is None and self.right(ran.outputs)
 
     def _snapshot(self, model: mil.Model, arrays: Sequence[np.ndarray]) -> tuple[bool | None, str]:
         """Whether a program in the middle of its conversion is right; None with the reason where it does not run."""
@@ -351,11 +377,12 @@ def in_words(found: Localisation, unit: str = Unit.REFERENCE) -> str:
     if finding is not None:
         where = f"operator {finding.place + 1} of {finding.of}" if finding.place >= 0 else "a constant"
         how = "contradict its declared type" if found.outcome == Outcome.INVALID_PROGRAM else "leave its bound"
+        how += ", on the inputs it was given" if finding.local else ""
         facts.append(("MIL", f"{finding.operator} -> {finding.output}, {where}, is the first to {how}"))
     if node is not None:
         facts.append(("ATen", _described(node)))
     others = [_described(other) for other in found.origin if other != node]
-    facts.append(("made from", "\n".join(others)))
+    facts.append(("or one of", "\n".join(others)))
     if finding is not None:
         facts.append(("values", finding.reason))
     facts += [("converter", found.source), ("pass", found.pass_source)]
@@ -393,10 +420,15 @@ def _steps(found: Localisation) -> str:
     if not found.states:
         return ""
     changed = [state for state in found.states if state.name]
-    text = f"{found.passes} run, {len(changed)} changed the program"
+    lines = [f"{found.passes} run, {len(changed)} changed the program"]
+    words = {True: "right", False: "wrong"}
+    known = [state for state in found.states if state.right is not None]
+    turns = known[:1] + [after for before, after in itertools.pairwise(known) if before.right != after.right]
+    if len(turns) > 2:  # back and forth
+        lines.append(", ".join(f"{words[bool(state.right)]} after {state.name or 'the frontend'}" for state in turns))
     unknown = [state for state in found.states if state.right is None]
-    lines = [f"{state.name or 'frontend'} left a program that cannot be run: {state.why}" for state in unknown]
-    return "\n".join([text, *lines])
+    lines += [f"{state.name or 'frontend'} left a program that cannot be run: {state.why}" for state in unknown]
+    return "\n".join(lines)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ each has the bound that the table propagates to it.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,12 +17,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.evidence.vocabulary import Outcome, Phase, ToleranceClass
+from harness.evidence.vocabulary import Outcome, ToleranceClass
 from harness.lowering.graph import overload_name, plan_of, spec_of
-from harness.lowering.program import Call, GetItem, LoweredProgram, TensorSpec, replace_values
+from harness.lowering.program import (
+    Call,
+    GetItem,
+    Input,
+    LoweredProgram,
+    TensorSpec,
+    Value,
+    replace_values,
+    values_in,
+)
 from harness.mil.program import Operation
 from harness.verdict.compare import Verdict, compare
-from harness.verdict.oracle import UNINITIALISED, Truth, truth
+from harness.verdict.oracle import UNINITIALISED, InvalidCase, Truth, truth
 from harness.verdict.propagate import Bounds, bounds
 from harness.verdict.tolerance import Rule, format_of
 
@@ -95,7 +105,8 @@ class EdgeProgram:
     def __init__(self, program: torch.export.ExportedProgram, resolve: Resolve) -> None:
         """Raises `UnplannableGraph` for what cannot be run node by node."""
         self.nodes = [_node(node) for node in program.graph.nodes]
-        self.values = NodeValues(plan_of(program), resolve)
+        self.plan = plan_of(program)
+        self.values = NodeValues(self.plan, resolve)
         numbers = {node.name: number for number, node in enumerate(self.nodes)}
         returned = program.graph.output_node().args[0]
         assert isinstance(returned, (list, tuple))
@@ -147,6 +158,28 @@ class Judge:
     def knows(self, number: int) -> bool:
         return number in self._positions
 
+    def like(self, number: int) -> Tensor:
+        """The value of a node by eager in the case's dtype."""
+        return self._truth.reference[self._positions[number]]
+
+    def alone(self, number: int, values: Mapping[int, Tensor]) -> Judge | None:
+        """A judge of one node on other values of its arguments; an argument that has none takes the right one.
+
+        None for a node that computes nothing, and where it cannot be run on these.
+        """
+        step = next((s for s in self.edge.plan.steps if s.out.number == number and isinstance(s, Call)), None)
+        needed = dict.fromkeys(value.number for value in values_in((step.args, step.kwargs))) if step else {}
+        if step is None or not all(self.knows(n) for n in needed):
+            return None
+        given = [values.get(n, self.like(n)) for n in needed]
+        placeholders = tuple(Input(self.edge.nodes[n].name, Value(n), None, "user") for n in needed)
+        part = copy.copy(self.edge)
+        part.values = NodeValues(LoweredProgram(placeholders, (step,), (), ()), self.edge.values.resolve)
+        try:
+            return Judge(part, given, self.rule, self.precision)
+        except (InvalidCase, RuntimeError):
+            return None
+
     def value(self, number: int, array: np.ndarray, same_layout: bool = False) -> Verdict | None:
         """The verdict on `array` as the value of a node; None where the two cannot be compared.
 
@@ -162,17 +195,6 @@ class Judge:
             verdict = verdict or found
         if verdict is None and same_layout and array.size != part.reference[0].numel():
             return self._compare(part, array)
-        return verdict
-
-    def outputs(self, arrays: Sequence[Any]) -> Verdict:
-        """The verdict on a delegate's results: of the first that is wrong, or of the last."""
-        verdict = Verdict(Outcome.PASS, Phase.VALUE)
-        for position, (number, value) in enumerate(zip(self.edge.outputs, arrays, strict=True)):
-            array, part = np.asarray(value), self._part(number)
-            rank_zero = part.reference[0].dim() == 0 and array.shape == (1,)
-            verdict = self._compare(part, array.reshape(()) if rank_zero else array)
-            if verdict.outcome is not Outcome.PASS:
-                return replace(verdict, reason=verdict.reason.replace("output 0", f"output {position}", 1))
         return verdict
 
     def _compare(self, part: _Part, array: np.ndarray) -> Verdict:
@@ -226,7 +248,8 @@ class Result:
 @dataclass(frozen=True)
 class Finding:
     """The first operator outside of its bound. `nodes` are those it was made from, by their numbers; the value was
-    judged as that of `node`, None where it came from none that has a value. `reason` tells both values."""
+    judged as that of `node`, None where it came from none that has a value. `reason` tells both values. `local` when
+    the node was evaluated on what the program gave the operator, not on what is right."""
 
     operator: str
     output: str
@@ -235,6 +258,7 @@ class Finding:
     node: int | None
     nodes: tuple[int, ...]
     reason: str
+    local: bool = False
 
 
 class Join:
@@ -261,10 +285,11 @@ class Join:
         self._named = {n for o in operations for item in o.outputs for n in self._by_name(item.name)}
 
     def nodes_of(self, operation: Operation) -> tuple[int, ...]:
-        """The nodes an operator was made from, in the order of the graph."""
+        """The nodes an operator was made from, in the order of the graph; where only its debug handle is known, all of
+        which it may be one."""
         found = {number for item in operation.outputs for number in self._by_name(item.name)}
         handles = self._handles_of(operation)
-        found |= {number for number, node in enumerate(self.edge.nodes) if node.handle in handles and node.kind}
+        found = found or {n for n, node in enumerate(self.edge.nodes) if node.handle in handles and node.kind}
         return tuple(sorted(found))
 
     def values_of(self, operation: Operation, output: int) -> tuple[int, ...]:
@@ -295,14 +320,39 @@ def first_outside(judge: Judge, join: Join, results: Sequence[Result], count: in
     Where none is when values may lie in another layout, the first that is outside as it lies.
     """
     for same_layout in (False, True):
-        for result in results:
-            for number in join.values_of(result.operation, result.output):
-                if not judge.knows(number) or not isinstance(result.value, np.ndarray):
-                    continue
-                verdict = judge.value(number, result.value, same_layout)
-                if verdict is not None and verdict.outcome is not Outcome.PASS:
-                    nodes = join.nodes_of(result.operation)
-                    reason = verdict.reason.removeprefix("output 0")
-                    reason = f"at {reason}" if reason.startswith("[") else reason.removeprefix(": ")
-                    return Finding(result.operation.type, result.name, result.place, count, number, nodes, reason)
+        for result, number in _joined(judge, join, results):
+            verdict = judge.value(number, result.value, same_layout)
+            if verdict is not None and verdict.outcome is not Outcome.PASS:
+                return _finding(join, result, number, count, verdict)
     return None
+
+
+def first_inaccurate(judge: Judge, join: Join, results: Sequence[Result], count: int) -> Finding | None:
+    """The first result outside of the bound of its node alone, evaluated on what the program itself computed before.
+
+    Finds what the bounds of a long program, which grow with it, leave room for.
+    """
+    values: dict[int, Tensor] = {}
+    for result, number in _joined(judge, join, results):
+        alone = judge.alone(number, values)
+        verdict = alone.value(number, result.value, same_layout=True) if alone is not None else None
+        if verdict is not None and verdict.outcome is not Outcome.PASS:
+            return replace(_finding(join, result, number, count, verdict), local=True)
+        like = judge.like(number)
+        if result.value.shape == like.shape:
+            values[number] = torch.from_numpy(np.array(result.value, order="C", copy=True)).to(like.dtype)
+    return None
+
+
+def _joined(judge: Judge, join: Join, results: Sequence[Result]) -> Iterator[tuple[Result, int]]:
+    for result in results:
+        for number in join.values_of(result.operation, result.output):
+            if judge.knows(number) and isinstance(result.value, np.ndarray):
+                yield result, number
+
+
+def _finding(join: Join, result: Result, number: int, count: int, verdict: Verdict) -> Finding:
+    reason = verdict.reason.removeprefix("output 0")
+    reason = f"at {reason}" if reason.startswith("[") else reason.removeprefix(": ")
+    nodes = join.nodes_of(result.operation)
+    return Finding(result.operation.type, result.name, result.place, count, number, nodes, reason)

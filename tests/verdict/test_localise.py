@@ -355,6 +355,15 @@ def test_clamp_by_tensors(recipe: Recipe) -> None:
     assert "maximum -> " in run(f"ops/aten.clamp.Tensor/float32/opinfo-1@{recipe.name}@reference")
 
 
+def test_renorm_by_an_inexact_reciprocal() -> None:
+    """The bounds of the whole graph have room for what `inverse` adds; on the inputs it is given, it is outside."""
+    found = localise(find.find("ops/aten.renorm.default/float32/opinfo-0"), FP32)
+    assert names(found) == ("inverse", "aten.reciprocal.default", FRONTEND)
+    assert found.finding is not None
+    assert found.finding.local
+    assert "on the inputs it was given" in in_words(found)
+
+
 # --- parts -------------------------------------------------------------------------------------------------
 
 
@@ -372,6 +381,15 @@ def test_the_state_from_which_on_it_is_wrong() -> None:
     assert name(True, False, True, False) == "pass 3"  # right again in between
     assert name(None, None, False) == "pass 2"
     assert name(True, False, None) == "pass 1"
+
+
+def test_going_back_and_forth_is_told() -> None:
+    passes = [("", False), ("common::a", None), ("common::b", True), (CAST, False)]
+    states = tuple(State("default", name, right, "" if right is not None else "of ops") for name, right in passes)
+    text = in_words(Localisation(Outcome.WRONG_VALUE, stage=FP16_CAST, pass_name=CAST, states=states, passes=9))
+    assert "passes      9 run, 3 changed the program" in text
+    assert f"wrong after the frontend, right after common::b, wrong after {CAST}" in text
+    assert "common::a left a program that cannot be run: of ops" in text
 
 
 def test_no_converter_no_source() -> None:
