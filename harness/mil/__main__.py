@@ -1,6 +1,8 @@
-"""`python -m harness.mil run model.mlpackage inputs.npz`: run a model on arrays and print or keep its outputs.
+"""`python -m harness.mil run model.mlpackage inputs.npz`: run a model on arrays and print or keep its outputs;
+`show` prints what a model holds, `kernels` which operators there are kernels for.
 
-Exit code 0 when it ran, 2 when it could not, with one line on stderr that says why.
+Exit code 0 when it ran, 1 when `kernels` finds an emitted operator without a kernel, 2 when it could not run, with one
+line on stderr that says why.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.mil import MODES, WIDE, MilError, load
+from harness.mil import MODES, WIDE, MilError, coverage, load
 from harness.mil.errors import InputError
 
 
@@ -27,9 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("--out", help="write the outputs to this .npz")
     show = commands.add_parser("show", help="print the functions of a model: types, operators, missing kernels")
     show.add_argument("model", help=".mlpackage or .mlmodel")
+    kernels = commands.add_parser("kernels", help="print the operators that have a kernel, by family, and how many")
+    kernels.add_argument(
+        "--emitted",
+        nargs="+",
+        metavar="FILE",
+        default=[],
+        help="JSON lines, of which the key mil_ops counts emitted operators: also say which of those lack a kernel",
+    )
     options = parser.parse_args(arguments)
     try:
-        return _run(options) if options.command == "run" else _show(options)
+        return {"run": _run, "show": _show, "kernels": _kernels}[options.command](options)
     except (MilError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -72,6 +82,13 @@ def _show(options: argparse.Namespace) -> int:
         if missing:
             print(f"  no kernel for {', '.join(missing)}")
     return 0
+
+
+def _kernels(options: argparse.Namespace) -> int:
+    emitted = coverage.emitted_operators(options.emitted) if options.emitted else None
+    for line in coverage.in_words(coverage.families(emitted or ()), emitted):
+        print(line)
+    return 1 if emitted is not None and coverage.without_kernel(emitted) else 0
 
 
 if __name__ == "__main__":

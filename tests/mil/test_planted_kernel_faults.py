@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.mil import InvalidProgram, KernelError
 from harness.mil.kernels import KERNELS
 
 sys.path.insert(0, str(Path(__file__).parent / "properties"))  # the rows of the properties
@@ -184,7 +185,7 @@ FAULTS: list[tuple[str, str, Callable[[Function], Function]]] = [
     ("add", "saturates", instead(lambda x, y: np.clip(np.add(x, y, dtype=np.float64), -(2**31), 2**31 - 1))),
     # elementwise: sign, rounding, epsilon
     ("round", "half away from zero", instead(_half_up)),
-    ("ceil", "truncates", instead(np.trunc)),
+    ("ceil", "truncates", instead(lambda x: np.trunc(x))),
     ("sign", "1 at zero", instead(lambda x: np.where(x >= 0, 1, np.where(x < 0, -1, x)))),
     ("abs", "keeps the sign of zero", instead(lambda x: np.where(x < 0, -x, x))),
     ("rsqrt", "default epsilon 1e-5", default(epsilon=1e-5)),
@@ -193,7 +194,7 @@ FAULTS: list[tuple[str, str, Callable[[Function], Function]]] = [
     ("clip", "no lower bound", given(alpha=lambda a: -1e4)),
     ("threshold", "minimum", instead(lambda x, alpha: np.minimum(x, alpha))),
     ("cast", "rounds to nearest", given(x=lambda a: np.rint(a["x"]) if a["x"].dtype.kind == "f" else a["x"])),
-    ("cast", "bool is x > 0", instead(lambda x, dtype: (x > 0) if dtype == "bool" else x)),
+    ("cast", "bool is x > 0", given(x=lambda a: a["x"] > 0 if a["dtype"] == "bool" else a["x"])),
     ("erf", "complement", then(lambda r: 1 - r)),
     # activations
     ("gelu", "default is the approximation", default(mode="TANH_APPROXIMATION")),
@@ -235,7 +236,7 @@ FAULTS: list[tuple[str, str, Callable[[Function], Function]]] = [
     ("band_part", "lower and upper swapped", crossed("lower", "upper", -1)),
     ("reverse_sequence", "one element too many", changed("lengths", lambda v: tuple(n + 1 for n in v))),
     ("sliding_windows", "stride 2 by default", default(stride=2)),
-    ("space_to_batch", "paddings swapped", given(paddings=lambda a: a["paddings"][::-1])),
+    ("space_to_batch", "before and after swapped", changed("paddings", lambda p: p[:, ::-1])),
     # sums
     ("matmul", "transposes swapped", crossed("transpose_x", "transpose_y", False)),
     ("linear", "bias subtracted", negated("bias")),
@@ -280,22 +281,25 @@ FAULTS: list[tuple[str, str, Callable[[Function], Function]]] = [
 ]  # fmt: skip
 
 
+# Where the fault makes shapes that do not fit, which numpy refuses.
+RAISING = {"matmul": (KernelError,)}
+
+
 def plant(monkeypatch: pytest.MonkeyPatch, name: str, fault: Callable[[Function], Function]) -> None:
     kernel = KERNELS[name]
     monkeypatch.setitem(KERNELS, name, dataclasses.replace(kernel, function=fault(kernel.function)))
 
 
-def assert_seen(name: str) -> None:
-    with pytest.raises(Exception) as caught:
+def assert_seen(name: str, *also: type[Exception]) -> None:
+    """The property fails by what it says about values, shapes and types, not by a fault that stumbles over itself."""
+    with pytest.raises((AssertionError, InvalidProgram, *also)):
         check(name, shrink=False)
-    # What the property says, not what the fault or the test itself stumbled over.
-    assert type(caught.value).__name__ in ("AssertionError", "InvalidProgram", "KernelError"), caught.value
 
 
 @pytest.mark.parametrize(("name", "fault"), [pytest.param(n, f, id=f"{n}: {what}") for n, what, f in FAULTS])
 def test_a_planted_fault_is_seen(monkeypatch, name, fault):
     plant(monkeypatch, name, fault)
-    assert_seen(name)
+    assert_seen(name, *RAISING.get(name, ()))
 
 
 def test_there_are_enough_of_them_and_in_most_families():
@@ -341,7 +345,7 @@ def test_an_ignored_parameter_is_seen(monkeypatch, name, parameter):
     if (name, parameter) in WITHOUT_EFFECT:
         check(name)
     else:
-        assert_seen(name)
+        assert_seen(name, KernelError)  # shapes that no longer fit
 
 
 def test_the_exceptions_exist():
