@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import io
 import itertools
 import logging
@@ -106,6 +107,8 @@ def localise(case: Case, recipe: Recipe) -> Localisation:
             right = truth(built.module, built.inputs)
         except (CaseFault, InvalidCase) as error:
             raise HarnessError(f"{case.id}: no truth to compare with: {error}") from None
+        # Asked again at each state, and slow: few CPUs compute in fp16.
+        right.in_precision = functools.cache(right.in_precision)  # type: ignore[method-assign]
         exported = export(built)
         with conversions() as made:
             lowered = lower(exported, recipe)

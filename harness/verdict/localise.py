@@ -55,7 +55,8 @@ def _packet(target: str) -> str:
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the edge program that has a value: `target` is its overload, or `input` for a placeholder.
+    """A node of the edge program that has a value: `target` is its overload, or `input` for a placeholder. One result
+    of several is described as the node they are results of.
 
     `kind` is the name under which the converter looks for the function that translates it.
     """
@@ -107,7 +108,7 @@ class EdgeProgram:
         self.nodes = [_node(node) for node in program.graph.nodes]
         self.plan = plan_of(program)
         self.values = NodeValues(self.plan, resolve)
-        numbers = {node.name: number for number, node in enumerate(self.nodes)}
+        numbers = {node.name: number for number, node in enumerate(program.graph.nodes)}
         returned = program.graph.output_node().args[0]
         assert isinstance(returned, (list, tuple))
         kept = zip(program.graph_signature.output_specs, returned, strict=True)
@@ -116,9 +117,13 @@ class EdgeProgram:
 
 
 def _node(node: torch.fx.Node) -> Node:
-    target = overload_name(node.target) if node.op == "call_function" else "input"
-    kind = getattr(node.target, "__name__", "") if node.op == "call_function" else ""
-    return Node(node.name, target, kind, node.meta.get("debug_handle"), spec_of(node.meta.get("val")))
+    handle, spec = node.meta.get("debug_handle"), spec_of(node.meta.get("val"))
+    if node.op == "call_function" and getattr(node.target, "__name__", "") == "getitem":
+        assert isinstance(node.args[0], torch.fx.Node)
+        node = node.args[0]  # one of its results
+    if node.op != "call_function":
+        return Node(node.name, "input", "", handle, spec)
+    return Node(node.name, overload_name(node.target), getattr(node.target, "__name__", ""), handle, spec)
 
 
 @dataclass
