@@ -17,7 +17,8 @@ def channel_wise(parameter: Array, rank: int) -> Array:
 
 def note_nan(context: Context, result: Any) -> None:
     """NaN through minimum, maximum, clamps and rectifiers is undocumented: we propagate it and say so."""
-    if isinstance(result, np.ndarray) and result.dtype.kind == "f" and result.size and np.isnan(result.min()):
+    array = np.asarray(result)  # numpy gives a scalar, not an array, for an operand of rank 0
+    if array.dtype.kind == "f" and array.size and np.isnan(array.min()):
         context.note(UNDOCUMENTED, "NaN through a minimum or maximum")
 
 

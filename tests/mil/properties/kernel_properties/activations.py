@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from kernel_properties.draw import FLOATS, Draw, axis_of, built, calls, modes, pointwise, shapes, values
-from kernel_properties.elementwise import each, unary
+from kernel_properties.elementwise import each, nan_kind, unary
 from kernel_properties.table import Call, declare
 
 
@@ -52,8 +52,8 @@ def _gelu(v: float, mode: str = "EXACT") -> float:
 
 _ALPHA = [0.25, -0.5, 2.0]
 
-declare("relu", unary(), each(lambda v: _lower(v, 0)), ulps=1, slack=0)
-declare("relu6", unary(), each(lambda v: _upper(_lower(v, 0), 6)), ulps=1, slack=0)
+declare("relu", unary(), each(lambda v: _lower(v, 0)), ulps=1, slack=0, kinds=nan_kind("x"))
+declare("relu6", unary(), each(lambda v: _upper(_lower(v, 0), 6)), ulps=1, slack=0, kinds=nan_kind("x"))
 declare("sigmoid", unary(-20, 20), each(_sigmoid), ulps=4, slack=0.1)
 declare("silu", unary(-20, 20), each(lambda v: v * _sigmoid(v)), ulps=4, slack=0.1)
 declare("softplus", unary(-20, 20), each(_softplus), ulps=4, slack=0.1)

@@ -135,7 +135,7 @@ def _minimum(a: float, b: float) -> float:
     return -_maximum(-a, -b)
 
 
-def _nan_kind(*names: str) -> Callable[..., set[str]]:
+def nan_kind(*names: str) -> Callable[..., set[str]]:
     """NaN among the named arguments of a minimum or maximum is noted as undocumented."""
     return lambda **arguments: {
         "undocumented" for n in names if arguments[n].dtype.kind == "f" and np.isnan(arguments[n]).any()
@@ -148,7 +148,7 @@ declare(
     lambda x, alpha, beta: pointwise(lambda v: _minimum(_maximum(v, alpha), beta), x),
     ulps=1,
     slack=0,
-    kinds=_nan_kind("x"),
+    kinds=nan_kind("x"),
 )
 declare(
     "threshold",
@@ -156,7 +156,7 @@ declare(
     lambda x, alpha: pointwise(lambda v: _maximum(v, alpha), x),
     ulps=1,
     slack=0,
-    kinds=_nan_kind("x"),
+    kinds=nan_kind("x"),
 )
 
 # --- cast
@@ -241,14 +241,19 @@ def exactly(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     return statement
 
 
+def _of_result(extremum: Callable[[Any, Any], Any]) -> Callable[..., set[str]]:
+    """NaN in the result (broadcasting over nothing leaves none of an operand's)."""
+    return lambda x, y: {"undocumented"} if x.dtype.kind == "f" and np.isnan(extremum(x, y)).any() else set()
+
+
 _WRAPPING = st.sampled_from((10, 2**31 - 1)).flatmap(
     lambda reach: binary(NUMBERS if reach == 10 else (INT32,), -reach, reach)
 )
 declare("add", _WRAPPING, exactly(lambda a, b: a + b))
 declare("sub", _WRAPPING, exactly(lambda a, b: a - b))
 declare("mul", _WRAPPING, exactly(lambda a, b: a * b))
-declare("maximum", binary(NUMBERS), exactly(lambda a, b: _maximum(a, b)), ulps=1, slack=0)
-declare("minimum", binary(NUMBERS), exactly(lambda a, b: _minimum(a, b)), ulps=1, slack=0)
+declare("maximum", binary(NUMBERS), exactly(_maximum), ulps=1, slack=0, kinds=_of_result(np.maximum))
+declare("minimum", binary(NUMBERS), exactly(_minimum), ulps=1, slack=0, kinds=_of_result(np.minimum))
 
 _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
     "equal": lambda a, b: a == b,

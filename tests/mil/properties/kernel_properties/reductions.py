@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from kernel_properties.draw import FLOATS, NUMBERS, Draw, axes_of, axis_of, built, calls, modes, pick, shapes, values
+from kernel_properties.sums import sum_modes
 from kernel_properties.table import Call, declare
 
 
 def reduction(
-    dtypes: tuple[Any, ...] = NUMBERS, low: float = -4, high: float = 4, least: int = 1, special: bool = True
+    dtypes: tuple[Any, ...] = NUMBERS,
+    low: float = -4,
+    high: float = 4,
+    least: int = 1,
+    special: bool = True,
+    strict: bool = False,
 ) -> st.SearchStrategy[Call]:
     def make(draw: Draw, rng: np.random.Generator) -> Call:
         dtype = draw(st.sampled_from(dtypes))
@@ -26,7 +32,7 @@ def reduction(
                 del arguments["axes"]
         if draw(st.booleans()):
             arguments["keep_dims"] = draw(st.booleans())
-        return Call(arguments, mode=draw(modes(dtype)))
+        return Call(arguments, mode=draw(sum_modes(dtype) if strict else modes(dtype)))
 
     return calls(make)
 
@@ -55,6 +61,10 @@ def _smallest(items: list[Any]) -> Any:
     return math.nan if any(i != i for i in items) else sorted(items)[0]
 
 
+def _any_nan(x: Any, **more: Any) -> set[str]:
+    return {"undocumented"} if x.dtype.kind == "f" and np.isnan(x).any() else set()
+
+
 def _product(items: list[Any]) -> Any:
     total: Any = 1
     for item in items:
@@ -76,10 +86,10 @@ def _log_sum_exp(items: list[float]) -> float:
     return _log(sum(math.inf if i == math.inf else math.exp(i) for i in items))
 
 
-declare("reduce_sum", reduction(least=0), reduced(sum), ulps=1, slack=0)
+declare("reduce_sum", reduction(least=0, strict=True), reduced(sum), ulps=1, slack=0)
 declare("reduce_mean", reduction(), reduced(_mean), ulps=1, slack=0)
-declare("reduce_max", reduction(), reduced(_largest), ulps=1, slack=0)
-declare("reduce_min", reduction(), reduced(_smallest), ulps=1, slack=0)
+declare("reduce_max", reduction(), reduced(_largest), ulps=1, slack=0, kinds=_any_nan)
+declare("reduce_min", reduction(), reduced(_smallest), ulps=1, slack=0, kinds=_any_nan)
 declare("reduce_prod", reduction(FLOATS, 0.5, 1.5, least=0), reduced(_product), ulps=60, slack=0)
 declare("reduce_l1_norm", reduction(least=0), reduced(lambda items: sum(abs(i) for i in items)), ulps=1, slack=0)
 declare(
@@ -97,7 +107,7 @@ declare("reduce_log_sum_exp", reduction(FLOATS), reduced(_log_sum_exp), ulps=4, 
 def _index_calls(draw: Draw, rng: np.random.Generator) -> Call:
     dtype = draw(st.sampled_from(NUMBERS))
     shape = draw(shapes(1, 4, 1, 5))
-    arguments: dict[str, Any] = {"x": values(rng, shape, dtype, -3, 3, grid=1)}  # with ties
+    arguments: dict[str, Any] = {"x": values(rng, shape, dtype, -3, 3, draw(st.booleans()), grid=1)}  # with ties
     if draw(st.booleans()):
         arguments["axis"] = draw(axis_of(len(shape)))
     if draw(st.booleans()):
@@ -112,6 +122,9 @@ def _extreme(sign: int) -> Callable[..., Any]:
 
     def statement(x: Any, axis: int = -1, keep_dims: bool = False, output_dtype: str = "int32") -> Any:
         def first(items: list[Any]) -> int:
+            nan = [i != i for i in items]
+            if any(nan):  # the first NaN, in either direction
+                return nan.index(True)
             ranked = [sign * i for i in items]
             return ranked.index(max(ranked))
 
@@ -120,5 +133,5 @@ def _extreme(sign: int) -> Callable[..., Any]:
     return statement
 
 
-declare("reduce_argmax", calls(_index_calls), _extreme(1), like=None)
-declare("reduce_argmin", calls(_index_calls), _extreme(-1), like=None)
+declare("reduce_argmax", calls(_index_calls), _extreme(1), like=None, kinds=_any_nan)
+declare("reduce_argmin", calls(_index_calls), _extreme(-1), like=None, kinds=_any_nan)

@@ -214,7 +214,7 @@ def _sort_calls(draw: Draw, rng: np.random.Generator, most: int = 5) -> dict[str
     shape = draw(shapes(1, 3, 1, most))
     x = values(rng, shape, dtype, -3, 3, grid=pick(draw, 1, 0))
     if dtype.kind == "f" and draw(st.booleans()):
-        x = np.where(rng.random(shape) < 0.3, rng.choice([np.inf, -np.inf], shape), x).astype(dtype)
+        x = np.where(rng.random(shape) < 0.3, rng.choice([np.inf, -np.inf, np.nan], shape), x).astype(dtype)
     arguments: dict[str, Any] = {"x": x} | some(draw, ascending=[True, False])
     if draw(st.booleans()):
         arguments["axis"] = draw(axis_of(len(shape)))
@@ -232,7 +232,10 @@ def _sorted_lines(x: Any, axis: int, ascending: bool) -> Any:
         place: list[Any] = list(at)
         place[axis] = slice(None)
         line = x[tuple(place)].tolist()
-        order[tuple(place)] = sorted(range(len(line)), key=lambda i: line[i] if ascending else -line[i])
+        sign = 1 if ascending else -1
+        # NaN counts as the largest value.
+        ranks = [(sign, 0.0) if v != v else (0, sign * v) for v in line]
+        order[tuple(place)] = sorted(range(len(line)), key=ranks.__getitem__)
     return order
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from kernel_properties.draw import FLOATS, Draw, axes_of, built, calls, modes, pick, shapes, some, values
-from kernel_properties.sums import before_of
+from kernel_properties.sums import before_of, sum_modes
 from kernel_properties.table import Call, declare
 
 
-def _pool_calls(**options: Any) -> st.SearchStrategy[Call]:
+def _pool_calls(summed: bool = True, **options: Any) -> st.SearchStrategy[Call]:
     def make(draw: Draw, rng: np.random.Generator) -> Call:
         dtype = draw(st.sampled_from(FLOATS))
         rank = draw(st.integers(1, 3))
@@ -30,8 +30,10 @@ def _pool_calls(**options: Any) -> st.SearchStrategy[Call]:
             ceil = pick(draw, None, True, True, False)
             given |= {} if ceil is None else {"ceil_mode": ceil}
         sizes = tuple(k + draw(st.integers(0, 3 if rank < 3 else 1)) for k in kernel_sizes)
-        x = values(rng, (draw(st.integers(1, 2)), draw(st.integers(1, 2)), *sizes), dtype, -8, 8, grid=2)
-        return Call({"x": x} | given, mode=draw(modes(dtype)))
+        x = values(
+            rng, (draw(st.integers(1, 2)), draw(st.integers(1, 2)), *sizes), dtype, -8, 8, draw(st.booleans()), 2
+        )
+        return Call({"x": x} | given, mode=draw(sum_modes(dtype) if summed else modes(dtype)))
 
     return calls(make)
 
@@ -86,17 +88,22 @@ def _average(items: list[float | None], declared: list[bool], exclude_padding_fr
     return sum(numbers) / count if count else math.nan
 
 
+def _maximum(items: list[float | None], declared: list[bool]) -> float:
+    numbers = [i for i in items if i is not None]
+    return math.nan if any(i != i for i in numbers) else max(numbers, default=-math.inf)
+
+
 declare("avg_pool", _pool_calls(exclude_padding_from_average=[True, False]), _pooled(_average), ulps=2, slack=1)
 declare(
     "max_pool",
     _pool_calls(),
-    _pooled(lambda items, declared: max((i for i in items if i is not None), default=-math.inf)),
+    _pooled(_maximum),
     ulps=1,
     slack=0,
 )
 declare(
     "l2_pool",
-    _pool_calls(),
+    _pool_calls(summed=False),
     _pooled(lambda items, declared: math.sqrt(sum(i * i for i in items if i is not None))),
     ulps=2,
     slack=1,
