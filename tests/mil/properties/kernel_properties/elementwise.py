@@ -243,7 +243,7 @@ def exactly(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 def _of_result(extremum: Callable[[Any, Any], Any]) -> Callable[..., set[str]]:
     """NaN in the result (broadcasting over nothing leaves none of an operand's)."""
-    return lambda x, y: {"undocumented"} if x.dtype.kind == "f" and np.isnan(extremum(x, y)).any() else set()
+    return lambda x, y, **more: {"undocumented"} if x.dtype.kind == "f" and np.isnan(extremum(x, y)).any() else set()
 
 
 _WRAPPING = st.sampled_from((10, 2**31 - 1)).flatmap(
@@ -338,7 +338,7 @@ declare(
     "real_div",
     binary(NUMBERS),
     exactly(_real_div),
-    kinds=lambda x, y: _zero_divisors(x, y) | ({"undocumented"} if x.dtype.kind == "i" else set()),
+    kinds=lambda x, y, **more: _zero_divisors(x, y) | ({"undocumented"} if x.dtype.kind == "i" else set()),
 )
 declare("floor_div", binary(NUMBERS).filter(_no_infinity), exactly(_floor_div), ulps=1, slack=0, kinds=_zero_divisors)
 declare("mod", binary(NUMBERS).filter(_no_infinity), exactly(_mod), ulps=1, slack=1, kinds=_zero_divisors)

@@ -148,7 +148,7 @@ declare(
     calls(_list_scatter_calls),
     lambda ls, indices, value: _written(ls, [(i, value[k]) for k, i in enumerate(indices)]),
     like=None,
-    kinds=lambda ls, indices, value: {"undocumented"} if len(set(indices)) < len(indices) else set(),
+    kinds=lambda ls, indices, **more: {"undocumented"} if len(set(indices)) < len(indices) else set(),
 )
 
 # --- states

@@ -127,7 +127,7 @@ declare(
     "resize_nearest_neighbor",
     calls(_resize_nearest_calls),
     lambda x, target_size_height, target_size_width: _nearest(x, target_size_height, target_size_width),
-    kinds=lambda x, target_size_height, target_size_width: (
+    kinds=lambda x, target_size_height, target_size_width, **more: (
         {"undocumented"} if target_size_height % x.shape[-2] or target_size_width % x.shape[-1] else set()
     ),
 )

@@ -27,6 +27,20 @@ def _place(index: int, size: int) -> int:
     return min(max(index + size if index < 0 else index, 0), size - 1)
 
 
+def _beyond(indices: Any, size: int, opset: int) -> bool:
+    """Up to iOS16 an index may count from the end."""
+    return any(not (0 if opset >= 7 else -size) <= int(i) < size for i in indices.reshape(-1))
+
+
+def _noted(beyond: bool, places: list[Any] | None = None) -> set[str]:
+    twice = places is not None and len(set(places)) < len(places)
+    return {k for k, found in (("index_out_of_range", beyond), ("duplicate_index", twice)) if found}
+
+
+def _gather_kinds(x: Any, indices: Any, opset: int, axis: int = 0, **more: Any) -> set[str]:
+    return _noted(_beyond(indices, x.shape[axis], opset))
+
+
 def _validation(call_arguments: dict[str, Any], draw: Draw) -> dict[str, Any]:
     return call_arguments | some(draw, validate_indices=[False])
 
@@ -60,7 +74,7 @@ def _gather(x: Any, indices: Any, axis: int = 0, batch_dims: int = 0, validate_i
     return built(shape, x.dtype, element)
 
 
-declare("gather", calls(_gather_calls), _gather)
+declare("gather", calls(_gather_calls), _gather, kinds=_gather_kinds)
 
 
 def _gather_along_calls(draw: Draw, rng: np.random.Generator) -> Call:
@@ -85,7 +99,7 @@ def _gather_along(x: Any, indices: Any, axis: int = 0, validate_indices: bool = 
     )
 
 
-declare("gather_along_axis", calls(_gather_along_calls), _gather_along)
+declare("gather_along_axis", calls(_gather_along_calls), _gather_along, kinds=_gather_kinds)
 
 
 def _nd_indices(draw: Draw, rng: np.random.Generator, lead: tuple[int, ...], sizes: tuple[int, ...], opset: int) -> Any:
@@ -119,7 +133,16 @@ def _gather_nd(x: Any, indices: Any, batch_dims: int = 0, validate_indices: bool
     return built(lead + x.shape[batch_dims + depth :], x.dtype, element)
 
 
-declare("gather_nd", calls(_gather_nd_calls), _gather_nd)
+def _nd_beyond(indices: Any, sizes: tuple[int, ...], opset: int) -> bool:
+    return any(_beyond(indices[..., i], sizes[i], opset) for i in range(indices.shape[-1]))
+
+
+declare(
+    "gather_nd",
+    calls(_gather_nd_calls),
+    _gather_nd,
+    kinds=lambda x, indices, opset, batch_dims=0, **more: _noted(_nd_beyond(indices, x.shape[batch_dims:], opset)),
+)
 
 # --- scatter: every mode, duplicates written in order
 
@@ -184,7 +207,12 @@ def _scatter(data: Any, indices: Any, updates: Any, axis: int = 0, mode: str = "
     return _written(data, mode, writes)
 
 
-declare("scatter", calls(_scatter_calls), _scatter, like="data", ulps=1, slack=0)
+def _scatter_kinds(data: Any, indices: Any, opset: int, axis: int = 0, **more: Any) -> set[str]:
+    size = data.shape[axis]
+    return _noted(_beyond(indices, size, opset), [_place(i, size) for i in indices.reshape(-1)])
+
+
+declare("scatter", calls(_scatter_calls), _scatter, like="data", ulps=1, slack=0, kinds=_scatter_kinds)
 
 
 def _scatter_along_calls(draw: Draw, rng: np.random.Generator) -> Call:
@@ -209,7 +237,21 @@ def _scatter_along(data: Any, indices: Any, updates: Any, axis: int = 0, mode: s
     return _written(data, mode, writes)
 
 
-declare("scatter_along_axis", calls(_scatter_along_calls), _scatter_along, like="data", ulps=1, slack=0)
+def _scatter_along_kinds(data: Any, indices: Any, opset: int, axis: int = 0, **more: Any) -> set[str]:
+    size, axis = data.shape[axis], axis % data.ndim
+    places = [(*at[:axis], _place(indices[at], size), *at[axis + 1 :]) for at in np.ndindex(*indices.shape)]
+    return _noted(_beyond(indices, size, opset), places)
+
+
+declare(
+    "scatter_along_axis",
+    calls(_scatter_along_calls),
+    _scatter_along,
+    like="data",
+    ulps=1,
+    slack=0,
+    kinds=_scatter_along_kinds,
+)
 
 
 def _scatter_nd_calls(draw: Draw, rng: np.random.Generator) -> Call:
@@ -236,4 +278,12 @@ def _scatter_nd(data: Any, indices: Any, updates: Any, mode: str = "add") -> Any
     return _written(data, mode, writes)
 
 
-declare("scatter_nd", calls(_scatter_nd_calls), _scatter_nd, like="data", ulps=1, slack=0)
+def _scatter_nd_kinds(data: Any, indices: Any, opset: int, **more: Any) -> set[str]:
+    if not indices.size:
+        return {"undocumented"}
+    rows = indices.reshape(-1, indices.shape[-1])
+    places = [tuple(_place(i, s) for i, s in zip(row, data.shape, strict=False)) for row in rows]
+    return _noted(_nd_beyond(indices, data.shape, opset), places)
+
+
+declare("scatter_nd", calls(_scatter_nd_calls), _scatter_nd, like="data", ulps=1, slack=0, kinds=_scatter_nd_kinds)

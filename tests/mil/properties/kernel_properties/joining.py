@@ -104,7 +104,7 @@ def _tile(x: Any, reps: tuple[int, ...]) -> Any:
     return built(shape, x.dtype, lambda at: x[tuple(i % s for i, s in zip(at, x.shape, strict=True))])
 
 
-declare("tile", moved(_repeats, 1, 4), _tile, kinds=lambda x, reps: {"undocumented"} if 0 in reps else set())
+declare("tile", moved(_repeats, 1, 4), _tile, kinds=lambda x, reps, **more: {"undocumented"} if 0 in reps else set())
 
 
 def _crops(draw: Draw, shape: tuple[int, ...]) -> dict[str, Any]:

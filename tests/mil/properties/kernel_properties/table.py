@@ -48,8 +48,9 @@ class Property:
     """`statement(**arguments)` is the expected result or a list of them; its floats are rounded to the type of argument
     `like` (None: they have their type already). `ulps` 0 asks for the same bits; otherwise that many units in the last
     place, and `slack` times the precision of the computation relative to the largest argument.
-    `kinds`, when given, says which kinds of diagnostics the call must leave, `leaves` what the states (by argument)
-    hold afterwards. `verify(results, arguments)` takes the place of the comparison where values are free."""
+    `kinds(opset=..., **arguments)`, when given, says which kinds of diagnostics the call must leave, `leaves` what the
+    states (by argument) hold afterwards. `verify(results, arguments)` takes the place of the comparison where values
+    are free."""
 
     name: str
     calls: st.SearchStrategy[Call]
@@ -212,7 +213,7 @@ def check_call(row: Property, call: Call) -> None:
         for parameter, content in row.leaves(**arguments).items():
             compare(states[parameter], np.asarray(content), 0, 0, call.mode)
     if row.kinds is not None:
-        assert {d.kind for d in diagnostics} - {"non_finite"} == row.kinds(**arguments)
+        assert {d.kind for d in diagnostics} - {"non_finite"} == row.kinds(opset=call.opset, **arguments)
 
 
 def check(name: str, examples: int = 40, shrink: bool = True) -> None:

@@ -119,7 +119,7 @@ declare(
     calls(_non_zero_calls),
     _non_zero,
     like=None,
-    kinds=lambda x: {"undocumented"} if x.ndim == 0 or x.size == 0 else set(),
+    kinds=lambda x, **more: {"undocumented"} if x.ndim == 0 or x.size == 0 else set(),
 )
 
 
@@ -243,7 +243,18 @@ def _argsort(x: Any, axis: int = -1, ascending: bool = False, output_dtype: str 
     return _sorted_lines(x, axis, ascending).astype(output_dtype)
 
 
-declare("argsort", calls(_argsort_calls), _argsort, like=None)
+def _order_left_open(x: Any, axis: int = -1, ascending: bool = False, k: int = -1, **more: Any) -> set[str]:
+    """Equal elements among those returned, or the next one after them; NaN anywhere."""
+    lines = np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis]).tolist()
+    for line in lines:
+        numbers = sorted((v for v in line if v == v), reverse=not ascending)
+        seen = numbers if k == -1 else numbers[: k + 1]
+        if len(numbers) < len(line) or len(set(seen)) < len(seen):
+            return {"undocumented"}
+    return set()
+
+
+declare("argsort", calls(_argsort_calls), _argsort, like=None, kinds=_order_left_open)
 
 
 def _topk_calls(draw: Draw, rng: np.random.Generator) -> Call:
@@ -276,7 +287,13 @@ def _topk(
     return [values_found, order.astype(output_indices_dtype)] if return_indices else values_found
 
 
-declare("topk", calls(_topk_calls), _topk, like=None)
+declare(
+    "topk",
+    calls(_topk_calls),
+    _topk,
+    like=None,
+    kinds=lambda **arguments: _order_left_open(**({"k": 1} | arguments)),
+)
 
 
 def _shape_calls(draw: Draw, rng: np.random.Generator) -> Call:
