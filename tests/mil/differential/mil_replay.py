@@ -24,6 +24,8 @@ from harness.mil.types import FLOAT16, Array, name_of
 TARGETS = {5: "iOS15", 6: "iOS16", 7: "iOS17", 8: "iOS18", 9: "iOS26"}
 # Roundings allowed between two right answers that differ in the order of summation or the library of functions.
 ULPS = {np.dtype(np.float32): 16, FLOAT16: 2}
+# Operators whose terms may cancel: what is left is compared with the size of the terms, see `summation`.
+SUMS = frozenset({"reduce_sum", "reduce_mean", "cumsum", "matmul", "linear", "einsum"})
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,8 @@ def compare(instance: Instance, draw: int = 0) -> Difference | bool:
     pairs = zip(theirs.arrays, ours.arrays, theirs.types, strict=True)
     if all(not disagreement(a, b, kind).any() and a.shape == b.shape for a, b, kind in pairs):
         return True
-    return Difference(instance, given, theirs, ours)
+    difference = Difference(instance, given, theirs, ours)
+    return difference if instance.op not in SUMS or not summation(difference) else True
 
 
 def widened(difference: Difference) -> bool:
@@ -188,19 +191,19 @@ def _leaves(given: dict[str, Any]) -> list[Any]:
 
 
 def summation(difference: Difference) -> bool:
-    """True when the two sums differ by no more than their terms can make of it: 16 roundings of the sum of magnitudes,
-    which is what our kernel makes of the absolute values of all operands."""
-    if not difference.theirs.arrays or not difference.ours.arrays:
+    """True when two sums in fp32 differ by no more than the order of their terms can make of it: 16 roundings of the
+    sum of magnitudes, which is what our kernel makes of the absolute values of all operands."""
+    if any(kind.dtype != "fp32" for kind in difference.theirs.types):
         return False
     given = {name: _absolute(v) for name, v in difference.given.items()}
     magnitude = we_say(difference.instance, given, difference.theirs.types, mode="exact")
     if magnitude.error:
         return False
     theirs, ours = difference.theirs.arrays[0], difference.ours.arrays[0]
-    if theirs.shape != ours.shape or ours.dtype.kind != "f":
+    if theirs.shape != ours.shape:
         return False
     error = np.abs(theirs.astype(np.float64) - ours.astype(np.float64))
-    return bool((error <= 16 * np.finfo(ours.dtype).eps * np.abs(magnitude.arrays[0])).all())
+    return bool((error <= 16 * np.finfo(np.float32).eps * np.abs(magnitude.arrays[0])).all())
 
 
 def _absolute(value: Any) -> Any:

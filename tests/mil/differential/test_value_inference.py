@@ -14,7 +14,7 @@ import pytest
 from coremltools.converters.mil import mil
 from mil_explained import COREMLTOOLS, ROUNDING, ROWS, UNDOCUMENTED, explanation
 from mil_instances import FILE, Instance, describe, read, values, write
-from mil_replay import Difference, compare, disagreement
+from mil_replay import Difference, Result, compare, disagreement, summation
 
 from harness.mil import TensorType
 from harness.mil.kernels import KERNELS
@@ -136,6 +136,18 @@ def test_small_integers_and_constants_are_kept_and_large_ones_refused() -> None:
     assert "d" not in describe(np.array([0.5], np.float32), False)
     with pytest.raises(ValueError, match="elements"):
         describe(np.zeros(1 << 17, np.float32), False)
+
+
+@pytest.mark.parametrize(("extra", "agree"), [(0.0, True), (1e-5, True), (1.0, False)])
+def test_a_sum_that_cancels_is_held_against_its_terms(extra: float, agree: bool) -> None:
+    terms = np.array([1000.0, -1000.0, 0.001], np.float32)
+    arguments = {"x": describe(terms, True), "axes": describe(np.array([0], np.int32), True)}
+    instance, kind = Instance("reduce_sum", 8, arguments), TensorType("fp32", (1,))
+    ours = np.array([0.001], np.float32)
+    sides = (Result((ours + np.float32(extra),), (kind,)), Result((ours,), (kind,)))
+    given = {**values(instance), "keep_dims": np.array(True)}
+    told = Instance("reduce_sum", 8, {**arguments, "keep_dims": {"t": "bool", "s": [], "c": 1}})
+    assert summation(Difference(told, given, *sides)) is agree
 
 
 def test_disagreement_allows_rounding_and_nothing_else() -> None:
