@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +68,8 @@ class Context:
             return np.asarray(np.sum(terms, axis=axes, keepdims=keep_dims, dtype=terms.dtype))
         axes = tuple(a % terms.ndim for a in axes) if terms.ndim else ()
         kept = tuple(a for a in range(terms.ndim) if a not in axes)
-        flat = terms.transpose(axes + kept).reshape((-1,) + tuple(terms.shape[a] for a in kept))
+        count = math.prod(terms.shape[a] for a in axes)  # not -1, which an empty array leaves open
+        flat = terms.transpose(axes + kept).reshape((count,) + tuple(terms.shape[a] for a in kept))
         total = np.zeros(flat.shape[1:], FLOAT16)
         for row in flat:
             total = total + row

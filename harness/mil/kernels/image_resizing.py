@@ -208,7 +208,7 @@ def crop_resize(
     given = boxes if boxes is not None else roi
     if given is None:
         raise ValueError("neither boxes nor roi")
-    table = given.astype(FLOAT64).reshape(given.shape[0], -1)
+    table = given.astype(FLOAT64).reshape(given.shape[0], int(np.prod(given.shape[1:])))
     images = None
     if boxes is not None:
         images = tuple(range(len(table))) if box_indices is None else box_indices
@@ -219,6 +219,10 @@ def crop_resize(
     if images is not None and any(not 0 <= i < x.shape[0] for i in images):
         context.note(INDEX_OUT_OF_RANGE, f"image index of a batch of {x.shape[0]}")
         images = tuple(min(max(i, 0), x.shape[0] - 1) for i in images)
+
+    if not len(table):
+        images_of_box = () if boxes is not None else (1 if images is not None else x.shape[0],)
+        return np.zeros((0, *images_of_box, x.shape[1], *target), x.dtype)
 
     def cut(image: Array, box: Array) -> Array:
         return _crop(context, image, box, target, sampling_mode, pad_value)
@@ -304,10 +308,10 @@ def resample(
     if not (np.isfinite(row).all() and np.isfinite(column).all()):
         context.note(UNDOCUMENTED, "coordinates that are not finite")
         row, column = np.nan_to_num(row, nan=-1.0), np.nan_to_num(column, nan=-1.0)
-    images = zip(x, row, column, strict=True)
-    return np.stack(
-        [_sample(i, r, c, sampling_mode.lower(), padding_mode.lower(), padding_value) for i, r, c in images]
-    )
+    result = np.empty((*x.shape[:2], *positions.shape[1:3]), x.dtype)
+    for i, (image, r, c) in enumerate(zip(x, row, column, strict=True)):
+        result[i] = _sample(image, r, c, sampling_mode.lower(), padding_mode.lower(), padding_value)
+    return result
 
 
 @kernel("affine")

@@ -41,7 +41,8 @@ def einsum(context: Context, values: Arrays, equation: str) -> Array:
     sizes: dict[str, int] = {}
     for term, value in zip(terms, values, strict=True):
         for letter, size in zip(term, value.shape, strict=True):
-            sizes[letter] = max(sizes.get(letter, 1), size)
+            if size != 1 or letter not in sizes:  # 0 is a size too, and 1 broadcasts to it
+                sizes[letter] = size
     operands = [
         np.broadcast_to(value, [sizes[letter] for letter in term]) for term, value in zip(terms, values, strict=True)
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 
 from harness.mil.casting import as_torch
@@ -41,15 +42,21 @@ def _layout(
     return padding, extra
 
 
+def _slide(function: Callable[..., torch.Tensor], x: Array, kernel_sizes: Ints, strides: Ints) -> Array:
+    """A pooling function of torch, which refuses zero channels but not a batch of zero."""
+    if x.size:
+        return function(as_torch(x), kernel_sizes, strides).numpy()
+    result = function(as_torch(x.reshape(0, 1, *x.shape[2:])), kernel_sizes, strides).numpy()
+    return result.reshape(*x.shape[:2], *result.shape[2:])
+
+
 def _window_sum(context: Context, x: Array, kernel_sizes: Ints, strides: Ints) -> Array:
     rank = len(kernel_sizes)
     if context.mode == STRICT and x.dtype == FLOAT16:
         windows = np.lib.stride_tricks.sliding_window_view(x, kernel_sizes, tuple(range(2, 2 + rank)))
         windows = windows[(slice(None), slice(None), *(slice(None, None, s) for s in strides))]
         return context.accumulate(windows, tuple(range(2 + rank, 2 + 2 * rank)))
-    mean: Callable[..., object] = _AVERAGE[rank]
-    scale = x.dtype.type(np.prod(kernel_sizes))
-    return mean(as_torch(x), kernel_sizes, strides).numpy() * scale  # type: ignore[attr-defined, no-any-return]
+    return _slide(_AVERAGE[rank], x, kernel_sizes, strides) * x.dtype.type(np.prod(kernel_sizes))
 
 
 @kernel("avg_pool")
@@ -109,6 +116,6 @@ def max_pool(
     padding, extra = _layout(x, kernel_sizes, strides, pad_type, pad, ceil_mode)
     around = [(before, after + more) for (before, after), more in zip(padding, extra, strict=True)]
     padded = zero_padded(x, around, value=-np.inf)
-    result = _MAXIMUM[len(kernel_sizes)](as_torch(padded), kernel_sizes, strides).numpy()
+    result = _slide(_MAXIMUM[len(kernel_sizes)], padded, kernel_sizes, strides)
     note_nan(context, result)
     return result

@@ -50,8 +50,10 @@ def gather(
     if batch_dims == 0:
         return np.take(x, index, axis)
     batch = x.shape[:batch_dims]
-    results = [np.take(x[at], index[at], axis - batch_dims) for at in np.ndindex(*batch)]
-    return np.stack(results).reshape(batch + results[0].shape)
+    result = np.empty(x.shape[:axis] + indices.shape[batch_dims:] + x.shape[axis + 1 :], x.dtype)
+    for at in np.ndindex(*batch):
+        result[at] = np.take(x[at], index[at], axis - batch_dims)
+    return result
 
 
 @kernel("gather_along_axis", raw=True)

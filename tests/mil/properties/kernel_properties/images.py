@@ -192,8 +192,8 @@ _ORDERS = ("CORNERS_HEIGHT_FIRST", "CORNERS_WIDTH_FIRST", "CENTER_SIZE_HEIGHT_FI
 
 def _crop_calls(draw: Draw, rng: np.random.Generator) -> Call:
     dtype = draw(st.sampled_from(FLOATS))
-    b, c, h, w = (draw(st.integers(1, 4)) for _ in range(4))
-    n = draw(st.integers(1, 2))
+    b, c, h, w = draw(st.integers(1, 3)), draw(st.integers(1, 2)), draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    n = pick(draw, 1, 2, 2, 1, 1, 0)
     normalized = draw(st.booleans())
     low = values(rng, (n, 2), np.dtype(np.float64), 0, 0.5 if normalized else 1.5)
     boxes = np.concatenate([low, low + values(rng, (n, 2), np.dtype(np.float64), 0.125, 1)], 1).astype(dtype)
@@ -205,7 +205,7 @@ def _crop_calls(draw: Draw, rng: np.random.Generator) -> Call:
     opset = pick(draw, 6, 7, 8)
     if opset >= 7:
         given["boxes"] = boxes
-        given |= {"box_indices": indices.astype(INT32)} if draw(st.booleans()) or n > b else {}
+        given |= {"box_indices": indices.astype(INT32)} if draw(st.integers(0, 3)) or n > b else {}
     elif draw(st.booleans()):
         given["roi"] = np.concatenate([indices[:, None].astype(dtype), boxes], 1).reshape(n, 1, 5, 1, 1)
     else:
@@ -228,7 +228,12 @@ def _crop_resize(
 ) -> Any:
     batch, channels, h, w = x.shape
     target = (target_height, target_width)
-    rows = (boxes if roi is None else roi).reshape(len(boxes if roi is None else roi), -1).astype(np.float64).tolist()
+    rows = (
+        (boxes if roi is None else roi)
+        .reshape(-1, 4 if boxes is not None else roi.shape[2])
+        .astype(np.float64)
+        .tolist()
+    )
 
     def pixel(image: int, c: int, box: list[float], i: int, j: int) -> float:
         if box_coordinate_mode.startswith("CORNERS"):
@@ -252,7 +257,7 @@ def _crop_resize(
             np.float64,
             lambda at: pixel(images[at[0]], at[1], rows[at[0]], at[2], at[3]),
         )
-    indexed = len(rows[0]) == 5
+    indexed = roi.shape[2] == 5
     return built(
         (len(rows), 1 if indexed else batch, channels, *target),
         np.float64,
@@ -281,7 +286,8 @@ def _sampling(draw: Draw) -> dict[str, Any]:
 
 def _resample_calls(draw: Draw, rng: np.random.Generator) -> Call:
     dtype = draw(st.sampled_from(FLOATS))
-    n, c, h, w = draw(st.integers(1, 2)), draw(st.integers(1, 2)), draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    n, c = pick(draw, 1, 2, 2, 1, 0), draw(st.integers(1, 2))
+    h, w = draw(st.integers(1, 4)), draw(st.integers(1, 4))
     given = _sampling(draw)
     reach = 5 if given["coordinates_mode"] == "unnormalized" else 1.5
     grid = (n, draw(st.integers(1, 3)), draw(st.integers(1, 3)), 2)
@@ -347,8 +353,9 @@ declare("resample", calls(_resample_calls), _resample, **_BOUND)
 
 def _affine_calls(draw: Draw, rng: np.random.Generator) -> Call:
     dtype = draw(st.sampled_from(FLOATS))
-    n, c, h, w = draw(st.integers(1, 2)), draw(st.integers(1, 2)), draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    matrix = values(rng, (pick(draw, 1, n), 6), FP32, -1.5, 1.5, grid=4)
+    n, c = pick(draw, 1, 2, 2, 1, 0), draw(st.integers(1, 2))
+    h, w = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    matrix = values(rng, (pick(draw, 1, max(n, 1)), 6), FP32, -1.5, 1.5, grid=4)
     given = _sampling(draw) | {"sampling_mode": "bilinear"}
     given |= {"output_height": draw(st.integers(1, 4)), "output_width": draw(st.integers(1, 4))}
     return Call(

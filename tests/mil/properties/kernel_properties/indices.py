@@ -49,6 +49,8 @@ def _gather_calls(draw: Draw, rng: np.random.Generator) -> Call:
     opset = pick(draw, 5, 6, 7, 8)
     shape = draw(shapes(1, 4, 1, 4))
     batch = draw(st.integers(0, len(shape) - 1)) if opset >= 6 and draw(st.booleans()) else 0
+    if batch and draw(st.integers(0, 4)) == 0:
+        shape = (0, *shape[1:])
     axis = draw(st.integers(batch, len(shape) - 1))
     index_shape = shape[:batch] + draw(shapes(0, 2, 0 if not batch else 1, 3))
     arguments: dict[str, Any] = {

@@ -31,7 +31,7 @@ def _pool_calls(summed: bool = True, **options: Any) -> st.SearchStrategy[Call]:
             given |= {} if ceil is None else {"ceil_mode": ceil}
         sizes = tuple(k + draw(st.integers(0, 3 if rank < 3 else 1)) for k in kernel_sizes)
         x = values(
-            rng, (draw(st.integers(1, 2)), draw(st.integers(1, 2)), *sizes), dtype, -8, 8, draw(st.booleans()), 2
+            rng, (pick(draw, 1, 2, 2, 0), pick(draw, 1, 2, 2, 2, 0), *sizes), dtype, -8, 8, draw(st.booleans()), 2
         )
         return Call({"x": x} | given, mode=draw(sum_modes(dtype) if summed else modes(dtype)))
 
@@ -135,7 +135,7 @@ def _standardized(x: Any, at: tuple[int, ...], over: list[int], epsilon: float) 
 
 def _layer_calls(draw: Draw, rng: np.random.Generator) -> Call:
     dtype = draw(st.sampled_from(FLOATS))
-    shape = draw(shapes(1, 4, 1, 4))
+    shape = draw(shapes(1, 4, 0, 4))
     arguments: dict[str, Any] = {"x": values(rng, shape, dtype, -4, 4)}
     over = list(range(len(shape)))
     if draw(st.booleans()):
