@@ -44,7 +44,7 @@ _EDGE_TWINS = {
     "dim_order_ops._empty_dim_order.default": "aten.empty.memory_format",
 }
 #: What passes append to the name of a value that they give another data type.
-_CAST_SUFFIX = re.compile(r"(?:_cast_[a-z]+\d+|_to_(?:fp|u?int)\d+|_to_bool)+(?:_\d+)?$")
+_CAST_SUFFIX = re.compile(r"(?:_cast_[a-z]+\d+|_to_(?:fp|u?int)\d+|_to_bool)+(_\d+)?$")
 #: Axes are permuted to find a value that a pass moved into another layout, up to this rank (120 permutations).
 _LARGEST_RANK = 5
 
@@ -168,15 +168,16 @@ class Judge:
         return self._truth.reference[self._positions[number]]
 
     def alone(self, number: int, values: Mapping[int, Tensor]) -> Judge | None:
-        """A judge of one node on other values of its arguments; an argument that has none takes the right one.
+        """A judge of one node on the values that its arguments have in the program.
 
-        None for a node that computes nothing, and where it cannot be run on these.
+        None for a node that computes nothing, where an argument has no value, and where it cannot be run on these.
         """
         step = next((s for s in self.edge.plan.steps if s.out.number == number and isinstance(s, Call)), None)
         needed = dict.fromkeys(value.number for value in values_in((step.args, step.kwargs))) if step else {}
-        if step is None or not all(self.knows(n) for n in needed):
+        inputs = {n: self.like(n) for n in needed if self.knows(n) and self.edge.nodes[n].target == "input"}
+        if step is None or not all(n in values or n in inputs for n in needed):
             return None
-        given = [values.get(n, self.like(n)) for n in needed]
+        given = [values[n] if n in values else inputs[n] for n in needed]
         placeholders = tuple(Input(self.edge.nodes[n].name, Value(n), None, "user") for n in needed)
         part = copy.copy(self.edge)
         part.values = NodeValues(LoweredProgram(placeholders, (step,), (), ()), self.edge.values.resolve)
@@ -192,15 +193,25 @@ class Judge:
         takes one of another size, unless it is still to be broadcast, for one of a wrong shape.
         """
         part = self._part(number)
-        verdict = None
-        for layout in _layouts(array, tuple(part.reference[0].shape), same_layout):
-            found = self._compare(part, layout)
-            if found.outcome is Outcome.PASS:
-                return found
-            verdict = verdict or found
-        if verdict is None and same_layout and array.size != part.reference[0].numel():
+        found = [verdict for _, verdict in self._verdicts(part, array, same_layout)]
+        if not found and same_layout and array.size != part.reference[0].numel():
             return self._compare(part, array)
-        return verdict
+        return next((v for v in found if v.outcome is Outcome.PASS), found[0] if found else None)
+
+    def settled(self, number: int, array: np.ndarray) -> Tensor | None:
+        """The value as the node has it, in its layout and dtype; None where it is not right in any."""
+        for layout, verdict in self._verdicts(self._part(number), array, same_layout=False):
+            if verdict.outcome is Outcome.PASS:
+                return torch.from_numpy(np.array(layout, order="C", copy=True)).to(self.like(number).dtype)
+        return None
+
+    def _verdicts(self, part: _Part, array: np.ndarray, same_layout: bool) -> Iterator[tuple[np.ndarray, Verdict]]:
+        """The layouts in which a value can be compared, up to the first that is right."""
+        for layout in _layouts(array, tuple(part.reference[0].shape), same_layout):
+            verdict = self._compare(part, layout)
+            yield layout, verdict
+            if verdict.outcome is Outcome.PASS:
+                return
 
     def _compare(self, part: _Part, array: np.ndarray) -> Verdict:
         got = torch.from_numpy(np.array(array, order="C", copy=True)).to(part.reference[0].dtype)
@@ -287,28 +298,44 @@ class Join:
         self._names = {_sanitised(name): tuple(numbers) for name, numbers in names.items()}
         copies = ("const", "cast", "identity")
         self._last = {handle: o for o in operations if o.type not in copies for handle in self._handles_of(o)}
-        self._named = {n for o in operations for item in o.outputs for n in self._by_name(item.name)}
+        self._named = {
+            n for o in operations for item in o.outputs for n in self._by_name(item.name, len(o.outputs) > 1)
+        }
 
     def nodes_of(self, operation: Operation) -> tuple[int, ...]:
         """The nodes an operator was made from, in the order of the graph; where only its debug handle is known, all of
         which it may be one."""
-        found = {number for item in operation.outputs for number in self._by_name(item.name)}
+        several = len(operation.outputs) > 1
+        found = {number for item in operation.outputs for number in self._by_name(item.name, several)}
         handles = self._handles_of(operation)
         found = found or {n for n, node in enumerate(self.edge.nodes) if node.handle in handles and node.kind}
         return tuple(sorted(found))
 
     def values_of(self, operation: Operation, output: int) -> tuple[int, ...]:
         """The nodes whose value this result is; none for one in the middle of what a node became."""
-        named = self._by_name(operation.outputs[output].name)
+        item = operation.outputs[output]
+        named = self._by_name(item.name, several=len(operation.outputs) > 1)
         if named:
-            return named
-        if output or not any(self._last.get(handle) is operation for handle in self._handles_of(operation)):
+            suffix = _CAST_SUFFIX.search(item.name)
+            # A float that was made an integer, to be an index, is another value.
+            integer = suffix is not None and item.name not in self._names and re.search("int|bool", suffix.group())
+            return tuple(n for n in named if not (integer and self._floats(n)))
+        if len(operation.outputs) > 1 or not any(
+            self._last.get(handle) is operation for handle in self._handles_of(operation)
+        ):
             return ()
         last = max((n for n in self.nodes_of(operation) if self.edge.nodes[n].spec is not None), default=None)
         return () if last is None or last in self._named else (last,)
 
-    def _by_name(self, name: str) -> tuple[int, ...]:
-        return self._names.get(name) or self._names.get(_CAST_SUFFIX.sub("", name), ())
+    def _floats(self, number: int) -> bool:
+        spec = self.edge.nodes[number].spec
+        return spec is not None and spec.torch_dtype.is_floating_point
+
+    def _by_name(self, name: str, several: bool = False) -> tuple[int, ...]:
+        """By the name the converter gave; passes append the data type, and where there are several, before the number
+        of the result."""
+        plain = _CAST_SUFFIX.sub(r"\1" if several else "", name)
+        return self._names.get(name) or self._names.get(plain, ())
 
     def _handles_of(self, operation: Operation) -> Sequence[int]:
         return self._handles.get(f"{operation.label}:{operation.type}", ())
@@ -339,13 +366,14 @@ def first_inaccurate(judge: Judge, join: Join, results: Sequence[Result], count:
     """
     values: dict[int, Tensor] = {}
     for result, number in _joined(judge, join, results):
+        settled = judge.settled(number, result.value)
+        if settled is None:
+            continue
         alone = judge.alone(number, values)
-        verdict = alone.value(number, result.value, same_layout=True) if alone is not None else None
+        verdict = alone.value(number, settled.numpy(), same_layout=True) if alone is not None else None
         if verdict is not None and verdict.outcome is not Outcome.PASS:
             return replace(_finding(join, result, number, count, verdict), local=True)
-        like = judge.like(number)
-        if result.value.shape == like.shape:
-            values[number] = torch.from_numpy(np.array(result.value, order="C", copy=True)).to(like.dtype)
+        values[number] = settled
     return None
 
 

@@ -6,7 +6,9 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from typing import cast as cast_to
 
 import coremltools.converters.mil.frontend.torch.ops as converters
 import numpy as np
@@ -36,8 +38,12 @@ from harness.localise import (
     run,
 )
 from harness.lowering import speedups
+from harness.lowering.program import TensorSpec
 from harness.lowering.recipe import Recipe
+from harness.mil.program import NamedType, Operation
+from harness.mil.types import TensorType as MilTensor
 from harness.replay import State, converter_source, first_wrong
+from harness.verdict.localise import EdgeProgram, Join, Node
 
 FP32, FP16 = Recipe.parse("fp32-ios18"), Recipe.parse("fp16-ios18")
 CAST = "common::add_fp16_cast"
@@ -381,6 +387,34 @@ def test_the_state_from_which_on_it_is_wrong() -> None:
     assert name(True, False, True, False) == "pass 3"  # right again in between
     assert name(None, None, False) == "pass 2"
     assert name(True, False, None) == "pass 1"
+
+
+def test_which_node_a_result_is_the_value_of() -> None:
+    def operation(kind: str, *outputs: str) -> Operation:
+        return Operation(kind, outputs[0], {}, tuple(NamedType(name, MilTensor("fp16", (2,))) for name in outputs))
+
+    floats = TensorSpec("float32", (2,))
+    nodes = [
+        Node("x", "input", "", None, floats),
+        Node("split", "aten.split.Tensor", "aten.split.Tensor", 1, None),
+        Node("split", "aten.split.Tensor", "aten.split.Tensor", 1, floats),
+        Node("split", "aten.split.Tensor", "aten.split.Tensor", 1, floats),
+        Node("exp", "aten.exp.default", "aten.exp.default", 2, floats),
+        Node("norm", "aten.norm.Scalar", "aten.norm.Scalar", 3, floats),
+    ]
+    cast, split = operation("cast", "x_to_fp16_1"), operation("split", "split_cast_fp16_0", "split_cast_fp16_1")
+    exp, index = operation("exp", "exp_cast_fp16"), operation("cast", "exp_cast_fp16_to_int32_to_fp16")
+    middle, norm = operation("reduce_sum", "sum_0"), operation("sqrt", "sqrt_0")
+    names = {"x": [0], "split_0": [2], "split_1": [3], "exp": [4]}
+    handles = {"sum_0:reduce_sum": [3], "sqrt_0:sqrt": [3], "split_cast_fp16_0:split": [1]}
+    edge = cast_to(EdgeProgram, SimpleNamespace(nodes=nodes))
+    join = Join(edge, [cast, split, exp, index, middle, norm], handles, names)
+    assert join.values_of(cast, 0) == (0,)
+    assert (join.values_of(split, 0), join.values_of(split, 1)) == ((2,), (3,))
+    assert join.values_of(exp, 0) == (4,)
+    assert join.values_of(index, 0) == ()  # a float that was made an integer
+    assert (join.values_of(middle, 0), join.values_of(norm, 0)) == ((), (5,))  # by handle, the last of the node
+    assert join.nodes_of(middle) == (5,)
 
 
 def test_going_back_and_forth_is_told() -> None:
