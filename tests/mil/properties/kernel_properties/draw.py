@@ -39,7 +39,8 @@ def values(
         drawn = rng.uniform(low, high, shape)
     if special:
         drawn = np.where(rng.random(shape) < 0.3, rng.choice(SPECIAL, shape), drawn)
-    return np.asarray(drawn).astype(dtype)
+    with np.errstate(over="ignore"):
+        return np.asarray(drawn).astype(dtype)
 
 
 def generators() -> st.SearchStrategy[np.random.Generator]:

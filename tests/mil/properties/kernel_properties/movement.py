@@ -80,9 +80,9 @@ def _reshape_target(draw: Draw, shape: tuple[int, ...]) -> dict[str, Any]:
         parts[:2] = [parts[0] * parts[1]]
     for _ in range(draw(st.integers(0, 2))):
         parts.insert(draw(st.integers(0, len(parts))), 1)
-    for i in range(len(parts)):  # where the sizes agree, 0 keeps one; aligned at the right
+    for i in range(len(parts)):  # where the sizes agree, 0 keeps one; aligned at the right, 1 beyond
         at = i - len(parts) + len(shape)
-        if 0 <= at < len(shape) and shape[at] == parts[i] and draw(st.integers(0, 3)) == 0:
+        if (shape[at] if at >= 0 else 1) == parts[i] and draw(st.integers(0, 3)) == 0:
             parts[i] = 0
     if parts and draw(st.booleans()):
         parts[draw(st.integers(0, len(parts) - 1))] = -1
@@ -93,7 +93,8 @@ def _reshape(x: Any, shape: Any) -> Any:
     sizes = [int(s) for s in shape]
     for i, s in enumerate(sizes):
         if s == 0:
-            sizes[i] = x.shape[i - len(sizes) + x.ndim]
+            at = i - len(sizes) + x.ndim
+            sizes[i] = x.shape[at] if at >= 0 else 1
     return refilled(x, [math.prod(x.shape) // -math.prod(sizes) if s == -1 else s for s in sizes])
 
 
