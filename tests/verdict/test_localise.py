@@ -14,11 +14,13 @@ import coremltools.converters.mil.frontend.torch.ops as converters
 import numpy as np
 import pytest
 import torch
+from coremltools.converters.mil.frontend.torch.converter import TranscriptionContext
 from coremltools.converters.mil.frontend.torch.torch_op_registry import _TORCH_OPS_REGISTRY
 from coremltools.converters.mil.mil import types
 from coremltools.converters.mil.mil.ops.defs.iOS15.elementwise_unary import cast
 from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
-from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY
+from coremltools.converters.mil.mil.passes.pass_pipeline import PassPipelineManager
+from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY, PassRegistry
 from executorch.backends.apple.coreml.compiler import CoreMLBackend
 
 from harness.cases import find
@@ -430,6 +432,17 @@ def test_no_converter_no_source() -> None:
     assert converter_source("aten.no_such_operator.default") == ""
     assert converter_source("") == ""
     assert converter_source("aten.mul.Tensor").endswith("(mul)")
+
+
+def test_the_converter_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    hooked = [(PassPipelineManager, "apply_pipeline"), (PassRegistry, "__getitem__"), (TranscriptionContext, "add")]
+    hooked.append((CoreMLBackend, "preprocess"))
+    before = [owner.__dict__[name] for owner, name in hooked]
+    with monkeypatch.context() as patch:
+        converter_swaps(patch)
+        assert localise(CHAIN, FP32).passes > 50
+    assert [owner.__dict__[name] for owner, name in hooked] == before
+    assert localise(CHAIN, FP32).outcome == Outcome.PASS
 
 
 def test_what_does_not_lower_has_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
