@@ -89,9 +89,10 @@ declare(
 
 def _upsample_bilinear_calls(draw: Draw, rng: np.random.Generator) -> Call:
     x = _image(draw, rng)
-    given: dict[str, Any] = some(draw, align_corners=[True, False])
-    if given.get("align_corners", True) is False:
-        given |= some(draw, half_pixel_centers=[True, False])
+    aligned = pick(draw, None, True, False, False, False)
+    given: dict[str, Any] = {} if aligned is None else {"align_corners": aligned}
+    half = pick(draw, None, True, False, False) if aligned is False else None
+    given |= {} if half is None else {"half_pixel_centers": half}
     return Call({"x": x} | _factors(draw, x) | given, mode=draw(modes(x.dtype)))
 
 

@@ -161,7 +161,7 @@ def _lstm_calls(draw: Draw, rng: np.random.Generator) -> Call:
         2 if both else 1,
         recurrent_activation=["sigmoid", "tanh"],
         cell_activation=["tanh", "relu"],
-        activation=["tanh", "linear"],
+        activation=["linear", "linear", "tanh"],
         clip=[0.5],
     )
     arguments["initial_c"] = weight(b, (2 if both else 1) * h)

@@ -216,7 +216,7 @@ def check_call(row: Property, call: Call) -> None:
         assert {d.kind for d in diagnostics} - {"non_finite"} == row.kinds(opset=call.opset, **arguments)
 
 
-def check(name: str, examples: int = 40, shrink: bool = True) -> None:
+def check(name: str, examples: int = 100, shrink: bool = True) -> None:
     """The property of operator `name`, on the same calls each time. Raises what the first failing call raises."""
     row = PROPERTIES[name]
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)

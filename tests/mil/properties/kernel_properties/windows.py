@@ -93,7 +93,7 @@ def _maximum(items: list[float | None], declared: list[bool]) -> float:
     return math.nan if any(i != i for i in numbers) else max(numbers, default=-math.inf)
 
 
-declare("avg_pool", _pool_calls(exclude_padding_from_average=[True, False]), _pooled(_average), ulps=2, slack=1)
+declare("avg_pool", _pool_calls(exclude_padding_from_average=[True, True, False]), _pooled(_average), ulps=2, slack=1)
 declare(
     "max_pool",
     _pool_calls(),
