@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,33 +61,43 @@ def settled(model: torch.nn.Module) -> torch.nn.Module:
     return model
 
 
-def _vit() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-    from transformers import ViTConfig, ViTForImageClassification
+def _transformers() -> Any:
+    """The transformers package. It imports torchvision where that is installed, which needs its operators declared."""
+    from harness.cases.torchvision_ops import import_torchvision
 
-    config = ViTConfig(
+    with contextlib.suppress(ImportError):
+        import_torchvision()
+    import transformers
+
+    return transformers
+
+
+def _vit() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    transformers = _transformers()
+    config = transformers.ViTConfig(
         hidden_size=192, num_hidden_layers=4, num_attention_heads=3, intermediate_size=768, num_labels=100
     )
-    return _Field(ViTForImageClassification(config), "logits"), _image()
+    return _Field(transformers.ViTForImageClassification(config), "logits"), _image()
 
 
 def _bert() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     import torch
-    from transformers import BertConfig, BertModel
 
-    config = BertConfig(
+    transformers = _transformers()
+    config = transformers.BertConfig(
         vocab_size=1000, hidden_size=128, num_hidden_layers=4, num_attention_heads=4, intermediate_size=512
     )
     ids = torch.randint(0, 1000, (1, 32))
     mask = torch.ones(1, 32, dtype=torch.int64)
     mask[:, 24:] = 0
-    return _Field(BertModel(config), "last_hidden_state"), (ids, mask)
+    return _Field(transformers.BertModel(config), "last_hidden_state"), (ids, mask)
 
 
 def _llama() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
 
-    config = LlamaConfig(
+    transformers = _transformers()
+    config = transformers.LlamaConfig(
         vocab_size=1000,
         hidden_size=128,
         num_hidden_layers=4,
@@ -96,7 +107,7 @@ def _llama() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
         max_position_embeddings=128,
         use_cache=False,
     )
-    return _Field(LlamaForCausalLM(config), "logits"), (torch.randint(0, 1000, (1, 32)),)
+    return _Field(transformers.LlamaForCausalLM(config), "logits"), (torch.randint(0, 1000, (1, 32)),)
 
 
 def _Field(model: Any, field: str) -> torch.nn.Module:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -49,3 +52,11 @@ def test_a_model_whose_package_is_missing_is_a_fault_of_the_case():
 
     with pytest.raises(CaseFault, match="transformers is not installed"):
         _build(Model("m", "m", make))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vit", "bert", "llama"])
+def test_a_model_is_built_in_a_process_that_built_no_other(name):
+    """transformers imports torchvision by itself, which fails beside a CPU-only torch unless prepared."""
+    code = f"from harness.cases.models import cases; [c.build() for c in cases() if '/{name}/' in c.id]"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
