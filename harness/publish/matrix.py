@@ -2,7 +2,8 @@
 
 What counts as evidence for an operator
 - Only cases whose graph contains it. Where a failure came before the graph was known, it counts for the operator
-  the case was made for. A program that works although its graph is empty (a view of its input) is evidence for none.
+  the case was made for. A program that works although its graph is empty (a view of its input), or all of whose
+  outputs are empty so that no value was compared, is evidence for none.
 - In a program that works, each operator is judged by itself: delegated is `pass`, not delegated `fallback`, both
   `partial`; the case's own outcome may be worse because of its neighbours.
 - In a program that fails, the blame goes to the operator the case was made for, or to the only one there is. Where
@@ -230,6 +231,8 @@ def attribute(record: Record, in_graphs: Mapping[str, set[str]] | None = None) -
         if is_operator(record.op) and outcome not in WORKING:
             yield _name_in_graphs(record.op, in_graphs or {}), outcome
         return
+    if nothing_compared(record):
+        return
     if outcome in WORKING:
         for name in graph:
             yield name, _own_outcome(name, record)
@@ -242,6 +245,12 @@ def attribute(record: Record, in_graphs: Mapping[str, set[str]] | None = None) -
         # An operator that stayed outside the delegates did not cause what went wrong inside them.
         innocent = outcome not in UNJUDGED and record.delegated and name not in record.delegated
         yield name, Outcome.FALLBACK if innocent else outcome
+
+
+def nothing_compared(record: Record) -> bool:
+    """True for a program that works and whose outputs are all empty: its shapes are right, no value was seen."""
+    numerics = record.numerics
+    return record.outcome in WORKING and numerics is not None and numerics.worst is None and numerics.max_abs is None
 
 
 def graph_of(record: Record) -> list[str]:

@@ -128,6 +128,13 @@ def test_a_model_that_works_is_evidence_for_its_operators_and_for_no_function(re
     assert matrix.apis == []
 
 
+def test_a_program_of_empty_outputs_is_evidence_for_no_operator(record, evidence):
+    empty = record(numerics=Numerics("EXACT"))
+    assert build_matrix(evidence(empty)).operators == []
+    (row,) = build_matrix(evidence(record(numerics=Numerics("EXACT", limit=0.0, worst=0.0, max_abs=0.0)))).operators
+    assert [cell.text for cell in row.cells.values()] == ["pass 1"]
+
+
 # Environments and units.
 
 
