@@ -1,0 +1,179 @@
+"""Calls of ATen operators as text: what the generated cases are made of, readable in an index and in a report.
+
+    aten.add.Tensor(float32(2, 3), float32(3), alpha=2)
+    aten.embedding.default(float32(10, 4), int64([[0, 3], [9, 1]]))
+    aten.sum.dim_IntList(float32(2, 3, values='ladder', layout='transposed'), [-1], True, dtype=float16)
+
+A tensor is its dtype called with its shape, or with a nested list of values. Its options: `low` and `high` (uniform
+between them), `values` (a named value set of `drawing`), `layout` (how it lies in memory), `constant` (held by the
+program, as a weight is, instead of being an input of it). Other arguments are Python literals; a bare name is a
+dtype, a memory format or a layout of torch, `inf` or `nan`.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from harness.evidence.vocabulary import HarnessError
+
+DTYPES = (
+    "float32 float16 bfloat16 float64 int64 int32 int16 int8 uint8 bool complex64 complex128 uint16 uint32 uint64 "
+    "complex32 float8_e4m3fn float8_e5m2"
+).split()
+#: Names of torch that stand for themselves among the arguments.
+NAMES = ("contiguous_format", "channels_last", "channels_last_3d", "preserve_format", "strided", "sparse_coo")
+FLOATS = {"inf": math.inf, "nan": math.nan}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor to be drawn. `data`, a nested list, stands in for drawing; `values` names a value set."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    low: float | None = None
+    high: float | None = None
+    values: str = ""
+    layout: str = ""
+    constant: bool = False
+    data: tuple[Any, ...] | float | None = None
+
+    def __str__(self) -> str:
+        parts = [render(self.data)] if self.data is not None else [str(size) for size in self.shape]
+        for name in ("low", "high"):
+            if getattr(self, name) is not None:
+                parts.append(f"{name}={render(getattr(self, name))}")
+        parts += [f"{name}={getattr(self, name)!r}" for name in ("values", "layout") if getattr(self, name)]
+        parts += ["constant=True"] if self.constant else []
+        return f"{self.dtype}({', '.join(parts)})"
+
+    @property
+    def is_floating(self) -> bool:
+        return "float" in self.dtype
+
+    def with_(self, **changes: Any) -> TensorSpec:
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Name:
+    """A dtype, memory format or layout of torch, by its name."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Call:
+    """An overload and its arguments: literals, `TensorSpec`, `Name`, and lists of them."""
+
+    op: str
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        parts = [render(a) for a in self.args] + [f"{k}={render(v)}" for k, v in self.kwargs.items()]
+        return f"{self.op}({', '.join(parts)})"
+
+    def tensors(self) -> list[TensorSpec]:
+        """Its tensors in the order of the arguments, those in lists too."""
+        return [leaf for leaf in leaves((*self.args, *self.kwargs.values())) if isinstance(leaf, TensorSpec)]
+
+    def map_tensors(self, change: Callable[[int, TensorSpec], TensorSpec]) -> Call:
+        """The call with every tensor replaced by `change(its number, it)`."""
+        counter = iter(range(10**6))
+
+        def visit(value: Any) -> Any:
+            if isinstance(value, TensorSpec):
+                return change(next(counter), value)
+            return [visit(v) for v in value] if isinstance(value, list) else value
+
+        args = tuple(visit(a) for a in self.args)
+        return Call(self.op, args, {k: visit(v) for k, v in self.kwargs.items()})
+
+    @property
+    def dtype(self) -> str:
+        """That of the first tensor; of a call without one, of its `dtype` argument; else float32."""
+        tensors = self.tensors()
+        if tensors:
+            return tensors[0].dtype
+        given = self.kwargs.get("dtype")
+        return given.name if isinstance(given, Name) else "float32"
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from leaves(item)
+    else:
+        yield value
+
+
+def render(value: Any) -> str:
+    """An argument as text that `parse` reads back."""
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(render(v) for v in value) + "]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "-inf" if value < 0 else "inf"
+    return str(value) if isinstance(value, (TensorSpec, Name)) else repr(value)
+
+
+def parse(text: str) -> Call:
+    """Read a call. Raises `HarnessError` naming what is not understood."""
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise HarnessError(f"not a call of an operator: {text!r} ({error.msg})") from None
+    if not isinstance(node, ast.Call):
+        raise HarnessError(f"not a call of an operator: {text!r}")
+    op = ast.unparse(node.func)
+    return Call(op, tuple(_value(a) for a in node.args), {k.arg or "": _value(k.value) for k in node.keywords})
+
+
+def _value(node: ast.expr) -> Any:
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_value(operand)
+        case ast.BinOp(op=ast.Add(), left=left, right=ast.Constant(value=complex() as imaginary)):
+            return _value(left) + imaginary
+        case ast.BinOp(op=ast.Sub(), left=left, right=ast.Constant(value=complex() as imaginary)):
+            return _value(left) - imaginary
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            return [_value(item) for item in items]
+        case ast.Name(id=name) if name in FLOATS:
+            return FLOATS[name]
+        case ast.Name(id=name) if name in DTYPES or name in NAMES:
+            return Name(name)
+        case ast.Call(func=ast.Name(id=dtype), args=args, keywords=keywords) if dtype in DTYPES:
+            options = {k.arg: _value(k.value) for k in keywords}
+            unknown = options.keys() - {"low", "high", "values", "layout", "constant"}
+            if unknown:
+                raise HarnessError(f"a tensor has no option {', '.join(map(str, unknown))}: {ast.unparse(node)}")
+            given = [_value(a) for a in args]
+            if len(given) == 1 and isinstance(given[0], list):
+                return TensorSpec(dtype, _shape_of(given[0]), data=_frozen(given[0]), **options)
+            if not all(isinstance(size, int) and size >= 0 for size in given):
+                raise HarnessError(f"not a shape: {ast.unparse(node)}")
+            return TensorSpec(dtype, tuple(given), **options)
+    raise HarnessError(f"not an argument: {ast.unparse(node)}")
+
+
+def _frozen(data: Any) -> Any:
+    return tuple(_frozen(d) for d in data) if isinstance(data, list) else data
+
+
+def _shape_of(data: Any) -> tuple[int, ...]:
+    return (len(data), *(_shape_of(data[0]) if data else ())) if isinstance(data, list) else ()
+
+
+def read_calls(text: str) -> list[Call]:
+    """One call a line; empty lines and lines that begin with `#` are passed over."""
+    return [parse(line) for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
