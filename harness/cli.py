@@ -252,8 +252,22 @@ def _latest_run(runs: Path) -> Path | None:
 @cli.command("list")
 @click.option("--op", metavar="GLOB", help="Only operators or functions that the glob names.")
 @click.option("--level", type=click.Choice(LEVELS), default=str(Level.STANDARD), show_default=True)
-def list_cases(op: str | None, level: str) -> int:
+@click.option(
+    "--headroom", is_flag=True, help="Instead: how far recorded errors stay from their bounds, tightest first."
+)
+@click.option(
+    "--evidence", "source", type=click.Path(path_type=Path), help="With --headroom: file or run; see explain."
+)
+@_reports
+def list_cases(op: str | None, level: str, headroom: bool, source: Path | None, reports: Path) -> int:
     """List the cases that the suites run."""
+    if headroom:
+        from harness.publish.headroom import render
+
+        _say(render(read_run_or_file(source) if source else _recorded(reports), op))
+        return OK
+    if source is not None:
+        raise HarnessError("--evidence goes with --headroom: cases are listed from the suites")
     from harness.listing import run
 
     return run(op=op, level=level)

@@ -9,7 +9,7 @@ import pytest
 from harness.cli import main
 from harness.evidence.files import Evidence, read_evidence, write_evidence
 from harness.evidence.journal import Journal, write_environment
-from harness.evidence.record import ErrorInfo, Record
+from harness.evidence.record import ErrorInfo, Numerics, Record
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 
 HERE, THERE = "linux-x86_64-torch2", "macos15-arm64-torch2"
@@ -448,3 +448,20 @@ def test_a_terminal_without_the_signs(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "ValueError: gr" in done.stdout
+
+
+# harness list --headroom
+
+
+def test_headroom_is_listed_from_records(run, tmp_path):
+    near = record(numerics=Numerics("ULP", limit=1.0, worst=0.8, headroom=1.25))
+    path = evidence_file(tmp_path / "e.jsonl", near)
+    code, out, _ = run("list", "--headroom", "--evidence", path)
+    assert code == 0
+    assert out.splitlines()[2].split()[:2] == ["tight", "aten.gelu.default"]
+    assert run("list", "--headroom", "--evidence", path, "--op", "aten.gelu")[1] == out
+    assert failed(run("list", "--headroom", "--evidence", path, "--op", "aten.nosuch"), "aten.nosuch")
+
+
+def test_evidence_without_headroom_is_refused(run, tmp_path):
+    assert failed(run("list", "--evidence", evidence_file(tmp_path / "e.jsonl", record())), "--headroom")
