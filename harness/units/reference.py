@@ -9,7 +9,7 @@ import numpy as np
 from harness import mil
 from harness.evidence.vocabulary import Unit
 from harness.lowering.program import UnpackedDelegate
-from harness.mil.context import INDEX_OUT_OF_RANGE, RANDOM, UNDOCUMENTED
+from harness.mil.context import DIVISION_BY_ZERO, INDEX_OUT_OF_RANGE, RANDOM, UNDOCUMENTED
 from harness.units.base import Feature, LoadFailed, NotRunnable, PredictFailed, Prediction, ProgramContradiction
 
 #: Feature data types of the package's description, as numpy names them.
@@ -17,6 +17,9 @@ _DTYPES = {"FLOAT16": "float16", "FLOAT32": "float32", "DOUBLE": "float64", "INT
 
 #: Notes that begin with this say that the verdict hangs on semantics the documentation leaves open.
 UNDOCUMENTED_NOTE = "undocumented semantics"
+
+#: Kinds of diagnostics that tell of such semantics; what an integer divided by zero gives is said nowhere.
+_OPEN = (UNDOCUMENTED, RANDOM, INDEX_OUT_OF_RANGE, DIVISION_BY_ZERO)
 
 
 class ReferenceUnit:
@@ -86,6 +89,6 @@ def _feature(feature: mil.Feature) -> Feature:
 
 
 def _note(diagnostic: mil.Diagnostic) -> str:
-    if diagnostic.kind in (UNDOCUMENTED, RANDOM, INDEX_OUT_OF_RANGE):
+    if diagnostic.kind in _OPEN:
         return f"{UNDOCUMENTED_NOTE}: {diagnostic.op_type}: {diagnostic.detail}"
     return f"{diagnostic.kind}: {diagnostic.op_type} {diagnostic.output}: {diagnostic.detail}"

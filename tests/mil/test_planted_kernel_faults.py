@@ -93,6 +93,11 @@ def _unbiased(x: Any, axes: Any = None, gamma: Any = None, beta: Any = None, eps
     return result if beta is None else result + beta.reshape(shape)
 
 
+def _from_the_left(a: dict[str, Any]) -> tuple[int, ...]:
+    x = a["x"].shape
+    return tuple((x[i] if i < len(x) else 1) if s == 0 else s for i, s in enumerate(a["shape"]))
+
+
 def _do_while(function: Function) -> Function:
     def faulty(context: Any, blocks: Any, loop_vars: Any) -> Any:
         return function(context, blocks, loop_vars=tuple(blocks[1](*loop_vars)))
@@ -178,6 +183,7 @@ FAULTS: list[tuple[str, str, Callable[[Function], Function]]] = [
     ("real_div", "operands swapped", swapped("x", "y")),
     ("pow", "operands swapped", swapped("x", "y")),
     ("floor_div", "rounds towards zero", instead(lambda x, y: np.trunc(np.divide(x, y)).astype(x.dtype))),
+    ("floor_div", "the formula for infinities", instead(lambda x, y: np.floor(np.divide(x, y)).astype(x.dtype))),
     ("mod", "has the sign of the dividend", instead(lambda x, y: np.fmod(x, y))),
     ("greater_equal", "strict", instead(lambda x, y: x > y)),
     ("less", "not strict", instead(lambda x, y: x <= y)),
@@ -229,6 +235,8 @@ FAULTS: list[tuple[str, str, Callable[[Function], Function]]] = [
     ("non_zero", "column-major order", then(lambda r: r[np.lexsort(r.T)] if r.size else r)),
     # movement
     ("transpose", "inverse permutation", changed("perm", lambda p: tuple(np.argsort(np.array(p) % len(p))))),
+    ("reshape", "0 is a size", instead(lambda x, shape: x.reshape(shape))),
+    ("reshape", "0 counts from the left", given(shape=_from_the_left)),
     ("reshape", "column-major order", given(x=lambda a: np.ravel(a["x"], "F").reshape(a["x"].shape))),
     ("pixel_shuffle", "block position slow", _as_depth_to_space),
     ("split", "sizes backwards", changed("split_sizes", lambda v: v[::-1])),
@@ -284,7 +292,7 @@ FAULTS: list[tuple[str, str, Callable[[Function], Function]]] = [
 
 
 # Where the fault makes shapes that do not fit, which numpy refuses.
-RAISING = {"matmul": (KernelError,)}
+RAISING = {"matmul": (KernelError,), "reshape": (KernelError,)}
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, name: str, fault: Callable[[Function], Function]) -> None:

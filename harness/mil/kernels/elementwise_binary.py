@@ -86,16 +86,32 @@ def real_div(context: Context, x: Array, y: Array) -> Array:
 
 @kernel("floor_div", same=_SAME)
 def floor_div(context: Context, x: Array, y: Array) -> Array:
-    """x / y rounded towards negative infinity: the floor of the exact quotient. fp16, fp32, int32 (x / 0 gives 0)."""
+    """x / y rounded towards negative infinity: the floor of the exact quotient. fp16, fp32, int32.
+
+    x / 0 of floats is the infinity, or NaN, that x / y is; of integers it is undocumented, and 0 here. With an infinite
+    operand the floor of x / y and Python's `//`, by which coremltools folds constants, differ (inf // 2 is NaN,
+    -1 // inf is -1), which is undocumented: we give what `//` does, and PyTorch with it."""
     if x.dtype.kind == "f":
-        return np.floor_divide(x, y)
+        result = np.floor_divide(x, y)
+        infinite = np.isinf(x) | np.isinf(y)
+        if infinite.any():
+            floor = np.floor(np.divide(x, y))
+            if (infinite & (result != floor) & ~np.isnan(floor)).any():
+                context.note(UNDOCUMENTED, "floor_div of or by an infinity")
+        return result
     return np.where(y == 0, np.zeros((), x.dtype), np.floor_divide(x, _integer_divisor(context, y)))
 
 
 @kernel("mod", same=_SAME)
 def mod(context: Context, x: Array, y: Array) -> Array:
-    """x - y * floor(x / y): the sign is that of `y`, as in Python. fp16, fp32, int32 (x mod 0 gives 0)."""
+    """x - y * floor(x / y): the sign is that of `y`, as in Python. fp16, fp32, int32.
+
+    The documentation says `x % y` and no more. By 0 it is NaN for floats, as the formula gives it. Undocumented: by 0
+    for integers, where Python raises, 0 here; by an infinity, where the formula gives NaN and Python x or the infinity
+    of the sign of y: we give what Python does, and PyTorch with it."""
     if x.dtype.kind == "f":
+        if (np.isinf(y) & np.isfinite(x)).any():
+            context.note(UNDOCUMENTED, "mod by an infinity")
         return np.mod(x, y)
     return np.where(y == 0, np.zeros((), x.dtype), np.mod(x, _integer_divisor(context, y)))
 

@@ -5,6 +5,7 @@ Semantics: coremltools' documentation of `iOS15`, `iOS16`, `iOS17`, `iOS18` `ten
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,8 @@ from harness.mil.context import UNDOCUMENTED, Context
 from harness.mil.kernels._common import normalize_axis
 from harness.mil.registry import Arrays, Ints, kernel
 from harness.mil.types import Array
+
+_IOS17 = 7  # its opset is called CoreML7
 
 
 @kernel("identity", raw=True)
@@ -38,17 +41,24 @@ def squeeze(context: Context, x: Array, axes: Ints | None = None) -> Array:
 
 @kernel("reshape", raw=True)
 def reshape(context: Context, x: Array, shape: Ints) -> Array:
-    """`x` with another shape of the same size. One -1 is worked out; 0 takes the size of that dimension of `x` (from
-    iOS17 on aligned at the right when the ranks differ), unless `x` is empty and 0 is a size."""
+    """The values of `x`, in row-major order, with as many elements in another shape; any data type.
+
+    A size of 0 takes that of `x`, also where that is 0: from iOS17 on the dimension as far from the right, 1 where `x`
+    has none; before, the ranks must be equal. One -1 is what is left; beside a size of 0 any would do, which is
+    undocumented: we give 0, as coremltools' type inference does. Source: `iOS15.reshape` and `iOS17.reshape`."""
     target = list(shape)
-    if 0 in target and int(np.prod(x.shape, dtype=np.int64)) != 0:
-        if len(target) == x.ndim:
-            target = [s if s != 0 else x.shape[i] for i, s in enumerate(target)]
-        else:
-            target = [
-                s if s != 0 else (x.shape[i - len(target)] if len(target) - i <= x.ndim else 1)
-                for i, s in enumerate(target)
-            ]
+    if target.count(-1) > 1 or min(target, default=0) < -1:
+        raise ValueError(f"shape {target}: one -1 at most, and nothing below it")
+    if 0 in target:
+        if context.opset < _IOS17 and len(target) != x.ndim:
+            raise ValueError(f"shape {target}: before iOS17, 0 needs the rank of x, which is {x.ndim}")
+        first = x.ndim - len(target)
+        target = [s if s != 0 else (x.shape[first + i] if first + i >= 0 else 1) for i, s in enumerate(target)]
+    if -1 in target:
+        others = math.prod(s for s in target if s != -1)
+        if others == 0:
+            context.note(UNDOCUMENTED, "reshape to -1 beside a size of 0")
+        target[target.index(-1)] = x.size // others if others else 0
     return x.reshape(target)
 
 

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from coremltools.converters.mil import Builder as mb
 
+from harness.mil import Description, Function, KernelError, Model, Operation, Program, TensorType
+from harness.mil.program import Block, Literal, NamedType
+
 X = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 
 
@@ -34,6 +37,52 @@ def test_shapes_change_and_values_stay(bench):
         X.reshape(6, 4),
         X[::-1, :, ::-1],
     )
+
+
+def _reshaped(shape, target, opset):
+    x, kind = Literal(np.ones(shape, np.float32), TensorType("fp32", shape)), TensorType("int32", (len(target),))
+    outputs = (NamedType("y", TensorType("fp32", (None,) * len(target))),)
+    operation = Operation("reshape", "y", {"x": x, "shape": Literal(np.int32(target), kind)}, outputs)
+    function = Function("main", f"CoreML{opset}", (), Block((), ("y",), (operation,)), Description())
+    return Model(Program({"main": function})).run({})
+
+
+@pytest.mark.parametrize(
+    ("opset", "shape", "target", "expected"),
+    [
+        (7, (2, 50), (1, 0, -1, 0), (1, 1, 2, 50)),  # the example of the documentation
+        (8, (4, 0), (4, 2, 0, 0, 0), (4, 2, 1, 4, 0)),
+        (8, (4, 3, 2), (0, -1), (3, 8)),
+        (8, (3, 0), (0, -1), (3, 0)),
+        (8, (3, 0), (0,), (0,)),
+        (6, (4, 3), (0, -1), (4, 3)),
+        (6, (3, 0), (0, 0), (3, 0)),
+    ],
+)
+def test_a_size_of_0_is_taken_from_the_operand(opset, shape, target, expected):
+    result = _reshaped(shape, target, opset)
+    assert result.outputs["y"].shape == expected
+    assert result.diagnostics == []
+
+
+@pytest.mark.parametrize(
+    ("opset", "shape", "target", "message"),
+    [
+        (6, (2, 50), (1, 0, -1, 0), "before iOS17, 0 needs the rank of x"),
+        (8, (0, 2), (0,), "cannot reshape"),
+        (8, (4, 4), (-1, -1), "one -1 at most"),
+        (8, (4, 4), (-2, 8), "nothing below it"),
+    ],
+)
+def test_sizes_that_cannot_be(opset, shape, target, message):
+    with pytest.raises(KernelError, match=message):
+        _reshaped(shape, target, opset)
+
+
+def test_what_is_left_beside_a_size_of_0_is_undocumented():
+    result = _reshaped((0, 3), (-1, 0, 0), 8)
+    assert result.outputs["y"].shape == (0, 0, 3)
+    assert [d.kind for d in result.diagnostics] == ["undocumented"]
 
 
 def test_reverse_sequence(bench):

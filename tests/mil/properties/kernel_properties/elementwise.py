@@ -300,14 +300,16 @@ def _real_div(a: Any, b: Any) -> Any:
 def _floor_div(a: Any, b: Any) -> Any:
     if b == 0:
         return 0 if isinstance(a, int) else _signed_infinity(a, b)
-    return math.nan if a != a or b != b else math.floor(Fraction(a) / Fraction(b))
+    if math.isfinite(a) and math.isfinite(b):
+        return math.floor(Fraction(a) / Fraction(b))
+    return a // b
 
 
 def _mod(a: Any, b: Any) -> Any:
     if b == 0:
         return 0 if isinstance(a, int) else math.nan
-    if a != a or b != b:
-        return math.nan
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return a % b
     return Fraction(a) - Fraction(b) * math.floor(Fraction(a) / Fraction(b))
 
 
@@ -325,9 +327,21 @@ def _power(a: Any, b: Any) -> Any:
         return -math.inf if a < 0 and int(b) % 2 else math.inf
 
 
-def _no_infinity(call: Call) -> bool:
-    """Floor division and remainder of infinities are left open: C's fmod gives NaN, the formula does not."""
-    return not any(np.isinf(v).any() for v in call.arguments.values() if v.dtype.kind == "f")
+def _left_open(differs: Callable[[float, float], bool]) -> Callable[..., set[str]]:
+    """Zero divisors of integers, and floats of which Python and the formula of the operator say different things."""
+
+    def kinds(x: Any, y: Any, **more: Any) -> set[str]:
+        pairs = np.broadcast(x, y)
+        floats = x.dtype.kind == "f" and any(differs(float(a), float(b)) for a, b in pairs)
+        return _zero_divisors(x, y) | ({"undocumented"} if floats else set())
+
+    return kinds
+
+
+def _floor_div_differs(a: float, b: float) -> bool:
+    if math.isinf(a):
+        return math.isfinite(b) and b != 0
+    return math.isinf(b) and math.isfinite(a) and a != 0 and (a < 0) != (b < 0)
 
 
 def _zero_divisors(x: Any, y: Any, **more: Any) -> set[str]:
@@ -340,8 +354,9 @@ declare(
     exactly(_real_div),
     kinds=lambda x, y, **more: _zero_divisors(x, y) | ({"undocumented"} if x.dtype.kind == "i" else set()),
 )
-declare("floor_div", binary(NUMBERS).filter(_no_infinity), exactly(_floor_div), ulps=1, slack=0, kinds=_zero_divisors)
-declare("mod", binary(NUMBERS).filter(_no_infinity), exactly(_mod), ulps=1, slack=1, kinds=_zero_divisors)
+_MOD_DIFFERS = _left_open(lambda a, b: math.isfinite(a) and math.isinf(b))
+declare("floor_div", binary(NUMBERS), exactly(_floor_div), ulps=1, slack=0, kinds=_left_open(_floor_div_differs))
+declare("mod", binary(NUMBERS), exactly(_mod), ulps=1, slack=1, kinds=_MOD_DIFFERS)
 declare("pow", binary(NUMBERS, -5, 5, y_low=-3, y_high=8), exactly(_power), ulps=4, slack=0)
 
 # --- select

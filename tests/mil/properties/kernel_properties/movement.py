@@ -74,31 +74,53 @@ def _squeeze(x: Any, axes: tuple[int, ...] | None = None) -> Any:
 declare("squeeze", moved(_squeeze_axes, 0, 4, 1, 2), _squeeze)
 
 
-def _reshape_target(draw: Draw, shape: tuple[int, ...]) -> dict[str, Any]:
-    parts: list[int] = list(draw(st.permutations([s for s in shape if s > 1])))
-    while len(parts) > 1 and draw(st.booleans()):
-        parts[:2] = [parts[0] * parts[1]]
-    for _ in range(draw(st.integers(0, 2))):
-        parts.insert(draw(st.integers(0, len(parts))), 1)
-    for i in range(len(parts)):  # where the sizes agree, 0 keeps one; aligned at the right, 1 beyond
-        at = i - len(parts) + len(shape)
-        if (shape[at] if at >= 0 else 1) == parts[i] and draw(st.integers(0, 3)) == 0:
-            parts[i] = 0
+def _reshape_calls(draw: Draw, rng: np.random.Generator) -> Call:
+    shape = draw(shapes(pick(draw, 0, 2, 3), 4, 0, 4))
+    opset = pick(draw, 5, 6, 7, 8)
+    parts = _sizes_of_nothing(draw, shape, opset) if 0 in shape else _sizes(draw, shape, opset)
     if parts and draw(st.booleans()):
         parts[draw(st.integers(0, len(parts) - 1))] = -1
-    return {"shape": tuple(parts) if parts else np.zeros(0, np.int32)}
+    target = tuple(parts) if parts else np.zeros(0, np.int32)
+    return Call({"x": tensor(draw, rng, shape), "shape": target}, opset, pick(draw, "wide", "exact", "strict"))
+
+
+def _sizes(draw: Draw, shape: tuple[int, ...], opset: int) -> list[int]:
+    """As many elements as `shape` has; 0 in place of some that it stands for."""
+    parts: list[int] = list(draw(st.permutations(shape)) if draw(st.booleans()) else shape)
+    while len(parts) > 1 and draw(st.booleans()):
+        parts[:2] = [parts[0] * parts[1]]
+    for _ in range(pick(draw, 0, 1, 2)):
+        parts.insert(draw(st.integers(0, len(parts))), 1)
+    kept = [_kept(shape, len(parts), i, opset) for i in range(len(parts))]
+    return [0 if k == s and draw(st.booleans()) else s for k, s in zip(kept, parts, strict=True)]
+
+
+def _sizes_of_nothing(draw: Draw, shape: tuple[int, ...], opset: int) -> list[int]:
+    """0 for each dimension that is empty; what the others are does not matter, nor what is before them."""
+    before = draw(st.lists(st.integers(0, 3), max_size=2)) if opset >= 7 else []
+    return before + [0 if s == 0 else draw(st.integers(0, 3)) for s in shape]
+
+
+def _kept(shape: Any, rank: int, i: int, opset: int) -> int | None:
+    """The size that a 0 at place i of `rank` stands for; None where it may not be."""
+    if opset < 7 and rank != len(shape):
+        return None
+    from_the_right = rank - i
+    return shape[-from_the_right] if from_the_right <= len(shape) else 1
 
 
 def _reshape(x: Any, shape: Any) -> Any:
-    sizes = [int(s) for s in shape]
-    for i, s in enumerate(sizes):
-        if s == 0:
-            at = i - len(sizes) + x.ndim
-            sizes[i] = x.shape[at] if at >= 0 else 1
-    return refilled(x, [math.prod(x.shape) // -math.prod(sizes) if s == -1 else s for s in sizes])
+    sizes = [_kept(x.shape, len(shape), i, 8) if s == 0 else int(s) for i, s in enumerate(shape)]
+    others = math.prod(s for s in sizes if s != -1)
+    return refilled(x, [(x.size // others if others else 0) if s == -1 else s for s in sizes])
 
 
-declare("reshape", moved(_reshape_target, least=1), _reshape)
+def _reshape_kinds(x: Any, shape: Any, opset: int) -> set[str]:
+    known = [_kept(x.shape, len(shape), i, opset) if s == 0 else int(s) for i, s in enumerate(shape) if s != -1]
+    return {"undocumented"} if len(known) < len(shape) and 0 in known else set()
+
+
+declare("reshape", calls(_reshape_calls), _reshape, kinds=_reshape_kinds)
 
 
 def _reshape_like_calls(draw: Draw, rng: np.random.Generator) -> Call:
