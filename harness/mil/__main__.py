@@ -1,8 +1,8 @@
 """`python -m harness.mil run model.mlpackage inputs.npz`: run a model on arrays and print or keep its outputs;
 `show` prints what a model holds, `kernels` which operators there are kernels for.
 
-Exit code 0 when it ran, 1 when `kernels` finds an emitted operator without a kernel, 2 when it could not run, with one
-line on stderr that says why.
+Exit code 0 when it ran, 1 when `kernels` finds an emitted operator without a kernel, a docstring or tests, 2 when it
+could not run, with one line on stderr that says why.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.mil import MODES, WIDE, MilError, coverage, load
 from harness.mil.errors import InputError
+
+_TESTS = Path("tests", "mil")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         nargs="+",
         metavar="FILE",
         default=[],
-        help="JSON lines, of which the key mil_ops counts emitted operators: also say which of those lack a kernel",
+        help="evidence files or directories of runs: say of each operator type that they emitted whether it has a "
+        "kernel, tests and a docstring, and the four numbers last",
+    )
+    kernels.add_argument(
+        "--tests", metavar="DIR", help=f"the tests of the kernels, with {coverage.TABLE} (tests/mil when it exists)"
     )
     options = parser.parse_args(arguments)
     try:
@@ -85,10 +92,14 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _kernels(options: argparse.Namespace) -> int:
-    emitted = coverage.emitted_operators(options.emitted) if options.emitted else None
-    for line in coverage.in_words(coverage.families(emitted or ()), emitted):
-        print(line)
-    return 1 if emitted is not None and coverage.without_kernel(emitted) else 0
+    if not options.emitted:
+        print("\n".join(coverage.families_in_words(coverage.families())))
+        return 0
+    tests = options.tests or (_TESTS if _TESTS.is_dir() else None)
+    tested = coverage.tested_operators(tests) if tests is not None else None
+    rows = coverage.of_emitted(coverage.emitted_operators(options.emitted), tested)
+    print("\n".join(coverage.emitted_in_words(rows)))
+    return 0 if all(row.complete for row in rows) else 1
 
 
 if __name__ == "__main__":

@@ -1,73 +1,151 @@
-"""Which operators have a kernel and a docstring, by family, and which of those a set of programs used have none."""
+"""Which operators have a kernel, by family, and for those that a set of programs used: kernel, docstring, tests."""
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import os
+import re
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.mil.errors import InputError
 from harness.mil.kernels import KERNELS
 
+#: Where the tests keep the table of properties, below their folder: a module with `PROPERTIES`, by operator.
+TABLE = Path("properties", "kernel_properties", "rows.py")
+
+# What a check that was not run for want of a kernel says; it has no `mil_ops`.
+_LACKING = re.compile(r"no kernel for (?:MIL )?(\w+(?:, \w+)*)")
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The operators of one family of kernels, sorted; those of them with a docstring; those that were emitted."""
+    """The operators of one family of kernels, sorted, and those of them with a docstring."""
 
     name: str
     operators: tuple[str, ...]
     documented: tuple[str, ...]
-    emitted: tuple[str, ...]
 
 
-def families(emitted: Iterable[str] = ()) -> list[Family]:
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """An operator that programs used. `tested` is None where no tests were looked at."""
+
+    name: str
+    records: int
+    kernel: bool
+    documented: bool
+    tested: bool | None
+
+    @property
+    def complete(self) -> bool:
+        return self.kernel and self.documented and self.tested is not False
+
+
+def families() -> list[Family]:
     """Every registered kernel, by family, sorted by name."""
-    used = set(emitted)
     found = []
     for family in sorted({kernel.family for kernel in KERNELS.values()}):
         names = tuple(sorted(name for name, kernel in KERNELS.items() if kernel.family == family))
-        documented = tuple(name for name in names if inspect.getdoc(KERNELS[name].function))
-        found.append(Family(family, names, documented, tuple(name for name in names if name in used)))
+        found.append(Family(family, names, tuple(filter(_documented, names))))
     return found
 
 
 def emitted_operators(paths: Iterable[str | os.PathLike[str]]) -> dict[str, int]:
-    """In how many records of JSON-lines files each operator type occurs, by the key `mil_ops` {operator: count}; lines
-    without it count for nothing. Raises InputError for a line that is no JSON object, OSError."""
+    """In how many records each operator type occurs, sorted by name.
+
+    A path is a file of JSON lines, or the directory of a run, of which the journals are read. A record names operators
+    by the keys of `mil_ops`, or by the `reason` that there is no kernel for them; other lines count for nothing.
+    Raises InputError for a line that is no JSON object and a directory without a journal, OSError.
+    """
     found: Counter[str] = Counter()
-    for path in paths:
-        with open(path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                try:
-                    found.update((json.loads(line).get("mil_ops") or {}).keys())
-                except (ValueError, AttributeError) as error:
-                    raise InputError(f"{path}: line {number} is not a record ({error})") from error
+    for path in map(Path, paths):
+        files = sorted(path.glob("journal-*.jsonl")) if path.is_dir() else [path]
+        if not files:
+            raise InputError(f"{path}: no journal in this directory")
+        for file in files:
+            for record in _records(file, unfinished=path.is_dir()):
+                found.update(record)
     return dict(sorted(found.items()))
 
 
-def without_kernel(emitted: Iterable[str]) -> list[str]:
-    return sorted(set(emitted) - KERNELS.keys())
+def _records(path: Path, unfinished: bool) -> Iterator[set[str]]:
+    """The operators of each line. The last one of a journal may be cut short: its run goes on, or was killed."""
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            lacking = _LACKING.search(record.get("reason") or "")
+            yield {*(record.get("mil_ops") or {}).keys(), *(lacking[1].split(", ") if lacking else ())}
+        except (ValueError, AttributeError, TypeError) as error:
+            if unfinished and number == len(lines):
+                return
+            raise InputError(f"{path}: line {number} is not a record ({error})") from error
 
 
-def in_words(rows: Iterable[Family], emitted: Mapping[str, int] | None = None) -> list[str]:
-    """A line for each family, one for all of them, and, when operators were `emitted`, which of them lack a kernel."""
+def tested_operators(tests: str | os.PathLike[str]) -> set[str]:
+    """Operators with a row in the table of properties below the folder `tests`, which is imported.
+
+    Raises InputError when there is no such table, or it cannot be imported (it needs hypothesis)."""
+    table = Path(tests, TABLE).resolve()
+    if not table.is_file():
+        raise InputError(f"{tests}: no table of properties ({TABLE})")
+    name = f"{table.parent.name}.{table.stem}"
+    before = list(sys.path)
+    sys.path.insert(0, str(table.parent.parent))
+    try:
+        module = importlib.import_module(name)
+        rows = dict(module.PROPERTIES)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise InputError(f"{table}: cannot be read ({error})") from error
+    finally:
+        sys.path[:] = before
+    if Path(module.__file__ or "").resolve() != table:
+        raise InputError(f"{table}: another {name} is imported already, {module.__file__}")
+    return {operator for operator, row in rows.items() if callable(getattr(row, "statement", None))}
+
+
+def of_emitted(emitted: Mapping[str, int], tested: Collection[str] | None = None) -> list[Emitted]:
+    """A row for each operator that was emitted."""
+    return [
+        Emitted(name, count, name in KERNELS, _documented(name), None if tested is None else name in tested)
+        for name, count in sorted(emitted.items())
+    ]
+
+
+def families_in_words(rows: Iterable[Family]) -> list[str]:
+    """A line for each family, and one for all of them."""
     rows = list(rows)
-    lines = [f"{row.name}: {_counted([row], emitted)}: {', '.join(row.operators)}" for row in rows]
-    lines.append(f"total: {_counted(rows, emitted)}")
-    if emitted is not None:
-        missing = without_kernel(emitted)
-        found = len(emitted) - len(missing)
-        lines.append(f"emitted: {len(emitted)} operator types, {found} with a kernel, {len(missing)} without")
-        lines += [f"no kernel: {name} (in {emitted[name]} records)" for name in missing]
-    return lines
+    lines = [f"{row.name}: {_counted([row])}: {', '.join(row.operators)}" for row in rows]
+    return [*lines, f"total: {_counted(rows)}"]
 
 
-def _counted(rows: list[Family], emitted: Mapping[str, int] | None) -> str:
+def emitted_in_words(rows: Iterable[Emitted]) -> list[str]:
+    """A line for each operator, and last the four numbers, which are one number when nothing is missing."""
+    rows = list(rows)
+    width = max((len(row.name) for row in rows), default=0)
+    lines = []
+    for row in rows:
+        facts = (("kernel", row.kernel), ("tests", row.tested), ("docs", row.documented))
+        said = [name if has else f"no {name}" for name, has in facts if has is not None]
+        lines.append(f"{row.name:<{width}}  {', '.join(said)} (in {row.records} records)")
+    unknown = any(row.tested is None for row in rows)
+    tests = "not looked for" if unknown else str(sum(bool(row.tested) for row in rows))
+    kernels, docs = sum(row.kernel for row in rows), sum(row.documented for row in rows)
+    return [*lines, f"emitted: {len(rows)}, with kernels: {kernels}, with tests: {tests}, with docs: {docs}"]
+
+
+def _documented(name: str) -> bool:
+    return name in KERNELS and bool(inspect.getdoc(KERNELS[name].function))
+
+
+def _counted(rows: list[Family]) -> str:
     kernels, documented = sum(len(r.operators) for r in rows), sum(len(r.documented) for r in rows)
-    used = "" if emitted is None else f", {sum(len(r.emitted) for r in rows)} emitted"
-    return f"{kernels} kernels, {documented} documented{used}"
+    return f"{kernels} kernels, {documented} documented"
