@@ -18,7 +18,7 @@ from harness import __version__
 from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_evidence
 from harness.evidence.journal import read_run_or_file
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import HarnessError, Level, Unit
+from harness.evidence.vocabulary import HarnessError, Level, Outcome, Unit
 
 OK, FINDINGS, FAILED, INTERRUPTED = 0, 1, 2, 130
 PROGRAM = "coreml-harness"
@@ -249,6 +249,63 @@ def _latest_run(runs: Path) -> Path | None:
     return max(journals)[1].parent if journals else None
 
 
+_known_issues = click.option(
+    "--known-issues",
+    type=click.Path(path_type=Path),
+    default=Path("suites/known_issues"),
+    show_default=True,
+    help="Where known issues and causes are.",
+)
+
+
+@cli.command(short_help="Put failing checks to the causes that explain them.")
+@click.option(
+    "--evidence", "sources", multiple=True, type=click.Path(path_type=Path), help="Default: REPORTS/evidence."
+)
+@click.option("--dry-run", is_flag=True, help="Rewrite nothing.")
+@click.option("--cause", "slug", metavar="CAUSE", help="Only list the checks that go to this cause.")
+@click.option("--outcome", type=click.Choice(sorted(Outcome)), help="Of the untriaged, only these, and all of them.")
+@click.option("--all", "show_all", is_flag=True, help="Every untriaged group.")
+@_known_issues
+@_reports
+def triage(
+    sources: tuple[Path, ...],
+    dry_run: bool,
+    slug: str | None,
+    outcome: str | None,
+    show_all: bool,
+    known_issues: Path,
+    reports: Path,
+) -> int:
+    """Rewrite the known issues so that each failing check of the evidence stands under the cause that explains it.
+
+    Nothing is measured. Prints causes and checks by stage, what moved, and what no cause explains.
+    """
+    from harness.evidence.causes import read_causes
+    from harness.evidence.known_issues import read_known_issues, write_known_issues
+    from harness.evidence.triage import named, retriage
+    from harness.publish.docs import evidence_paths
+    from harness.publish.triage import changes_text, checks_text, triage_text
+
+    causes = read_causes(known_issues)
+    evidence = merge_evidence(read_run_or_file(path) for path in sources or evidence_paths(reports))
+    records = named(evidence, causes)
+    if slug is not None:
+        if slug not in {cause.cause for cause in causes}:
+            raise HarnessError(f"{slug}: no such cause in {known_issues / 'causes'}")
+        _say(checks_text(record for record in records if record.cause == slug))
+        return OK
+    before = read_known_issues(known_issues, causes, triage=True)
+    after = retriage(before, evidence, causes)
+    if not dry_run:
+        write_known_issues(known_issues, after)
+    _say(changes_text(before, after))
+    if outcome is not None:
+        records = [record for record in records if record.cause or record.outcome == outcome]
+    _say(triage_text(records, causes, limit=None if show_all or outcome else 10))
+    return OK
+
+
 @cli.command("list")
 @click.option("--op", metavar="GLOB", help="Only operators or functions that the glob names.")
 @click.option("--level", type=click.Choice(LEVELS), default=str(Level.STANDARD), show_default=True)
@@ -256,18 +313,36 @@ def _latest_run(runs: Path) -> Path | None:
     "--headroom", is_flag=True, help="Instead: how far recorded errors stay from their bounds, tightest first."
 )
 @click.option(
-    "--evidence", "source", type=click.Path(path_type=Path), help="With --headroom: file or run; see explain."
+    "--evidence",
+    "source",
+    type=click.Path(path_type=Path),
+    help="With --headroom or --coverage: file or run; see explain.",
+)
+@click.option("--coverage", is_flag=True, help="Instead: operators of the universe without a case, and why.")
+@click.option(
+    "--uncovered",
+    type=click.Path(path_type=Path),
+    default=Path("suites/ops/uncovered.yaml"),
+    show_default=True,
+    help="With --coverage: the reasons.",
 )
 @_reports
-def list_cases(op: str | None, level: str, headroom: bool, source: Path | None, reports: Path) -> int:
+def list_cases(
+    op: str | None, level: str, headroom: bool, source: Path | None, coverage: bool, uncovered: Path, reports: Path
+) -> int:
     """List the cases that the suites run."""
+    if coverage:
+        from harness.listing import run_coverage
+
+        evidence = read_run_or_file(source) if source else _recorded(reports)
+        return run_coverage(evidence.records, uncovered, op)
     if headroom:
         from harness.publish.headroom import render
 
         _say(render(read_run_or_file(source) if source else _recorded(reports), op))
         return OK
     if source is not None:
-        raise HarnessError("--evidence goes with --headroom: cases are listed from the suites")
+        raise HarnessError("--evidence goes with --headroom or --coverage: cases are listed from the suites")
     from harness.listing import run
 
     return run(op=op, level=level)

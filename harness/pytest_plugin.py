@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from harness.cases.case import Case, at_level, matches_op, require_match
+from harness.evidence.causes import Causes, read_causes
 from harness.evidence.environment import environment_block
 from harness.evidence.journal import (
     FATAL_ATTEMPTS,
@@ -27,15 +28,9 @@ from harness.evidence.journal import (
     read_run_or_file,
     write_environment,
 )
-from harness.evidence.known_issues import (
-    KnownIssues,
-    describe,
-    installed,
-    read_known_issues,
-    update,
-    write_known_issues,
-)
+from harness.evidence.known_issues import KnownIssues, describe, read_known_issues, write_known_issues
 from harness.evidence.record import Record, check_id
+from harness.evidence.triage import update
 from harness.evidence.vocabulary import HarnessError, Level
 from harness.isolation import DEADLINE, IsolatedChecker, Settings
 from harness.lowering.fingerprint import PACKAGES, code_fingerprint
@@ -135,6 +130,7 @@ class Run:
         self.read_only = bool(config.option.collectonly)
         self.measures = bool(config.getoption("--measure") or config.getoption("--update-known-issues"))
         self._issues: dict[Path, KnownIssues] = {}
+        self._causes: dict[Path, Causes] = {}
         self._open: tuple[Journal, IsolatedChecker] | None = None
         self._environment, self._block = "", dict[str, Any]()
         self._before: dict[str, Record] = {}
@@ -167,7 +163,7 @@ class Run:
             self._open = Journal(self.directory, f"{self.worker}-{os.getpid()}"), IsolatedChecker(settings)
         return self._open
 
-    def record(self, case: Case, recipe: str, unit: str) -> Record:
+    def record(self, case: Case, recipe: str, unit: str, causes: Causes) -> Record:
         """The record of a check: the one a resumed run has already, or a new one, appended as soon as it exists."""
         journal, checker = self.start()
         identity = check_id(case.id, recipe, unit)
@@ -183,14 +179,22 @@ class Run:
         else:
             journal.begin(identity, attempts)
             record = checker.check(case, recipe, unit, journal.phase)
+        record = causes.name(record)
         journal.append(record)
         return record
+
+    def causes(self, suite_file: Path) -> Causes:
+        """Those described beside the suites the file belongs to."""
+        directory = suite_file.parent.parent / KNOWN_ISSUES
+        if directory not in self._causes:
+            self._causes[directory] = Causes(read_causes(directory))
+        return self._causes[directory]
 
     def known_issues(self, suite_file: Path) -> KnownIssues:
         """Those beside the suites the file belongs to."""
         directory = suite_file.parent.parent / KNOWN_ISSUES
         if directory not in self._issues:
-            self._issues[directory] = KnownIssues(read_known_issues(directory), installed())
+            self._issues[directory] = KnownIssues.read(directory)
         return self._issues[directory]
 
     def close(self) -> None:
@@ -233,8 +237,8 @@ def _refuse_early(run: Run) -> None:
     if run.selection.ops:
         require_match(all_cases(), run.selection.ops)
     folder = _suites_folder(run.config)
-    if folder is not None and not run.measures:
-        read_known_issues(folder / KNOWN_ISSUES)
+    if folder is not None:
+        (read_causes if run.measures else KnownIssues.read)(folder / KNOWN_ISSUES)
     if run.config.getoption("--run-dir") and not run.read_only:
         run.read()
 
@@ -332,7 +336,7 @@ def check(request: pytest.FixtureRequest) -> Callable[[], Record]:
 
     def run_check() -> Record:
         with _one_line(worker=run.is_worker):
-            record = run.record(case, recipe, unit)
+            record = run.record(case, recipe, unit, run.causes(request.path))
             request.node.user_properties.append(("outcome", str(record.outcome)))
             if run.measures:
                 if record.is_harness_fault and record.error is not None:
@@ -358,7 +362,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     folder = _suites_folder(session.config)
     if folder is None or run.is_worker or run.read_only or run.measures:
         return
-    known = KnownIssues(read_known_issues(folder / KNOWN_ISSUES), installed())
+    known = KnownIssues.read(folder / KNOWN_ISSUES)
     run.unmatched = known.unmatched(case.id for case in all_cases()) if known.issues else []
     if run.unmatched and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -399,18 +403,17 @@ def _collected_by_workers(config: pytest.Config) -> set[str]:
 
 def _known_issue_lines(run: Run, records: Sequence[Record], config: pytest.Config) -> Iterator[str]:
     """Entries that name no check of any suite; with `--update-known-issues`, what was rewritten."""
+    from harness.publish.triage import changes_text, triage_text
+
     directory = config.rootpath / SUITES_FOLDER / KNOWN_ISSUES
     if config.getoption("--update-known-issues"):
-        before = read_known_issues(directory)
-        after = update(before, records)
+        causes = read_causes(directory)
+        before = read_known_issues(directory, causes, triage=True)
+        after = update(before, records, causes)
         write_known_issues(directory, after)
-        old = {(i.cause, pattern) for i in before for pattern in i.checks}
-        new = {(i.cause, pattern) for i in after for pattern in i.checks}
-        yield f"known issues: {len(new)} entries in {len(after)} causes; {len(new - old)} new, {len(old - new)} gone"
-        for cause, pattern in sorted(new - old)[:50]:
-            yield f"  + {pattern} ({cause})"
-        for cause, pattern in sorted(old - new)[:50]:
-            yield f"  - {pattern} ({cause})"
+        here = Causes(causes)
+        yield changes_text(before, after)
+        yield triage_text([here.name(record) for record in records], causes)
         return
     for line in run.unmatched:
         yield f"known issue names no check: {line}"

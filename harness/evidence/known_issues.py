@@ -1,34 +1,33 @@
 """Known issues: outcomes other than `pass` that a release is allowed to have, as data, and strict.
 
 The named outcome must still occur; an unexpected pass is an error; a pattern that matches no check is an error.
-They lie in `suites/known_issues/*.yaml`, one file an outcome, each a list of causes.
+They lie in `suites/known_issues/*.yaml`, one file an outcome, each a list of causes. What is said of a cause stands
+once, in `suites/known_issues/causes/`; an entry whose cause is not described there says it itself.
 """
 
 from __future__ import annotations
 
 import fnmatch
-import hashlib
-import platform
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from harness.evidence.environment import MEASURED, chip, version_of
+from harness.evidence import causes as described_causes
+from harness.evidence.causes import Cause, Causes, read_causes, read_list, require_keys
+from harness.evidence.conditions import Versions, holds, installed, require_conditions
 from harness.evidence.files import write_text_atomically
-from harness.evidence.record import Record, natural_key, split_check_id
+from harness.evidence.record import Record, split_check_id
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 
 #: Where in the stack a cause lies; `untriaged` until somebody has looked.
-STAGES = ("partitioner", "decomposition", "converter", "mil_pass", "runtime", "precision", "limitation", "untriaged")
+STAGES = (*described_causes.STAGES, "untriaged")
 
 #: Outcomes that are the same wherever the program would run, so their entries name no unit.
-_ANY_UNIT = frozenset(
+ANY_UNIT = frozenset(
     {
         Outcome.PARTIAL,
         Outcome.FALLBACK,
@@ -46,7 +45,7 @@ class KnownIssue:
 
     `checks` are patterns `case@recipe@unit`; the case is literal, recipe and unit may be globs. `when` limits the
     entry: a measured package to a version specifier (`coremltools: "<9.1"`), `os` to a platform (`macos`, `linux`),
-    `chip` to processors (`Apple M1*`).
+    `chip` to processors (`Apple M1*`). `described` is the cause's description; title, stage and URL are its own then.
     """
 
     cause: str
@@ -57,6 +56,13 @@ class KnownIssue:
     url: str = ""
     when: Mapping[str, str] = field(default_factory=dict)
     checks: tuple[str, ...] = ()
+    described: Cause | None = None
+
+    def described_by(self, cause: Cause | None) -> KnownIssue:
+        """The entry with what is said of its cause; without a cause the entry as it is."""
+        if cause is None:
+            return self
+        return replace(self, title=cause.title, stage=cause.stage, url=cause.url, described=cause)
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,16 @@ class Judgement:
 
 
 class KnownIssues:
-    """The entries that hold in this environment, indexed by case."""
+    """The entries that hold in this environment, indexed by case, and the causes that explain records."""
 
-    def __init__(self, issues: Iterable[KnownIssue], versions: Mapping[str, str | None] | None = None) -> None:
+    def __init__(
+        self,
+        issues: Iterable[KnownIssue],
+        versions: Versions | None = None,
+        causes: Iterable[Cause] = (),
+    ) -> None:
         versions = installed() if versions is None else versions
+        self.causes = Causes(causes, versions)
         self.issues = [issue for issue in issues if _holds(issue, versions)]
         self._by_case: dict[str, list[tuple[str, str, KnownIssue]]] = defaultdict(list)
         for issue in self.issues:
@@ -80,13 +92,19 @@ class KnownIssues:
                 case, recipe, unit = split_check_id(pattern)
                 self._by_case[case].append((recipe, unit, issue))
 
+    @classmethod
+    def read(cls, directory: Path, versions: Versions | None = None) -> KnownIssues:
+        """Those of a directory and the causes beside them; raises `HarnessError`."""
+        causes = read_causes(directory)
+        return cls(read_known_issues(directory, causes), versions, causes)
+
     def expected(self, check_id: str) -> KnownIssue | None:
         """The entry for a check; one that names recipe and unit exactly goes before a glob."""
         case, recipe, unit = split_check_id(check_id)
         found = [
             (("*" in recipe_glob) + ("*" in unit_glob), number, issue)
             for number, (recipe_glob, unit_glob, issue) in enumerate(self._by_case.get(case, ()))
-            if _matches(recipe, unit, recipe_glob, unit_glob)
+            if matches(recipe, unit, recipe_glob, unit_glob)
         ]
         return min(found)[2] if found else None
 
@@ -104,13 +122,21 @@ class KnownIssues:
             return Judgement("ok", what)
         if issue is None:
             return Judgement("red", f"new: {what}")
-        if issue.outcome is not record.outcome:
-            return Judgement("red", f"changed: known issue {issue.cause} expects {issue.outcome}, got {what}", issue)
-        if issue.phase is not None and issue.phase is not record.phase:
-            return Judgement(
-                "red", f"changed: known issue {issue.cause} expects phase {issue.phase}, got {what}", issue
-            )
+        if changed := self.disagreement(issue, record):
+            return Judgement("red", f"changed: known issue {issue.cause} {changed}", issue)
         return Judgement("expected", f"{issue.cause}: {issue.title}", issue)
+
+    def disagreement(self, issue: KnownIssue, record: Record) -> str:
+        """What the entry says otherwise of the record: outcome, phase or, where it is described, its cause."""
+        if issue.outcome is not record.outcome:
+            return f"expects {issue.outcome}, got {describe(record)}"
+        if issue.phase not in (None, record.phase):
+            return f"expects phase {issue.phase}, got {describe(record)}"
+        cause = self.causes.cause_of(record)
+        if issue.described is not None and (cause is None or cause.cause != issue.cause):
+            other = "no described cause" if cause is None else cause.cause
+            return f"does not explain {describe(record)}; {other} does"
+        return ""
 
     def unmatched(self, cases: Iterable[str]) -> list[str]:
         """Cases named by entries that no suite has (any more), each with its cause."""
@@ -133,208 +159,74 @@ def describe(record: Record) -> str:
     return text[:400]
 
 
-def installed() -> dict[str, str | None]:
-    """Versions of the measured packages here, the platform as `os`, the processor's name as `chip`."""
-    system = {"Darwin": "macos"}.get(platform.system(), platform.system().lower())
-    return {**{name: version_of(name) for name in MEASURED}, "os": system, "chip": chip()}
+def _holds(issue: KnownIssue, versions: Versions) -> bool:
+    return holds(issue.when, versions) and (issue.described is None or holds(issue.described.when, versions))
 
 
-#: Conditions that are globs; the others are version specifiers.
-_BY_GLOB = ("os", "chip")
+def matches(recipe: str, unit: str, recipe_glob: str, unit_glob: str) -> bool:
+    """Whether a pattern that names the record's case means its recipe and unit too."""
+    return fnmatch.fnmatchcase(recipe, recipe_glob) and fnmatch.fnmatchcase(unit, unit_glob)
 
 
-def _holds(issue: KnownIssue, versions: Mapping[str, str | None]) -> bool:
-    for name, condition in issue.when.items():
-        actual = versions.get(name)
-        if actual is None:
-            return False
-        if name in _BY_GLOB:
-            if not fnmatch.fnmatchcase(actual, condition):
-                return False
-        elif not SpecifierSet(condition).contains(actual.split("+")[0], prereleases=True):
-            return False
-    return True
+def read_known_issues(directory: Path, causes: Sequence[Cause] = (), *, triage: bool = False) -> list[KnownIssue]:
+    """Every entry of every file of a directory; `HarnessError` names file and entry when one is malformed.
 
-
-def read_known_issues(directory: Path) -> list[KnownIssue]:
-    """Every entry of every file of a directory; `HarnessError` names file and entry when one is malformed."""
+    With `triage`, an entry may say too much or too little of its cause, which got or lost a description meanwhile.
+    """
+    by_slug = {cause.cause: cause for cause in causes}
     issues: list[KnownIssue] = []
     for path in sorted(directory.glob("*.yaml")):
-        try:
-            entries = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader) or []
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise HarnessError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-        if not isinstance(entries, list):
-            raise HarnessError(f"{path}: expected a list of causes")
-        issues += [_parse(path, number, entry) for number, entry in enumerate(entries, start=1)]
+        for number, entry in enumerate(read_list(path), start=1):
+            try:
+                issues.append(_parse(entry, by_slug, triage))
+            except (ValueError, HarnessError) as error:
+                raise HarnessError(f"{path}: entry {number}: {error}") from None
     return issues
 
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_KEYS = frozenset(f.name for f in fields(KnownIssue))
+_KEYS = frozenset(f.name for f in fields(KnownIssue)) - {"described"}
+#: What an entry says of its cause, unless the cause's description does.
+_OF_CAUSE = ("title", "stage", "url")
 
 
-def _parse(path: Path, number: int, entry: Any) -> KnownIssue:
-    try:
-        _require_well_formed(entry)
-        issue = KnownIssue(
-            cause=entry["cause"],
-            outcome=Outcome(entry["outcome"]),
-            title=entry["title"],
-            stage=entry.get("stage", "untriaged"),
-            phase=Phase(entry["phase"]) if "phase" in entry else None,
-            url=entry.get("url", ""),
-            when=entry.get("when", {}),
-            checks=tuple(entry["checks"]),
-        )
-        for pattern in issue.checks:
-            split_check_id(pattern)
-    except (ValueError, HarnessError) as error:
-        raise HarnessError(f"{path}: entry {number}: {error}") from None
+def _parse(entry: Any, by_slug: Mapping[str, Cause], triage: bool) -> KnownIssue:
+    slug = entry.get("cause") if isinstance(entry, dict) else None
+    cause = by_slug.get(slug) if isinstance(slug, str) else None
+    require_keys(entry, _KEYS, {"cause", "outcome", "checks"} | (set() if cause or triage else {"title"}))
+    if cause is not None and not triage and (twice := [key for key in _OF_CAUSE if key in entry]):
+        raise HarnessError(f"{', '.join(twice)}: said already in the description of {slug}")
+    _require_types(entry)
+    issue = KnownIssue(
+        cause=entry["cause"],
+        outcome=Outcome(entry["outcome"]),
+        title=entry.get("title", ""),
+        stage=entry.get("stage", "untriaged"),
+        phase=Phase(entry["phase"]) if "phase" in entry else None,
+        url=entry.get("url", ""),
+        when=entry.get("when", {}),
+        checks=tuple(entry["checks"]),
+    )
+    for pattern in issue.checks:
+        split_check_id(pattern)
     if issue.stage not in STAGES:
-        raise HarnessError(f"{path}: entry {number}: stage {issue.stage!r} is none of {', '.join(STAGES)}")
-    if issue.outcome in (Outcome.PASS, Outcome.NOT_RUN):
-        raise HarnessError(f"{path}: entry {number}: {issue.outcome} is no outcome to be known for")
-    return issue
+        raise HarnessError(f"stage {issue.stage!r} is none of {', '.join(STAGES)}")
+    if issue.outcome in described_causes.CAUSELESS:
+        raise HarnessError(f"{issue.outcome} is no outcome to be known for")
+    return issue.described_by(cause)
 
 
-def _require_well_formed(entry: Any) -> None:
-    """Raises `HarnessError`. What is misspelt must not be taken for absent: an entry would hold where it should not."""
-    if not isinstance(entry, dict):
-        raise HarnessError(f"expected a mapping, got {entry!r}")
-    if unknown := sorted(str(key) for key in entry if key not in _KEYS):
-        raise HarnessError(f"unknown keys {', '.join(unknown)}")
-    if missing := sorted({"cause", "title", "outcome", "checks"} - set(entry)):
-        raise HarnessError(f"lacks {', '.join(missing)}")
+def _require_types(entry: Mapping[str, Any]) -> None:
     for key, value in entry.items():
         if key == "checks":
             if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
                 raise HarnessError("checks: expected a list of patterns case@recipe@unit")
         elif key == "when":
-            _require_conditions(value)
+            require_conditions(value)
         elif not isinstance(value, str):
             raise HarnessError(f"{key}: expected text, got {value!r}")
 
 
-def _require_conditions(when: Any) -> None:
-    if not isinstance(when, dict) or not all(isinstance(v, str) for v in when.values()):
-        raise HarnessError("when: expected a mapping of package, os or chip to a condition")
-    for name, condition in when.items():
-        if name in _BY_GLOB:
-            continue
-        if name not in MEASURED:
-            raise HarnessError(f"when: {name!r} is neither os, chip nor one of {', '.join(MEASURED)}")
-        try:
-            SpecifierSet(condition)
-        except InvalidSpecifier:
-            raise HarnessError(f"when: {condition!r} is no version specifier, such as '<9.1'") from None
-
-
-def grouping_signature(record: Record) -> str:
-    """What records of one untriaged cause have in common."""
-    if record.outcome in (Outcome.PARTIAL, Outcome.FALLBACK):
-        return f"not claimed by the partitioner: {', '.join(sorted(record.fallback)) or 'nothing to delegate'}"
-    if record.outcome is Outcome.INVALID_CASE:
-        return re.sub(r"\d+", "N", record.reason.partition("\n")[0])[:160]
-    if record.phase in (Phase.SHAPE, Phase.DTYPE, Phase.VALUE):
-        return f"{record.op}: {record.outcome}"
-    return record.error.signature if record.error is not None else record.reason[:160]
-
-
-def update(issues: Iterable[KnownIssue], records: Iterable[Record]) -> list[KnownIssue]:
-    """Entries that agree with these records.
-
-    A pattern stays when every record it matches agrees with it, so also when it matches none. A record whose entry
-    says the truth, but under a pattern that no longer does, keeps the entry with its title, stage and URL under a
-    new pattern. What no entry explains is grouped by signature into new, untriaged ones.
-    """
-    issues = list(issues)
-    here = KnownIssues(issues)
-    # Entries for other versions are not ours to rewrite.
-    elsewhere = [issue for issue in issues if not any(issue is held for held in here.issues)]
-    cases: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        if record.outcome is not Outcome.NOT_RUN:
-            cases[record.case].append(record)
-    kept: dict[int, set[str]] = defaultdict(set)
-    explained: set[str] = set()
-    for issue in here.issues:
-        for pattern in issue.checks:
-            case, recipe, unit = split_check_id(pattern)
-            covered = [r for r in cases.get(case, ()) if _matches(r.recipe, r.unit, recipe, unit)]
-            if all(_agrees(issue, record) for record in covered):
-                kept[id(issue)].add(pattern)
-                explained.update(record.check_id for record in covered)
-    fresh: dict[_Group, set[str]] = defaultdict(set)
-    for group in cases.values():
-        placed = [(record, _place(record, here, explained)) for record in group]
-        for pattern, (issue_number, new) in _patterns(placed):
-            if new is None:
-                kept[issue_number].add(pattern)
-            else:
-                fresh[new].add(pattern)
-    result = [_with_checks(issue, kept[id(issue)]) for issue in here.issues if kept[id(issue)]]
-    for (outcome, phase, signature), checks in fresh.items():
-        cause = _cause_id(outcome, signature)
-        same = next((i for i in result if (i.cause, i.outcome, i.phase) == (cause, outcome, phase)), None)
-        if same is not None:
-            result.remove(same)
-            result.append(_with_checks(same, checks | set(same.checks)))
-        else:
-            result.append(_with_checks(KnownIssue(cause, outcome, signature, _stage(outcome), phase), checks))
-    return elsewhere + result
-
-
-#: What makes records one untriaged cause: outcome, phase, signature.
-_Group = tuple[Outcome, Phase, str]
-#: Where a record goes: `(id of an entry, None)` or `(0, group)`; None when it needs no pattern.
-_Place = tuple[int, _Group | None]
-
-
-def _matches(recipe: str, unit: str, recipe_glob: str, unit_glob: str) -> bool:
-    return fnmatch.fnmatchcase(recipe, recipe_glob) and fnmatch.fnmatchcase(unit, unit_glob)
-
-
-def _agrees(issue: KnownIssue, record: Record) -> bool:
-    return issue.outcome is record.outcome and issue.phase in (None, record.phase)
-
-
-def _place(record: Record, here: KnownIssues, explained: set[str]) -> _Place | None:
-    if record.outcome is Outcome.PASS or record.check_id in explained:
-        return None
-    found = here.expected(record.check_id)
-    if found is not None and _agrees(found, record):
-        return id(found), None
-    return 0, (record.outcome, record.phase, grouping_signature(record))
-
-
-def _patterns(placed: list[tuple[Record, _Place | None]]) -> Iterable[tuple[str, _Place]]:
-    """Patterns for the records of one case that have a place. A glob never covers a record that goes elsewhere."""
-    places = {place for _, place in placed}
-    units = {record.unit for record, _ in placed}
-    first, place = placed[0]
-    any_unit = first.outcome in _ANY_UNIT
-    if len(placed) > 1 and len(places) == 1 and place is not None and (any_unit or len(units) == 1):
-        yield f"{first.case}@*@{'*' if any_unit else first.unit}", place
-        return
-    for record, place in placed:
-        if place is not None:
-            alike = all(other == place for r, other in placed if r.recipe == record.recipe)
-            unit = "*" if record.outcome in _ANY_UNIT and alike else record.unit
-            yield f"{record.case}@{record.recipe}@{unit}", place
-
-
-def _with_checks(issue: KnownIssue, checks: Iterable[str]) -> KnownIssue:
-    return replace(issue, checks=tuple(sorted(checks, key=natural_key)))
-
-
-def _cause_id(outcome: Outcome, signature: str) -> str:
-    words = re.sub(r"[^a-z0-9]+", "-", signature.lower()).strip("-")[:40].strip("-")
-    return f"{str(outcome).replace('_', '-')}-{words}-{hashlib.sha256(signature.encode()).hexdigest()[:6]}"
-
-
-def _stage(outcome: Outcome) -> str:
-    return "limitation" if outcome in (Outcome.PARTIAL, Outcome.FALLBACK, Outcome.UNSUPPORTED) else "untriaged"
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def write_known_issues(directory: Path, issues: Iterable[KnownIssue]) -> None:
@@ -348,21 +240,18 @@ def write_known_issues(directory: Path, issues: Iterable[KnownIssue]) -> None:
         if not entries:
             path.unlink(missing_ok=True)
             continue
-        head = f"# Checks whose outcome is {outcome}, by cause. Rewritten by: pytest suites --update-known-issues\n"
-        body = yaml.safe_dump([_to_data(i) for i in entries], sort_keys=False, allow_unicode=True, width=200)
+        head = f"# Checks whose outcome is {outcome}, by cause. Rewritten by: coreml-harness triage\n"
+        body = yaml.dump([_to_data(i) for i in entries], Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=200)
         write_text_atomically(path, head + body)
 
 
 def _to_data(issue: KnownIssue) -> dict[str, Any]:
-    data: dict[str, Any] = {
-        "cause": issue.cause,
-        "title": issue.title,
-        "stage": issue.stage,
-        "outcome": str(issue.outcome),
-    }
+    data: dict[str, Any] = {"cause": issue.cause, "outcome": str(issue.outcome)}
+    if issue.described is None:
+        data = {"cause": issue.cause, "title": issue.title, "stage": issue.stage, "outcome": str(issue.outcome)}
     if issue.phase is not None:
         data["phase"] = str(issue.phase)
-    if issue.url:
+    if issue.url and issue.described is None:
         data["url"] = issue.url
     if issue.when:
         data["when"] = dict(issue.when)

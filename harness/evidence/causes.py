@@ -1,0 +1,237 @@
+"""Causes: one upstream defect or limitation each, as data, and the rules that say which failing records it explains.
+
+They lie in `suites/known_issues/causes/*.yaml`, one file a topic, each a list. Reading is strict: a cause whose rule is
+misspelt, or so wide that another defect could hide behind it, is refused.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.evidence.conditions import Versions, holds, installed, require_conditions
+from harness.evidence.record import Record
+from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+
+#: Beside the known issues.
+FOLDER = "causes"
+#: Where in the stack a cause lies. `decomposition` is a step of ExecuTorch's or of torch.export's own; a `limitation`
+#: is documented, or a clean refusal.
+STAGES = ("partitioner", "decomposition", "converter", "mil_pass", "runtime", "precision", "limitation")
+#: Where the script that shows a cause can show it: on any system, or only where Core ML predicts.
+SCRIPTS = ("linux", "mac")
+#: Outcomes that have no cause.
+CAUSELESS = frozenset({Outcome.PASS, Outcome.NOT_RUN})
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_Test = Callable[[str], Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Fits a failing record when every key given does; `None` and `()` stand for a key not given.
+
+    `texts` are tests of fields (`op`, `api`, `case`, `recipe`, `dtype`), `names` of the keys of counts (`fallback`,
+    `delegated`, `mil`): one of them must pass. `error` is searched in `<type>: <message>`, `reason` in the reason.
+    """
+
+    outcomes: frozenset[Outcome]
+    phase: Phase | None = None
+    texts: tuple[tuple[str, _Test], ...] = ()
+    names: tuple[tuple[str, _Test], ...] = ()
+    error: re.Pattern[str] | None = None
+    reason: re.Pattern[str] | None = None
+
+    def fits(self, record: Record) -> bool:
+        if record.outcome not in self.outcomes or self.phase not in (None, record.phase):
+            return False
+        if not all(test(getattr(record, name)) for name, test in self.texts):
+            return False
+        if not all(any(map(test, getattr(record, name))) for name, test in self.names):
+            return False
+        if self.error is not None and (record.error is None or not self.error.search(error_line(record))):
+            return False
+        return self.reason is None or self.reason.search(record.reason) is not None
+
+
+def error_line(record: Record) -> str:
+    """What `error` is searched in: `<type>: <message>`, empty where nothing was raised."""
+    return f"{record.error.type}: {record.error.message}" if record.error is not None else ""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One upstream defect or limitation behind failing checks.
+
+    `cause` is its slug, `sees` what the user sees, `source` the file and function that explain it. `script` says where
+    `reports/findings/<cause>.py` shows it (`linux`: anywhere, `mac`: on macOS), empty where there is none. `when` is
+    as in a known issue.
+    """
+
+    cause: str
+    title: str
+    stage: str
+    sees: str
+    explanation: str
+    source: str
+    matches: tuple[Rule, ...]
+    url: str = ""
+    script: str = ""
+    when: Mapping[str, str] = field(default_factory=dict)
+
+    def explains(self, record: Record) -> bool:
+        return any(rule.fits(record) for rule in self.matches)
+
+
+class Causes:
+    """The causes that hold in an environment, in order: a record goes to the first that explains it."""
+
+    def __init__(self, causes: Iterable[Cause] = (), versions: Versions | None = None) -> None:
+        self.all = tuple(causes)
+        self.by_slug = {cause.cause: cause for cause in self.all}
+        versions = installed() if versions is None else versions
+        self._by_outcome: dict[Outcome, list[Cause]] = defaultdict(list)
+        for cause in self.all:
+            if holds(cause.when, versions):
+                for outcome in frozenset().union(*(rule.outcomes for rule in cause.matches)):
+                    self._by_outcome[outcome].append(cause)
+
+    def cause_of(self, record: Record) -> Cause | None:
+        """None for what works, what was not run, and what no cause explains."""
+        return next((cause for cause in self._by_outcome.get(record.outcome, ()) if cause.explains(record)), None)
+
+    def name(self, record: Record) -> Record:
+        """The record with its cause's slug, or with none."""
+        cause = self.cause_of(record)
+        return record.with_(cause=cause.cause if cause is not None else None)
+
+
+def read_causes(known_issues: Path) -> list[Cause]:
+    """Every cause beside the known issues of a directory, files by name; `HarnessError` names file and entry."""
+    causes: list[Cause] = []
+    origin: dict[str, str] = {}
+    for path in sorted((known_issues / FOLDER).glob("*.yaml")):
+        for number, entry in enumerate(read_list(path), start=1):
+            where = f"{path}: entry {number}"
+            try:
+                cause = _parse(entry)
+            except (ValueError, HarnessError) as error:
+                named = f" ({entry['cause']})" if isinstance(entry, dict) and "cause" in entry else ""
+                raise HarnessError(f"{where}{named}: {error}") from None
+            if cause.cause in origin:
+                raise HarnessError(f"{where}: cause {cause.cause} stands already in {origin[cause.cause]}")
+            origin[cause.cause] = where
+            causes.append(cause)
+    return causes
+
+
+def read_list(path: Path) -> list[Any]:
+    """The entries of a YAML file that is a list of causes; `HarnessError` names the file."""
+    try:
+        entries = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER) or []
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise HarnessError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(entries, list):
+        raise HarnessError(f"{path}: expected a list of causes")
+    return entries
+
+
+def require_keys(entry: Any, known: Iterable[str], required: Iterable[str]) -> None:
+    """Raises `HarnessError`. What is misspelt must not be taken for absent: an entry would hold where it should not."""
+    if not isinstance(entry, dict):
+        raise HarnessError(f"expected a mapping, got {entry!r}")
+    if unknown := sorted(str(key) for key in entry if key not in set(known)):
+        raise HarnessError(f"unknown keys {', '.join(unknown)}")
+    if missing := sorted(set(required) - set(entry)):
+        raise HarnessError(f"lacks {', '.join(missing)}")
+
+
+_KEYS = frozenset(f.name for f in fields(Cause))
+_REQUIRED = _KEYS - {"url", "script", "when"}
+
+
+def _parse(entry: Any) -> Cause:
+    require_keys(entry, _KEYS, _REQUIRED)
+    for key in sorted(_KEYS - {"matches", "when"}):
+        value = entry.get(key, "-")
+        if not isinstance(value, str) or not value.strip():
+            raise HarnessError(f"{key}: expected text, got {value!r}")
+    if not _SLUG.fullmatch(entry["cause"]):
+        raise HarnessError("cause: expected lower-case words joined by hyphens")
+    if entry["stage"] not in STAGES:
+        raise HarnessError(f"stage {entry['stage']!r} is none of {', '.join(STAGES)}")
+    if entry.get("script", "linux") not in SCRIPTS:
+        raise HarnessError(f"script {entry['script']!r} is none of {', '.join(SCRIPTS)}")
+    if "script" not in entry and entry["stage"] != "limitation":
+        raise HarnessError("lacks script: only a limitation needs none")
+    if not entry.get("url", "https://").startswith("https://"):
+        raise HarnessError(f"url: expected https://..., got {entry['url']!r}")
+    require_conditions(entry.get("when", {}))
+    if not isinstance(entry["matches"], list) or not entry["matches"]:
+        raise HarnessError("matches: expected a list of rules")
+    rules = []
+    for number, rule in enumerate(entry["matches"], start=1):
+        try:
+            rules.append(_rule(rule))
+        except (ValueError, HarnessError) as error:
+            raise HarnessError(f"rule {number}: {error}") from None
+    texts = {key: " ".join(value.split()) for key, value in entry.items() if isinstance(value, str)}
+    return Cause(**texts, matches=tuple(rules), when=entry.get("when", {}))
+
+
+#: Keys of a rule that are globs, with the field of a record each is held against: first texts, then counts by name.
+_TEXTS = {"op": "op", "api": "api", "case": "case", "recipe": "recipe", "dtype": "dtype"}
+_NAMES = {"fallback": "fallback", "delegated": "delegated", "mil": "mil_ops"}
+_PATTERNS = ("error", "reason")
+#: One of these must be there: what is left would fit any defect of a recipe or a dtype.
+_TELLING = ("op", "api", "case", *_NAMES, *_PATTERNS)
+
+
+def _rule(rule: Any) -> Rule:
+    require_keys(rule, ("outcome", "phase", *_TEXTS, *_NAMES, *_PATTERNS), ("outcome",))
+    if not any(key in rule for key in _TELLING):
+        raise HarnessError(f"too wide: needs one of {', '.join(_TELLING)}")
+    outcomes = frozenset(Outcome(name) for name in _one_or_more("outcome", rule["outcome"]))
+    if outcomes & CAUSELESS:
+        raise HarnessError(f"outcome: {', '.join(sorted(outcomes & CAUSELESS))} has no cause")
+    return Rule(
+        outcomes,
+        Phase(rule["phase"]) if "phase" in rule else None,
+        tuple((attribute, _globs(key, rule[key])) for key, attribute in _TEXTS.items() if key in rule),
+        tuple((attribute, _globs(key, rule[key])) for key, attribute in _NAMES.items() if key in rule),
+        *(_pattern(key, rule[key]) if key in rule else None for key in _PATTERNS),
+    )
+
+
+def _one_or_more(key: str, value: Any) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    if not values or not all(isinstance(v, str) and v for v in values):
+        raise HarnessError(f"{key}: expected text or a list of texts, got {value!r}")
+    return values
+
+
+def _globs(key: str, value: Any) -> _Test:
+    globs = _one_or_more(key, value)
+    if any(not glob.strip("*") for glob in globs):
+        raise HarnessError(f"{key}: {value!r} fits everything")
+    return re.compile("|".join(fnmatch.translate(glob) for glob in globs)).match
+
+
+def _pattern(key: str, value: Any) -> re.Pattern[str]:
+    if not isinstance(value, str):
+        raise HarnessError(f"{key}: expected a regular expression, got {value!r}")
+    try:
+        pattern = re.compile(value)
+    except re.error as error:
+        raise HarnessError(f"{key}: {value!r} is no regular expression: {error}") from None
+    if pattern.search("") or pattern.search("\0"):
+        raise HarnessError(f"{key}: {value!r} fits everything")
+    return pattern

@@ -1,0 +1,157 @@
+"""Triage: each failing record goes to the described cause that explains it, the rest into groups nobody has looked at.
+
+Rewrites the known issues to agree with records, those of a run or of committed evidence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from harness.evidence.causes import Cause, Causes
+from harness.evidence.conditions import Versions, recorded
+from harness.evidence.files import Evidence, is_simulated
+from harness.evidence.known_issues import ANY_UNIT, KnownIssue, KnownIssues, matches
+from harness.evidence.record import Record, natural_key, split_check_id
+from harness.evidence.vocabulary import Outcome, Phase
+
+
+def grouping_signature(record: Record) -> str:
+    """What records of one untriaged cause have in common."""
+    if record.outcome in (Outcome.PARTIAL, Outcome.FALLBACK):
+        return f"not claimed by the partitioner: {', '.join(sorted(record.fallback)) or 'nothing to delegate'}"
+    if record.outcome is Outcome.INVALID_CASE:
+        return re.sub(r"\d+", "N", record.reason.partition("\n")[0])[:160]
+    if record.phase in (Phase.SHAPE, Phase.DTYPE, Phase.VALUE):
+        return f"{record.op}: {record.outcome}"
+    return record.error.signature if record.error is not None else record.reason[:160]
+
+
+def named(evidence: Evidence, causes: Sequence[Cause]) -> list[Record]:
+    """The records, each with the slug of the cause that explains it, as of its environment."""
+    here = {name: Causes(causes, recorded(block)) for name, block in evidence.environments.items()}
+    return [here[record.environment].name(record) for record in evidence.records]
+
+
+def retriage(issues: Iterable[KnownIssue], evidence: Evidence, causes: Sequence[Cause]) -> list[KnownIssue]:
+    """`update` from the records of each environment in turn; a simulated host's say nothing."""
+    issues = list(issues)
+    for name, block in sorted(evidence.environments.items()):
+        if not is_simulated(block):
+            records = [record for record in evidence.records if record.environment == name]
+            issues = update(issues, records, causes, recorded(block))
+    return issues
+
+
+def update(
+    issues: Iterable[KnownIssue],
+    records: Iterable[Record],
+    causes: Sequence[Cause] = (),
+    versions: Versions | None = None,
+) -> list[KnownIssue]:
+    """Entries that agree with these records.
+
+    A record goes to the described cause that explains it. Of what no cause explains, a record whose entry says the
+    truth keeps that entry, with its title, stage and URL; the others are grouped by signature into new, untriaged
+    ones. A pattern stays when every record it matches agrees with it, so also when it matches none.
+    """
+    by_slug = {cause.cause: cause for cause in causes}
+    # What lost its description has nothing more to say; only patterns of checks not run here keep its name.
+    lost = {issue.cause for issue in issues if not issue.title}
+    issues = [
+        replace(issue, title=f"no longer described: {issue.cause}") if issue.cause in lost else issue
+        for issue in (issue.described_by(by_slug.get(issue.cause)) for issue in issues)
+    ]
+    here = KnownIssues(issues, versions, causes)
+    held = {id(issue) for issue in here.issues}
+    # Entries for other versions are not ours to rewrite.
+    elsewhere = [issue for issue in issues if id(issue) not in held]
+
+    def agrees(issue: KnownIssue, record: Record) -> bool:
+        if issue.described is None and (issue.cause in lost or here.causes.cause_of(record) is not None):
+            return False
+        return not here.disagreement(issue, record)
+
+    cases: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record.outcome is not Outcome.NOT_RUN:
+            cases[record.case].append(record)
+    kept: dict[int, set[str]] = defaultdict(set)
+    explained: set[str] = set()
+    for issue in here.issues:
+        for pattern in issue.checks:
+            case, recipe, unit = split_check_id(pattern)
+            covered = [r for r in cases.get(case, ()) if matches(r.recipe, r.unit, recipe, unit)]
+            if all(agrees(issue, record) for record in covered):
+                kept[id(issue)].add(pattern)
+                explained.update(record.check_id for record in covered)
+    fresh: dict[_Group, set[str]] = defaultdict(set)
+    for group in cases.values():
+        placed = [(record, _place(record, here, agrees, explained)) for record in group]
+        for pattern, (issue_number, new) in _patterns(placed):
+            if new is None:
+                kept[issue_number].add(pattern)
+            else:
+                fresh[new].add(pattern)
+    result = [_with_checks(issue, kept[id(issue)]) for issue in here.issues if kept[id(issue)]]
+    for (outcome, phase, cause, signature), checks in fresh.items():
+        slug = cause or _cause_id(outcome, signature)
+        same = next((i for i in result if (i.cause, i.outcome, i.phase) == (slug, outcome, phase)), None)
+        if same is not None:
+            result.remove(same)
+            result.append(_with_checks(same, checks | set(same.checks)))
+        else:
+            issue = KnownIssue(slug, outcome, signature, _stage(outcome), phase).described_by(by_slug.get(slug))
+            result.append(_with_checks(issue, checks))
+    return elsewhere + result
+
+
+#: What makes records one entry: outcome, phase, the described cause, or else the signature.
+_Group = tuple[Outcome, Phase, str, str]
+#: Where a record goes: `(id of an entry, None)` or `(0, group)`; None when it needs no pattern.
+_Place = tuple[int, _Group | None]
+
+
+def _place(
+    record: Record, here: KnownIssues, agrees: Callable[[KnownIssue, Record], bool], explained: set[str]
+) -> _Place | None:
+    if record.outcome is Outcome.PASS or record.check_id in explained:
+        return None
+    found = here.expected(record.check_id)
+    if found is not None and agrees(found, record):
+        return id(found), None
+    cause = here.causes.cause_of(record)
+    signature = "" if cause is not None else grouping_signature(record)
+    return 0, (record.outcome, record.phase, cause.cause if cause is not None else "", signature)
+
+
+def _patterns(placed: list[tuple[Record, _Place | None]]) -> Iterable[tuple[str, _Place]]:
+    """Patterns for the records of one case that have a place. A glob never covers a record that goes elsewhere."""
+    places = {place for _, place in placed}
+    units = {record.unit for record, _ in placed}
+    first, place = placed[0]
+    any_unit = first.outcome in ANY_UNIT
+    if len(placed) > 1 and len(places) == 1 and place is not None and (any_unit or len(units) == 1):
+        yield f"{first.case}@*@{'*' if any_unit else first.unit}", place
+        return
+    for record, place in placed:
+        if place is not None:
+            alike = all(other == place for r, other in placed if r.recipe == record.recipe)
+            unit = "*" if record.outcome in ANY_UNIT and alike else record.unit
+            yield f"{record.case}@{record.recipe}@{unit}", place
+
+
+def _with_checks(issue: KnownIssue, checks: Iterable[str]) -> KnownIssue:
+    return replace(issue, checks=tuple(sorted(checks, key=natural_key)))
+
+
+def _cause_id(outcome: Outcome, signature: str) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", signature.lower()).strip("-")[:40].strip("-")
+    return f"{str(outcome).replace('_', '-')}-{words}-{hashlib.sha256(signature.encode()).hexdigest()[:6]}"
+
+
+def _stage(outcome: Outcome) -> str:
+    return "limitation" if outcome in (Outcome.PARTIAL, Outcome.FALLBACK, Outcome.UNSUPPORTED) else "untriaged"

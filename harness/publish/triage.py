@@ -1,0 +1,78 @@
+"""What triage came to, in words: causes and their checks by stage, and what nobody has explained yet."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from tabulate import tabulate
+
+from harness.evidence.causes import STAGES, Cause
+from harness.evidence.known_issues import KnownIssue, describe
+from harness.evidence.record import Record, natural_key
+from harness.evidence.vocabulary import UNJUDGED, WORKING, Outcome
+from harness.publish.problems import PROBLEMS, problems
+
+
+def triage_text(records: Sequence[Record], causes: Sequence[Cause], limit: int | None = 10) -> str:
+    """Counts, then the untriaged groups with an example each, the largest `limit` of each outcome.
+
+    `records` name their causes. What works (`partial`, `fallback`) needs no cause, so it is counted apart.
+    """
+    judged = [r for r in records if r.outcome not in UNJUDGED and (r.outcome not in WORKING or r.cause)]
+    judged = [r for r in judged if r.outcome is not Outcome.PASS]
+    found = Counter(r.cause for r in judged if r.cause)
+    untriaged = [r for r in judged if not r.cause]
+    rows: list[tuple[object, ...]] = [
+        (stage, len(members), sum(found[c.cause] for c in members))
+        for stage in STAGES
+        if (members := [c for c in causes if c.stage == stage])
+    ]
+    rows += [("triaged", len(causes), found.total()), ("untriaged", "", len(untriaged))]
+    lines = [tabulate(rows, headers=["stage", "causes", "checks"], tablefmt="simple"), ""]
+    groups = problems(untriaged)
+    for outcome in PROBLEMS:
+        alike = groups.get(outcome, [])
+        if not alike:
+            continue
+        lines.append(f"untriaged {outcome}: {sum(len(g.records) for g in alike)} checks in {len(alike)} groups")
+        for group in alike[:limit]:
+            lines += [
+                f"  {len(group.records):4}  {group.phase}: {group.signature[:160]}",
+                f"        {group.worst.check_id}",
+            ]
+        if limit is not None and len(alike) > limit:
+            lines.append(f"  and {len(alike) - limit} more groups (--all, or --outcome {outcome})")
+    lines += [f"{cause} explains no check of this evidence" for cause in (c.cause for c in causes) if not found[cause]]
+    return "\n".join(lines)
+
+
+def changes_text(before: Iterable[KnownIssue], after: Iterable[KnownIssue], limit: int = 20) -> str:
+    """How many patterns of the known issues moved, and from which cause to which."""
+    old, new = _places(before), _places(after)
+    moved: Counter[tuple[str, str]] = Counter()
+    for pattern in old.keys() | new.keys():
+        gone = old.get(pattern, set()) - new.get(pattern, set())
+        come = new.get(pattern, set()) - old.get(pattern, set())
+        if gone or come:
+            moved[", ".join(sorted(gone)) or "(new)", ", ".join(sorted(come)) or "(gone)"] += 1
+    lines = [f"known issues: {len(new)} patterns in {len(set().union(*new.values()))} causes"]
+    lines[0] += f", {moved.total()} changed" if moved else ", unchanged"
+    for (left, reached), count in sorted(moved.items(), key=lambda item: (-item[1], item[0]))[:limit]:
+        lines.append(f"  {count:4}  {left} -> {reached}")
+    if len(moved) > limit:
+        lines.append(f"  and {len(moved) - limit} more moves")
+    return "\n".join(lines)
+
+
+def _places(issues: Iterable[KnownIssue]) -> dict[str, set[str]]:
+    places: dict[str, set[str]] = defaultdict(set)
+    for issue in issues:
+        for pattern in issue.checks:
+            places[pattern].add(issue.cause)
+    return places
+
+
+def checks_text(records: Iterable[Record]) -> str:
+    """The checks of a cause, one a line: id, outcome and what was raised or measured."""
+    return "\n".join(f"{r.check_id}\n    {describe(r)}" for r in sorted(records, key=lambda r: natural_key(r.check_id)))

@@ -1,0 +1,156 @@
+import dataclasses
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.evidence.conditions import installed
+from harness.evidence.known_issues import KnownIssue, KnownIssues
+from harness.evidence.record import ErrorInfo, Record
+from harness.evidence.triage import grouping_signature, update
+from harness.evidence.vocabulary import Outcome, Phase
+
+CASE = "ops/aten.neg.default/float32/opinfo-0"
+
+
+def issue(outcome="wrong_value", *checks, cause="neg-rounds", **fields):
+    return KnownIssue(cause, Outcome(outcome), "neg rounds", checks=checks or (f"{CASE}@*@*",), **fields)
+
+
+# Grouping.
+
+
+def test_an_empty_message_and_reason_group(record):
+    for outcome in Outcome:
+        for error in (None, ErrorInfo("E", "", "")):
+            grouping_signature(record(outcome, error=error))
+
+
+def test_partly_delegated_cases_group_by_what_fell_back(record):
+    one = record("partial", fallback={"aten.b": 1, "aten.a": 2})
+    other = record("partial", fallback={"aten.a": 1, "aten.b": 5}, case="ops/x/y/z")
+    assert grouping_signature(one) == grouping_signature(other) == "not claimed by the partitioner: aten.a, aten.b"
+
+
+# Updating.
+
+SOME_CASES = [f"ops/aten.neg.default/float32/opinfo-{n}" for n in range(3)]
+OUTCOMES = [o for o in Outcome if o is not Outcome.NOT_RUN]
+
+
+@st.composite
+def runs(draw):
+    """Records of some cases, each case x recipe x unit at most once, with few outcomes, phases and signatures."""
+    records = []
+    for case, recipe, unit in itertools.product(SOME_CASES, ("fp16-ios18", "fp32-ios18"), ("reference", "cpu_only")):
+        if draw(st.booleans()):
+            outcome = draw(st.sampled_from([Outcome.PASS, Outcome.PARTIAL, Outcome.WRONG_VALUE, Outcome.CONVERT_ERROR]))
+            phase = draw(st.sampled_from([Phase.CONVERT, Phase.VALUE]))
+            error = draw(st.sampled_from([None, ErrorInfo("E", "m", "one"), ErrorInfo("E", "m", "two")]))
+            records.append(Record(case, recipe, unit, outcome, phase, op="aten.neg.default", error=error))
+    return records
+
+
+@st.composite
+def entries(draw):
+    patterns = st.builds(
+        "{}@{}@{}".format,
+        st.sampled_from(SOME_CASES),
+        st.sampled_from(["*", "fp16-ios18", "fp32-*"]),
+        st.sampled_from(["*", "reference", "cpu_*"]),
+    )
+    return [
+        KnownIssue(
+            f"cause-{number}",
+            draw(st.sampled_from([Outcome.PARTIAL, Outcome.WRONG_VALUE, Outcome.CONVERT_ERROR])),
+            f"title {number}",
+            stage="converter",
+            phase=draw(st.sampled_from([None, Phase.CONVERT, Phase.VALUE])),
+            when=draw(st.sampled_from([{}, {"os": installed()["os"]}, {"os": "some other"}])),
+            checks=tuple(draw(st.lists(patterns, min_size=1, max_size=3))),
+        )
+        for number in range(draw(st.integers(0, 4)))
+    ]
+
+
+@settings(max_examples=150)
+@given(entries(), runs())
+def test_after_an_update_every_record_is_allowed(before, records):
+    known = KnownIssues(update(before, records))
+    for record in records:
+        judgement = known.judge(record)
+        assert judgement.verdict == ("ok" if record.outcome is Outcome.PASS else "expected"), judgement.message
+
+
+@settings(max_examples=50)
+@given(entries(), runs())
+def test_a_second_update_changes_nothing(before, records):
+    def plain(issues):
+        return sorted((i.cause, str(i.phase), i.checks, tuple(i.when.items())) for i in issues)
+
+    once = update(before, records)
+    assert plain(update(once, records)) == plain(once)
+
+
+@settings(max_examples=50)
+@given(entries(), runs())
+def test_entries_for_other_environments_stay_as_they_are(before, records):
+    others = [i for i in before if i.when == {"os": "some other"}]
+    assert [i for i in update(before, records) if i.when == {"os": "some other"}] == others
+
+
+def test_a_triaged_entry_keeps_what_was_written_about_it(record):
+    triaged = issue("wrong_value", f"{CASE}@*@*", stage="converter", url="https://example.org/1", phase=Phase.VALUE)
+    assert update([triaged], [record("wrong_value"), record("wrong_value", recipe="fp32-ios18")]) == [triaged]
+
+
+def test_a_fixed_check_leaves_its_entry_and_an_empty_entry_goes(record):
+    other = f"{CASE[:-1]}1@*@*"
+    records = [record("pass"), record("pass", recipe="fp32-ios18")]
+    assert [i.checks for i in update([issue("crash", f"{CASE}@*@*", other)], records)] == [(other,)]
+    assert update([issue()], records) == []
+
+
+def test_a_run_of_one_recipe_leaves_the_entries_of_the_other(record):
+    before = [
+        issue("crash", f"{CASE}@fp32-ios18@reference", cause="a"),
+        issue("timeout", f"{CASE}@fp16-ios18@all", cause="b"),
+    ]
+    after = {i.cause: i.checks for i in update(before, [record("crash", signature="boom")])}
+    assert after.pop("a") == before[0].checks
+    assert after.pop("b") == before[1].checks
+    assert list(after.values()) == [(f"{CASE}@fp16-ios18@reference",)]
+
+
+def test_a_glob_that_no_longer_fits_leaves_the_rest_of_its_checks_to_its_entry(record):
+    triaged = issue("wrong_value", f"{CASE}@*@reference", stage="precision")
+    (after,) = update([triaged], [record("pass", recipe="fp32-ios18"), record("wrong_value")])
+    assert after == dataclasses.replace(triaged, checks=(f"{CASE}@fp16-ios18@reference",))
+
+
+def test_checks_not_run_change_nothing(record):
+    assert update([issue()], [record("not_run", reason="no Mac")]) == [issue()]
+
+
+def test_new_ones_are_grouped_by_signature_and_untriaged(record):
+    def failing(n, signature, recipe="fp16-ios18"):
+        return record("convert_error", case=f"ops/a/f/opinfo-{n}", signature=signature, recipe=recipe)
+
+    records = [failing(10, "boom"), failing(9, "boom"), failing(9, "boom", "fp32-ios18"), failing(1, "bang")]
+    groups = {i.title: i for i in update([], records)}
+    assert set(groups) == {"boom", "bang"}
+    # Before anything runs all units are alike; what both recipes have in common is one pattern.
+    assert groups["boom"].checks == ("ops/a/f/opinfo-9@*@*", "ops/a/f/opinfo-10@fp16-ios18@*")
+    assert groups["boom"].stage == "untriaged"
+    assert groups["boom"].phase is Phase.CONVERT
+    assert groups["boom"].cause.startswith("convert-error-boom-")
+
+
+def test_a_wrong_value_is_known_on_its_own_unit_only(record):
+    (after,) = update([], [record("wrong_value")])
+    assert after.checks == (f"{CASE}@fp16-ios18@reference",)
+
+
+def test_a_limitation_is_not_called_untriaged(record):
+    (after,) = update([], [record("fallback", fallback={"aten.neg.default": 1})])
+    assert after.stage == "limitation"
