@@ -1,17 +1,24 @@
-"""`harness list`: the cases that the suites run. Makes no tensors, imports no torch."""
+"""`harness list`: the cases that the suites run, and what of the operator universe has none. Imports no torch."""
 
 from __future__ import annotations
 
 import contextlib
+import fnmatch
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 
-from harness.cases.case import at_level, matches_op, require_match
+from harness.cases.case import Case, at_level, matches_op, require_match
 from harness.cases.find import SUITES
-from harness.evidence.vocabulary import Level
+from harness.evidence.record import Record
+from harness.evidence.universe import read_universe
+from harness.evidence.vocabulary import HarnessError, Level
+from harness.publish.coverage import NO_REASON, Coverage, counts, coverage, read_reasons, stale_reasons
 
 
 def run(op: str | None = None, level: str = "standard") -> int:
     """Print a case a line: id, API name, level. Raises `HarnessError` when `op` names nothing."""
-    everything = [case for suite in SUITES.values() for case in suite()]
+    everything = _all_cases()
     if op is not None:
         require_match(everything, [op])
     chosen = [case for case in at_level(everything, Level(level)) if op is None or matches_op(case, op)]
@@ -20,3 +27,42 @@ def run(op: str | None = None, level: str = "standard") -> int:
         for case in chosen:
             print(f"{case.id:<{width}}  {case.level:<8}  {case.api}")
     return 0
+
+
+def run_coverage(records: Iterable[Record], reasons_file: Path, op: str | None = None) -> int:
+    """Print the rows of the universe without a case, each with its reason, then counts.
+
+    Exit code 1 when a row has neither case nor reason, or a reason explains nothing any more. Raises `HarnessError`
+    when `op` names no row.
+    """
+    reasons = read_reasons(reasons_file)
+    rows = coverage(read_universe(), Counter(case.op for case in _all_cases()), records, reasons)
+    stale = stale_reasons(rows, reasons)
+    shown = [row for row in rows if op is None or fnmatch.fnmatchcase(row.operator.name, op)]
+    if not shown:
+        raise HarnessError(f"--op {op}: no operator of the universe has this name")
+    print("\n".join([*_uncovered_lines(shown), *(f"{reasons_file}: {line}" for line in stale), _count_line(shown)]))
+    return int(bool(stale) or any(not row.explained for row in shown))
+
+
+def _all_cases() -> list[Case]:
+    return [case for suite in SUITES.values() for case in suite()]
+
+
+def _uncovered_lines(rows: list[Coverage]) -> list[str]:
+    uncovered = [row for row in rows if not row.covered]
+    width = max((len(row.operator.name) for row in uncovered), default=0)
+    sources = max((len(", ".join(row.operator.sources)) for row in uncovered), default=0)
+    return [
+        f"{row.operator.name:<{width}}  {', '.join(row.operator.sources):<{sources}}  {row.reason or NO_REASON}"
+        for row in uncovered
+    ]
+
+
+def _count_line(rows: list[Coverage]) -> str:
+    found = counts(rows)
+    return (
+        f"{found['operators']} operators: {found['covered']} covered ({found['with cases']} by cases made for them, "
+        f"{found['in graphs']} contained in recorded graphs), {found['with a reason']} with a reason, "
+        f"{found['unexplained']} with neither"
+    )

@@ -1,0 +1,121 @@
+"""The operator universe: the overloads a program given to the Core ML partitioner may contain, as data.
+
+The rows are, for one set of versions:
+- `core`: every ATen overload that PyTorch tags as Core ATen;
+- `coremltools`, `executorch`: every functional overload whose name coremltools' torch registry claims; the source is
+  the package that registered the converter. The name is put into coremltools' canonical form, as its partitioner
+  query does it: lower case, without the namespace `aten`, without a trailing `default`, `int`, `tensor`,
+  `tensor_mode`, `scalar` or `tensor_scalar`;
+- `quantized_decomposed`, `torchao`, `quant`, `dim_order_ops`: every functional overload of these namespaces, which
+  quantization and ExecuTorch put into programs. Of `torchao` only those implemented for every device.
+
+What no program given to the partitioner contains is no row; `LEFT_OUT` says why, the file's first line how much.
+Written by `python -m harness.cases.universe_index`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.evidence.environment import version_of
+from harness.evidence.vocabulary import HarnessError
+
+#: Packages whose versions decide what is in the universe.
+MEASURED_BY = ("torch", "coremltools", "executorch")
+
+#: Where a row comes from; the order is that of the tables.
+SOURCES = {
+    "core": "Core ATen",
+    "coremltools": "claimed by coremltools' registry",
+    "executorch": "claimed by ExecuTorch's additions to it",
+    "quantized_decomposed": "namespace of PyTorch's and ExecuTorch's quantized operators",
+    "torchao": "namespace of torchao, operators implemented for every device",
+    "quant": "namespace of torchao's codebook quantization",
+    "dim_order_ops": "namespace of ExecuTorch's memory layouts",
+}
+
+#: Kinds of overloads of claimed names that are no rows, and why.
+LEFT_OUT = {
+    "in-place": "export functionalises them: the graph holds the functional overload",
+    "out": "export functionalises them, and the registry knows no name that ends in `.out`",
+    "TorchScript": "operations on Python scalars and lists that PyTorch's dispatcher does not know: no exported graph "
+    "holds them",
+}
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One overload. `sources` are keys of `SOURCES`; `tags` are PyTorch's, and `view`, `mutable`, `composite`."""
+
+    name: str
+    sources: tuple[str, ...]
+    schema: str
+    tags: tuple[str, ...] = ()
+
+    def to_line(self) -> str:
+        data = {"name": self.name, "sources": list(self.sources), "schema": self.schema, "tags": list(self.tags)}
+        return json.dumps({key: value for key, value in data.items() if value})
+
+    @classmethod
+    def from_line(cls, line: str) -> Operator:
+        data = json.loads(line)
+        return cls(data["name"], tuple(data["sources"]), data["schema"], tuple(data.get("tags", ())))
+
+
+@dataclass(frozen=True)
+class Universe:
+    """Rows by name, sorted. `left_out` counts the overloads of claimed names that are no rows, by `LEFT_OUT`.
+
+    `names_without_operator` are names of the registry that no overload of the installed packages has.
+    """
+
+    versions: Mapping[str, str]
+    operators: Mapping[str, Operator]
+    left_out: Mapping[str, int]
+    names_without_operator: tuple[str, ...] = ()
+
+    def to_text(self) -> str:
+        head = {
+            "versions": dict(self.versions),
+            "operators": len(self.operators),
+            "left_out": dict(self.left_out),
+            "names_without_operator": list(self.names_without_operator),
+        }
+        lines = [json.dumps({"universe": head}), *(operator.to_line() for operator in self.operators.values())]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_text(cls, text: str) -> Universe:
+        """Raises `ValueError` or `KeyError` for anything but what `to_text` writes."""
+        first, *rest = text.splitlines()
+        head = json.loads(first)["universe"]
+        operators = {operator.name: operator for operator in map(Operator.from_line, rest)}
+        if len(operators) != head["operators"]:
+            raise ValueError(f"{len(operators)} of {head['operators']} operators")
+        return cls(head["versions"], operators, head["left_out"], tuple(head["names_without_operator"]))
+
+
+def universe_path(versions: Mapping[str, str]) -> Path:
+    """Where the universe of these versions lies (a local part, `+cpu`, makes no difference)."""
+    parts = [f"{package}{(versions.get(package) or '-').split('+')[0]}" for package in MEASURED_BY]
+    return Path(__file__).with_name(f"universe-{'-'.join(parts)}.jsonl")
+
+
+def installed_versions() -> dict[str, str]:
+    return {package: (version_of(package) or "-").split("+")[0] for package in MEASURED_BY}
+
+
+def read_universe(versions: Mapping[str, str] | None = None) -> Universe:
+    """The universe of these versions, by default the installed ones; `HarnessError` when there is none."""
+    path = universe_path(installed_versions() if versions is None else versions)
+    try:
+        return Universe.from_text(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise HarnessError(
+            f"no operator universe {path.name}: run python -m harness.cases.universe_index with these versions"
+        ) from None
+    except (ValueError, KeyError) as error:
+        raise HarnessError(f"{path}: not an operator universe: {error}") from None
