@@ -79,8 +79,9 @@ def _show(options: argparse.Namespace) -> int:
     model = load(options.model)
     for name, function in model.functions.items():
         print(f"function {name} ({function.opset})")
+        flexible = {f.name: f", {f.flexibility}" for f in function.description.inputs if f.flexibility}
         for item in function.inputs:
-            print(f"  in   {item.name}: {item.type}")
+            print(f"  in   {item.name}: {item.type}{flexible.get(item.name, '')}")
         for feature in function.description.outputs:
             print(f"  out  {feature.name}: {feature.data_type}{list(feature.shape)}")
         for op_type, count in model.op_counts(name).items():

@@ -149,11 +149,15 @@ def _bind_inputs(
         raise InputError(
             f"function {function.name}: inputs {'; '.join(parts)} (it takes {', '.join(tensors) or 'none'})"
         )
+    features = {feature.name: feature for feature in function.description.inputs}
     values: dict[str, Any] = {}
     for name, kind in declared.items():
         if isinstance(kind, StateType):
             values[name] = _State(name, kind, state, context)
         elif isinstance(kind, TensorType):
+            feature, shape = features.get(name), np.shape(inputs[name])
+            if feature is not None and not feature.accepts_shape(shape):
+                raise InputError(f"input {name!r}: shape {list(shape)}, the model takes {feature.flexibility}")
             values[name] = _convert_input(name, inputs[name], kind, context)
         else:
             values[name] = inputs[name]

@@ -304,9 +304,21 @@ def _feature(message: Any) -> Feature:
     if kind in ("multiArrayType", "stateType"):
         array = message.type.multiArrayType if kind == "multiArrayType" else message.type.stateType.arrayType
         data_type = type(array).ArrayDataType.Name(array.dataType)
-        return Feature(message.name, data_type, tuple(array.shape), optional)
+        sizes, shapes = _flexible(array)
+        return Feature(message.name, data_type, tuple(array.shape), optional, sizes, shapes)
     if kind == "imageType":
         image = message.type.imageType
         channels = 1 if "GRAYSCALE" in type(image).ColorSpace.Name(image.colorSpace) else 3
         return Feature(message.name, "IMAGE", (1, channels, image.height, image.width), optional)
     return Feature(message.name, (kind or "unknown").removesuffix("Type").upper(), (), optional)
+
+
+def _flexible(array: Any) -> tuple[tuple[tuple[int, int | None], ...], tuple[tuple[int, ...], ...]]:
+    """Ranges of the sizes, or the shapes there are, of an array whose shape is flexible."""
+    kind = array.WhichOneof("ShapeFlexibility")
+    if kind == "enumeratedShapes":
+        return (), tuple(tuple(shape.shape) for shape in array.enumeratedShapes.shapes)
+    if kind == "shapeRange":
+        ranges = array.shapeRange.sizeRanges  # an upper bound below zero is none
+        return tuple((r.lowerBound, r.upperBound if r.upperBound >= 0 else None) for r in ranges), ()
+    return (), ()

@@ -76,12 +76,38 @@ class Feature:
     """One entry of the model description: what the caller sees, which can differ from the function's own types.
 
     `data_type` is Core ML's name (`FLOAT16`, `FLOAT32`, `INT32`, `STRING`, ...; `IMAGE`, `DICTIONARY` for those kinds);
-    `shape` is empty for scalars and for shapes the description leaves open."""
+    `shape` is empty for scalars and for shapes the description leaves open; for flexible ones it is the default, and
+    `sizes` are the least and the largest size (None: no limit) of each dimension, or `shapes` all that there are."""
 
     name: str
     data_type: str
     shape: tuple[int, ...]
     optional: bool = False
+    sizes: tuple[tuple[int, int | None], ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
+
+    def accepts_shape(self, shape: tuple[int, ...]) -> bool:
+        """Whether a flexible feature can have this shape; a fixed one leaves that to the function's own type."""
+        if self.shapes:
+            return shape in self.shapes
+        if not self.sizes:
+            return True
+        return len(shape) == len(self.sizes) and all(
+            low <= size and (high is None or size <= high) for size, (low, high) in zip(shape, self.sizes, strict=True)
+        )
+
+    @property
+    def flexibility(self) -> str:
+        """What `accepts_shape` accepts, in words; empty for a fixed shape."""
+        if self.shapes:
+            return f"one of {', '.join(str(list(shape)) for shape in self.shapes)}"
+        if not self.sizes:
+            return ""
+        spans = [
+            str(low) if low == high else f"{low} or more" if high is None else f"{low} to {high}"
+            for low, high in self.sizes
+        ]
+        return f"[{', '.join(spans)}]"
 
 
 @dataclass(frozen=True, slots=True)

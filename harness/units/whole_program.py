@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import operator
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from harness.evidence.vocabulary import Phase
-from harness.lowering.program import Call, DelegateCall, GetItem, LoweredProgram, replace_values
+from harness.lowering.program import Call, DelegateCall, GetItem, LoweredProgram, TensorSpec, replace_values
 from harness.units.base import LoadFailed, OpenDelegate, ProgramContradiction, UnitRunner
 from harness.units.boundary import from_feature, to_feature
 from harness.units.placement import combine
@@ -33,36 +33,68 @@ class ProgramResult:
     notes: list[str] = field(default_factory=list)
 
 
+class OpenProgram:
+    """A program whose delegates are loaded. As with a loaded `.pte`, what it writes to its buffers, in a delegate's
+    state or outside of delegates, is there in the next call."""
+
+    def __init__(self, program: LoweredProgram, delegates: Sequence[OpenDelegate]) -> None:
+        self._program, self._delegates = program, delegates
+        self._buffers: dict[int, torch.Tensor] = {}  # by the number of the placeholder, once they are written to
+
+    def run(self, inputs: Sequence[torch.Tensor]) -> ProgramResult:
+        """Run the steps in order. Raises what the unit raises (`harness.units.base`) and `FallbackFailed`.
+
+        The inputs are not changed."""
+        result = ProgramResult()
+        for delegate in self._delegates:
+            result.placement = combine((result.mil_ops, result.placement), (delegate.mil_ops, delegate.placement))
+            for op, count in delegate.mil_ops.items():
+                result.mil_ops[op] = result.mil_ops.get(op, 0) + count
+        values = self._bind(inputs)
+        for step in self._program.steps:
+            if isinstance(step, DelegateCall):
+                arguments = replace_values(step.args, values)
+                opened, specs = self._delegates[step.delegate], self._program.delegates[step.delegate].outputs
+                values[step.out.number] = _predict(opened, specs, arguments, result)
+            elif isinstance(step, GetItem):
+                values[step.out.number] = values[step.source.number][step.index]
+            else:
+                values[step.out.number] = _call(step, values)
+        for placeholder, value in self._program.mutations:
+            self._buffers[placeholder.number] = values[value.number]
+        result.outputs = list(replace_values(self._program.outputs, values))
+        return result
+
+    def _bind(self, inputs: Sequence[torch.Tensor]) -> dict[int, Any]:
+        supply = iter(inputs)
+        values: dict[int, Any] = {}
+        for placeholder in self._program.inputs:
+            tensor = next(supply) if placeholder.kind == "user" else placeholder.tensor
+            tensor = self._buffers.get(placeholder.value.number, tensor)
+            assert tensor is not None
+            values[placeholder.value.number] = tensor.clone()
+        return values
+
+
+@contextmanager
+def open_program(program: LoweredProgram, unit: UnitRunner) -> Iterator[OpenProgram]:
+    """Load every delegate; what they hold is released at the end. Raises what the unit raises."""
+    with ExitStack() as stack:
+        delegates = [_open(stack, unit, program, number) for number in range(len(program.delegates))]
+        yield OpenProgram(program, delegates)
+
+
 def run_program(
     program: LoweredProgram,
     unit: UnitRunner,
     inputs: Sequence[torch.Tensor],
     on_phase: Callable[[Phase], None] = lambda _phase: None,
 ) -> ProgramResult:
-    """Load every delegate, then run the steps in order.
-
-    Raises what the unit raises (`harness.units.base`) and `FallbackFailed`. The inputs are not changed.
-    """
-    result = ProgramResult()
-    with ExitStack() as stack:
-        on_phase(Phase.LOAD)
-        opened = [_open(stack, unit, program, number) for number in range(len(program.delegates))]
-        for delegate in opened:
-            result.placement = combine((result.mil_ops, result.placement), (delegate.mil_ops, delegate.placement))
-            for op, count in delegate.mil_ops.items():
-                result.mil_ops[op] = result.mil_ops.get(op, 0) + count
+    """Load a program and call it once. Raises what the unit raises and `FallbackFailed`; the inputs are not changed."""
+    on_phase(Phase.LOAD)
+    with open_program(program, unit) as opened:
         on_phase(Phase.RUN)
-        values = _bind(program, inputs)
-        for step in program.steps:
-            if isinstance(step, DelegateCall):
-                arguments = replace_values(step.args, values)
-                values[step.out.number] = _predict(program, step.delegate, opened[step.delegate], arguments, result)
-            elif isinstance(step, GetItem):
-                values[step.out.number] = values[step.source.number][step.index]
-            else:
-                values[step.out.number] = _call(step, values)
-        result.outputs = list(replace_values(program.outputs, values))
-    return result
+        return opened.run(inputs)
 
 
 def _open(stack: ExitStack, unit: UnitRunner, program: LoweredProgram, number: int) -> OpenDelegate:
@@ -85,18 +117,8 @@ def _open(stack: ExitStack, unit: UnitRunner, program: LoweredProgram, number: i
     return delegate
 
 
-def _bind(program: LoweredProgram, inputs: Sequence[torch.Tensor]) -> dict[int, Any]:
-    supply = iter(inputs)
-    values: dict[int, Any] = {}
-    for placeholder in program.inputs:
-        tensor = next(supply) if placeholder.kind == "user" else placeholder.tensor
-        assert tensor is not None
-        values[placeholder.value.number] = tensor.clone()
-    return values
-
-
 def _predict(
-    program: LoweredProgram, number: int, opened: OpenDelegate, arguments: Sequence[Any], result: ProgramResult
+    opened: OpenDelegate, specs: Sequence[TensorSpec | None], arguments: Sequence[Any], result: ProgramResult
 ) -> list[torch.Tensor]:
     features = []
     for value, feature in zip(arguments, opened.features, strict=True):
@@ -106,7 +128,6 @@ def _predict(
     prediction = opened.predict(features)
     result.notes += prediction.notes
     tensors = []
-    specs = program.delegates[number].outputs
     for position, (array, spec) in enumerate(zip(prediction.outputs, specs, strict=True)):
         tensor, notes = from_feature(array, spec, str(position))
         tensors.append(tensor)
