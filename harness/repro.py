@@ -83,6 +83,7 @@ def script(record: Record, built: Built, recipe: Recipe) -> str:
         inputs=[literal(tensor) for tensor in built.inputs] if parts["forward"] else [],
         precision={"fp16": "FLOAT16", "fp32": "FLOAT32"}[recipe.precision],
         target=recipe.target,
+        partitioning=built.partitioning,
     )
 
 

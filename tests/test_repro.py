@@ -11,6 +11,7 @@ import torch
 
 import harness.isolation
 from harness import repro
+from harness.cases import partitioner
 from harness.cases.case import Built
 from harness.cases.opinfo import cases
 from harness.evidence.record import ErrorInfo, Record
@@ -251,3 +252,21 @@ def test_the_record_comes_first_then_the_script(run):
 def test_what_names_no_check_is_refused(run, check_id, says):
     with pytest.raises(HarnessError, match=says):
         run(check_id)
+
+
+# What a case asks of the partitioner.
+
+
+@pytest.mark.parametrize(
+    ("name", "shows"),
+    [
+        ("rejects-asinh-off-0", "no attribute 'asinh'"),
+        ("decomposes-triu-off-0", "triu is not a core aten op"),
+        ("refuses-part-of-the-graph-on-0", "lower_full_graph=True"),
+    ],
+)
+def test_a_script_has_the_partitioner_as_the_case_does(name, shows, tmp_path):
+    case = next(c for c in partitioner.cases() if c.id.endswith(name))
+    made = ran(script_of(case), tmp_path)
+    assert made.returncode == 1
+    assert shows in made.stderr

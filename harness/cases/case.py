@@ -18,6 +18,22 @@ class CaseFault(Exception):
 
 
 @dataclass(frozen=True)
+class Partitioning:
+    """What a case asks of the partitioner other than its defaults; operators as `aten.diagonal.default`.
+
+    `claim`: operators it would reject by a rule of its own, whatever coremltools says, with that rule switched off.
+    `keep`: operators it would have decomposed, kept whole. `options`: keyword arguments of `CoreMLPartitioner`.
+    """
+
+    claim: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    options: tuple[tuple[str, object], ...] = ()
+
+
+AS_IT_IS = Partitioning()
+
+
+@dataclass(frozen=True)
 class Built:
     """A case made real: eager PyTorch runs `module(*inputs)`.
 
@@ -29,6 +45,7 @@ class Built:
     inputs: tuple[torch.Tensor, ...]
     seed: int
     dynamic_shapes: object = None
+    partitioning: Partitioning = AS_IT_IS
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,8 @@ class LoweringCache:
 
     def _path(self, case_id: str, exported: Exported, recipe: Recipe) -> Path:
         assert exported.program is not None
-        parts = (_FORMAT, case_id, recipe.name, code_fingerprint(), program_digest(exported.program))
+        how = repr(exported.partitioning)
+        parts = (_FORMAT, case_id, recipe.name, how, code_fingerprint(), program_digest(exported.program))
         key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
         return self.directory / key[:2] / key
 

@@ -13,12 +13,13 @@ from typing import Any
 
 import torch
 
-from harness.cases.case import Built
+from harness.cases.case import AS_IT_IS, Built, Partitioning
 from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering import speedups
 from harness.lowering.errors import error_info
 from harness.lowering.graph import UnplannableGraph, count_ops, plan_of
+from harness.lowering.partitioning import make_partitioner
 from harness.lowering.program import LoweredProgram
 from harness.lowering.recipe import Recipe
 
@@ -52,6 +53,7 @@ class Exported:
     failure: Failure | None
     ops: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    partitioning: Partitioning = AS_IT_IS
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,11 @@ def export(built: Built, on_phase: PhaseListener = silence) -> Exported:
             program = torch.export.export(built.module, built.inputs, dynamic_shapes=built.dynamic_shapes)  # type: ignore[arg-type]
     except Exception as error:
         return Exported(None, Failure(Phase.EXPORT, FAILURES[Phase.EXPORT], error_info(error)))
-    return Exported(program, None, count_ops(program.graph), time.perf_counter() - started)
+    return Exported(program, None, count_ops(program.graph), time.perf_counter() - started, built.partitioning)
 
 
 def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence) -> Lowered:
     """Lower to the edge dialect, partition, convert, package and emit. Never raises for what the backend does."""
-    from executorch.backends.apple.coreml.partition import CoreMLPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
     timing = {"export": exported.seconds}
@@ -104,9 +105,8 @@ def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence)
     try:
         with _quiet(), _observed(phases):
             phases.enter(Phase.EDGE)
-            edge = to_edge_transform_and_lower(
-                program, partitioner=[CoreMLPartitioner(compile_specs=recipe.compile_specs())]
-            )
+            partitioner = make_partitioner(exported.partitioning, recipe)
+            edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
     except Exception as error:
         return _failed(phases.current, error, exported, timing)
     timing["lower"] = time.perf_counter() - started

@@ -1,0 +1,61 @@
+"""The partitioner as a case wants it: with its defaults, or with one of its own rules switched off."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from harness.cases.case import Partitioning
+from harness.lowering.graph import overload_name
+from harness.lowering.recipe import Recipe
+
+
+def make_partitioner(wanted: Partitioning, recipe: Recipe) -> Any:
+    """A `CoreMLPartitioner` with the recipe's compile specs.
+
+    Raises what its constructor raises for options that contradict each other.
+    """
+    from executorch.backends.apple.coreml.partition import CoreMLPartitioner
+
+    kind: Any = CoreMLPartitioner
+    if wanted.claim or wanted.keep:
+        kind = _without_rules(CoreMLPartitioner, frozenset(wanted.claim), frozenset(wanted.keep))
+    return kind(compile_specs=recipe.compile_specs(), **dict(wanted.options))
+
+
+def _without_rules(base: Any, claim: frozenset[str], keep: frozenset[str]) -> Any:
+    class WithoutRules(base):  # type: ignore[misc]
+        """What coremltools says decides over `claim`; operators in `keep` are not decomposed."""
+
+        def partition(self, exported_program: torch.export.ExportedProgram) -> Any:
+            with _override_off(claim):
+                return super().partition(exported_program)
+
+        def ops_to_not_decompose(self, ep: torch.export.ExportedProgram) -> tuple[list[Any], Any]:
+            with _override_off(claim):
+                kept, condition = super().ops_to_not_decompose(ep)
+            targets = (node.target for node in ep.graph.nodes if node.op == "call_function")
+            return [*kept, *(target for target in targets if overload_name(target) in keep)], condition
+
+    return WithoutRules
+
+
+@contextlib.contextmanager
+def _override_off(claim: frozenset[str]) -> Iterator[None]:
+    """Take the partitioner's own verdict away for some operators. It asks a class that it names by its module."""
+    from executorch.backends.apple.coreml.partition import coreml_partitioner
+
+    support = coreml_partitioner._OperatorsSupportedForCoreMLBackend
+    original: Callable[[Any, Any], bool] = support.should_override_support
+
+    def overridden(self: Any, node: torch.fx.Node) -> bool:
+        return overload_name(node.target) not in claim and original(self, node)
+
+    support.should_override_support = overridden
+    try:
+        yield
+    finally:
+        support.should_override_support = original
