@@ -17,7 +17,6 @@ import click
 from harness import __version__
 from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_evidence
 from harness.evidence.journal import read_run_or_file
-from harness.evidence.record import Record
 from harness.evidence.vocabulary import HarnessError, Level, Outcome, Unit
 
 OK, FINDINGS, FAILED, INTERRUPTED = 0, 1, 2, 130
@@ -102,19 +101,45 @@ _reports = click.option(
 _all = click.option("--all", "show_all", is_flag=True, help="Every check, not the first few of each operator.")
 
 
-@cli.command(short_help="Generate the op-support pages from the evidence.")
+_known_issues = click.option(
+    "--known-issues",
+    type=click.Path(path_type=Path),
+    default=Path("suites/known_issues"),
+    show_default=True,
+    help="Where known issues and causes are.",
+)
+
+
+@cli.command(short_help="Generate the pages from the evidence.")
 @click.option("--check", "check_only", is_flag=True, help="Write nothing; exit 1 when a page is out of date.")
 @click.option("--format", "page_format", type=click.Choice(["executorch"]), help="Only the page in ExecuTorch's form.")
+@_known_issues
 @_reports
-def docs(check_only: bool, page_format: str | None, reports: Path) -> int:
-    """Generate the op-support pages from the evidence in REPORTS/evidence."""
-    from harness.publish.docs import EXECUTORCH_PAGES, check_docs, write_docs
+def docs(check_only: bool, page_format: str | None, known_issues: Path, reports: Path) -> int:
+    """Generate the op-support pages and the findings from the evidence in REPORTS/evidence."""
+    from harness.publish.docs import EXECUTORCH_PAGES
 
-    only = EXECUTORCH_PAGES if page_format else None
+    return _pages(check_only, EXECUTORCH_PAGES if page_format else None, known_issues, reports)
+
+
+@cli.command(short_help="Generate the page of what is wrong, by cause.")
+@click.option("--check", "check_only", is_flag=True, help="Write nothing; exit 1 when the page is out of date.")
+@_known_issues
+@_reports
+def findings(check_only: bool, known_issues: Path, reports: Path) -> int:
+    """Generate REPORTS/findings.md from the evidence in REPORTS/evidence and the causes beside the known issues."""
+    from harness.publish.docs import FINDINGS_PAGE
+
+    return _pages(check_only, (FINDINGS_PAGE,), known_issues, reports)
+
+
+def _pages(check_only: bool, only: Sequence[str] | None, known_issues: Path, reports: Path) -> int:
+    from harness.publish.docs import check_docs, write_docs
+
     if not check_only:
-        _say("\n".join(f"wrote {path}" for path in write_docs(reports, only)))
+        _say("\n".join(f"wrote {path}" for path in write_docs(reports, only, known_issues)))
         return OK
-    stale = check_docs(reports, only)
+    stale = check_docs(reports, only, known_issues)
     for page in stale:
         _say(f"{reports / page.name}: {str(page).removeprefix(f'{page.name}: ')}")
     if stale:
@@ -126,17 +151,21 @@ def docs(check_only: bool, page_format: str | None, reports: Path) -> int:
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: REPORTS/evidence/<environment>.jsonl.")
 @click.option("--timing", is_flag=True, help="Keep the timings, which differ from run to run.")
+@_known_issues
 @_reports
-def merge(runs: tuple[Path, ...], output: Path | None, timing: bool, reports: Path) -> int:
+def merge(runs: tuple[Path, ...], output: Path | None, timing: bool, known_issues: Path, reports: Path) -> int:
     """Merge run directories and evidence files (shards) into one sorted evidence file.
 
-    Of two records for the same check and environment, the one named last wins.
+    Of two records for the same check and environment, the one named last wins. Failing records name their causes.
     """
+    from harness.evidence.causes import read_causes
+    from harness.evidence.triage import named
     from harness.publish.summary import count_line
 
     parts = [read_run_or_file(path) for path in runs]
     evidence = merge_evidence(parts)
     _require_environments(evidence, runs)
+    evidence.records = named(evidence, read_causes(known_issues))
     if output is None:
         used = sorted({record.environment for record in evidence.records})
         if len(used) != 1:
@@ -212,19 +241,24 @@ def gate(baseline: Path, candidate: Path, allow_missing: bool, show_all: bool) -
     "--evidence", "source", type=click.Path(path_type=Path), help="File or run; default: the newest run, then REPORTS."
 )
 @click.option("--localise", is_flag=True, help="Lower the check again and name where its value goes wrong.")
+@_known_issues
 @_reports
-def explain(check_id: str, source: Path | None, localise: bool, reports: Path) -> int:
+def explain(check_id: str, source: Path | None, localise: bool, known_issues: Path, reports: Path) -> int:
     """Tell one record in words. CHECK_ID may be a case id or the beginning of a check id, where only one fits.
 
     With --localise, the check is lowered again, and the first operator of the program that leaves its bound is named,
     with the converter it came from and the pass of the conversion after which the result is wrong.
     """
+    from harness.evidence.causes import read_causes
+    from harness.evidence.triage import named
     from harness.publish.explain import explain as in_words
     from harness.publish.explain import find
 
     evidence = read_run_or_file(source) if source else _recorded(reports)
-    records: list[Record] = find(evidence, check_id)
-    _say("\n\n".join(in_words(record, evidence.environments.get(record.environment)) for record in records))
+    causes = {cause.cause: cause for cause in read_causes(known_issues)}
+    records = named(Evidence(evidence.environments, find(evidence, check_id)), list(causes.values()))
+    blocks = (evidence.environments.get(record.environment) for record in records)
+    _say("\n\n".join(in_words(r, block, causes.get(r.cause or "")) for r, block in zip(records, blocks, strict=True)))
     if localise:
         from harness.localise import run
 
@@ -247,15 +281,6 @@ def _recorded(reports: Path) -> Evidence:
 def _latest_run(runs: Path) -> Path | None:
     journals = [(path.stat().st_mtime, path) for path in runs.glob("*/journal-*.jsonl") if path.stat().st_size]
     return max(journals)[1].parent if journals else None
-
-
-_known_issues = click.option(
-    "--known-issues",
-    type=click.Path(path_type=Path),
-    default=Path("suites/known_issues"),
-    show_default=True,
-    help="Where known issues and causes are.",
-)
 
 
 @cli.command(short_help="Put failing checks to the causes that explain them.")

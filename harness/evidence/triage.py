@@ -31,8 +31,14 @@ def grouping_signature(record: Record) -> str:
 
 
 def named(evidence: Evidence, causes: Sequence[Cause]) -> list[Record]:
-    """The records, each with the slug of the cause that explains it, as of its environment."""
-    here = {name: Causes(causes, recorded(block)) for name, block in evidence.environments.items()}
+    """The records, each with the slug of the cause that explains it in its environment.
+
+    Where no cause is described, the records keep what they say.
+    """
+    if not causes:
+        return evidence.records
+    names = {record.environment for record in evidence.records}
+    here = {name: Causes(causes, recorded(evidence.environments.get(name, {}))) for name in names}
     return [here[record.environment].name(record) for record in evidence.records]
 
 

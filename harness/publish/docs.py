@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
+from harness.evidence.causes import read_causes
 from harness.evidence.files import merge_evidence, read_evidence, write_text_atomically
+from harness.evidence.triage import named
 from harness.evidence.vocabulary import HarnessError
-from harness.publish.pages import EXECUTORCH_PAGES, build_pages
+from harness.publish.pages import EXECUTORCH_PAGES, FINDINGS_PAGE, build_pages
 
 
 @dataclass(frozen=True)
@@ -41,26 +43,30 @@ def evidence_paths(reports_dir: Path) -> list[Path]:
     return paths
 
 
-def generate(reports_dir: Path, only: Iterable[str] | None = None) -> dict[str, str]:
-    """`{file name: content}` of all pages, or of the named ones."""
+def generate(reports_dir: Path, only: Iterable[str] | None = None, known_issues: Path | None = None) -> dict[str, str]:
+    """`{file name: content}` of all pages, or of the named ones; causes are those beside the known issues."""
     paths = evidence_paths(reports_dir)
     evidence = merge_evidence(read_evidence(path) for path in paths)
-    pages = build_pages(evidence, [f"evidence/{path.name}" for path in paths])
+    causes = read_causes(known_issues) if known_issues is not None else []
+    evidence.records = named(evidence, causes)
+    pages = build_pages(evidence, [f"evidence/{path.name}" for path in paths], causes)
     return pages if only is None else {name: pages[name] for name in only}
 
 
-def write_docs(reports_dir: Path, only: Iterable[str] | None = None) -> list[Path]:
+def write_docs(reports_dir: Path, only: Iterable[str] | None = None, known_issues: Path | None = None) -> list[Path]:
     """Write the pages into `reports_dir`; returns their paths."""
     written = []
-    for name, text in generate(reports_dir, only).items():
+    for name, text in generate(reports_dir, only, known_issues).items():
         write_text_atomically(reports_dir / name, text)
         written.append(reports_dir / name)
     return written
 
 
-def check_docs(reports_dir: Path, only: Iterable[str] | None = None) -> list[StalePage]:
+def check_docs(
+    reports_dir: Path, only: Iterable[str] | None = None, known_issues: Path | None = None
+) -> list[StalePage]:
     """The pages that differ from what the evidence says, by name; empty when all are fresh."""
-    pages = sorted(generate(reports_dir, only).items())
+    pages = sorted(generate(reports_dir, only, known_issues).items())
     return [stale for name, text in pages if (stale := _compare(reports_dir / name, text))]
 
 
@@ -78,4 +84,4 @@ def _compare(path: Path, expected: str) -> StalePage | None:
     return StalePage(path.name, number, wanted, got)
 
 
-__all__ = ["EXECUTORCH_PAGES", "StalePage", "check_docs", "evidence_paths", "generate", "write_docs"]
+__all__ = ["EXECUTORCH_PAGES", "FINDINGS_PAGE", "StalePage", "check_docs", "evidence_paths", "generate", "write_docs"]

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
+from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
 from harness.evidence.record import Numerics, Record, natural_key
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, HarnessError, Phase, Unit
@@ -59,13 +60,13 @@ def _listing(checks: Iterable[str]) -> str:
     return "\n".join([*(f"  {check}" for check in ordered[:_CANDIDATES]), *more])
 
 
-def explain(record: Record, environment: dict[str, Any] | None = None) -> str:
+def explain(record: Record, environment: dict[str, Any] | None = None, cause: Cause | None = None) -> str:
     """What was tried, how far it got, what came out, how to see it again."""
     lines = [record.check_id, "", f"{record.outcome}: {OUTCOME_MEANINGS[record.outcome]}", ""]
     facts: list[tuple[str, str]] = [("tried", _tried(record)), ("recipe", _recipe(record.recipe))]
     facts.append(("unit", _unit(record.unit)))
     facts.append(("reached", f"{record.phase} ({_PHASES[record.phase]})"))
-    facts += [("reason", record.reason), ("error", _error(record)), ("cause", record.cause or "")]
+    facts += [("reason", record.reason), ("error", _error(record)), ("cause", _cause(record, cause))]
     facts += [("delegated", _counts(record.delegated)), ("fell back", _counts(record.fallback))]
     if record.missing_kernels:
         facts.append(("no kernel", f"{', '.join(record.missing_kernels)}: this program would not load in ExecuTorch"))
@@ -132,6 +133,16 @@ def _error(record: Record) -> str:
     if error.signature not in ("", error.message, str(record.outcome)):
         text += f"\nsignature: {record.error.signature}"
     return text
+
+
+def _cause(record: Record, cause: Cause | None) -> str:
+    """The slug alone where nothing is known of it."""
+    if cause is None:
+        return record.cause or ""
+    lines = [f"{cause.cause}: {cause.title} ({cause.stage})", cause.sees, cause.explanation]
+    lines += [f"source: {cause.source}", f"upstream: {cause.url}" if cause.url else ""]
+    lines.append(f"shown by: python reports/findings/{cause.cause}.py" if cause.script else "")
+    return "\n".join(line for line in lines if line)
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -45,6 +45,10 @@ def codes(names: Iterable[str], limit: int | None = 12) -> str:
     return shown + (f" and {len(names) - limit} more" if limit is not None and len(names) > limit else "")
 
 
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], align: Sequence[str] | None = None) -> str:
     """A GitHub table. Not padded: one longer name would otherwise change every line of a committed page."""
     rows = [[str(value) if value is not None else "" for value in row] for row in rows]

@@ -11,10 +11,13 @@ from typing import Any
 
 import jinja2
 
+from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, Outcome, Unit
 from harness.publish.executorch_page import executorch_context, executorch_csv
-from harness.publish.markdown import anchor, code, codes, plain, table
+from harness.publish.findings import PAGE as FINDINGS_PAGE
+from harness.publish.findings import cause_links, findings_context
+from harness.publish.markdown import anchor, code, codes, counted, plain, table
 from harness.publish.matrix import (
     NOT_MEASURED,
     Column,
@@ -66,8 +69,8 @@ TITLES = {Outcome.CONVERT_ERROR: "Claimed by the partitioner, refused by convers
 EXECUTORCH_PAGES = ("coreml-op-support.md", "coreml-op-support.csv")
 
 
-def build_pages(evidence: Evidence, sources: Sequence[str]) -> dict[str, str]:
-    """All pages. `sources` are the evidence files' names relative to the pages."""
+def build_pages(evidence: Evidence, sources: Sequence[str], causes: Sequence[Cause] = ()) -> dict[str, str]:
+    """All pages. `sources` are the evidence files' names relative to the pages; the records name their `causes`."""
     matrix = build_matrix(evidence)
     names = sorted(sources)
     return {
@@ -76,6 +79,7 @@ def build_pages(evidence: Evidence, sources: Sequence[str]) -> dict[str, str]:
         "op-support.csv": support_csv(matrix),
         "coreml-op-support.md": _render("coreml-op-support.md.j2", {"sources": names, **executorch_context(matrix)}),
         "coreml-op-support.csv": executorch_csv(matrix),
+        FINDINGS_PAGE: _render("findings.md.j2", {"sources": names, **findings_context(evidence, causes)}),
     }
 
 
@@ -131,10 +135,6 @@ def _link(heading: str) -> str:
     return f"[{heading}](#{anchor(heading)})"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def _reference_only(matrix: Matrix) -> bool:
     return bool(matrix.columns) and all(column.unit == Unit.REFERENCE for column in matrix.columns)
 
@@ -169,7 +169,7 @@ def _problem_view(outcome: Outcome, groups: list[Problem], matrix: Matrix) -> di
     subjects = {name for group in groups for name in group.subjects}
     rows: list[tuple[object, ...]]
     if outcome in BY_VALUE:
-        headers = ["operator", "where", "checks", "furthest off", "what", "check"]
+        headers = ["operator", "where", "checks", "furthest off", "what", "cause", "check"]
         rows = [
             (
                 code(group.signature),
@@ -177,12 +177,13 @@ def _problem_view(outcome: Outcome, groups: list[Problem], matrix: Matrix) -> di
                 len(group.records),
                 numerics_text(group.worst.numerics),
                 plain(what_went_wrong(group.worst)),
+                cause_links(group.causes),
                 code(group.worst.check_id),
             )
             for group in sorted(groups, key=lambda group: group.signature)
         ]
     else:
-        headers = ["what", "phase", "where", "checks", "operators", "check"]
+        headers = ["what", "phase", "where", "checks", "operators", "cause", "check"]
         rows = [
             (
                 code(group.signature),
@@ -190,6 +191,7 @@ def _problem_view(outcome: Outcome, groups: list[Problem], matrix: Matrix) -> di
                 _where(group, matrix),
                 len(group.records),
                 codes(group.subjects, limit=None),
+                cause_links(group.causes),
                 code(group.worst.check_id),
             )
             for group in groups
@@ -197,7 +199,7 @@ def _problem_view(outcome: Outcome, groups: list[Problem], matrix: Matrix) -> di
     return {
         "title": TITLES.get(outcome, f"`{outcome}`"),
         "meaning": OUTCOME_MEANINGS[outcome][:1].upper() + OUTCOME_MEANINGS[outcome][1:],
-        "count": f"{_count(checks, 'check')} of {_count(len(subjects), 'operator')}",
+        "count": f"{counted(checks, 'check')} of {counted(len(subjects), 'operator')}",
         "table": table(headers, rows),
     }
 
@@ -210,7 +212,7 @@ def _where(group: Problem, matrix: Matrix) -> str:
 
 def _fallback_intro(operators: list[FallbackOperator]) -> str:
     missing = sum(operator.missing for operator in operators)
-    text = f"{_count(len(operators), 'operator')} stayed outside the delegates in some program."
+    text = f"{counted(len(operators), 'operator')} stayed outside the delegates in some program."
     return text + (
         f" ExecuTorch has no kernel for {missing} of them: a program with one does not load." if missing else ""
     )
@@ -261,7 +263,7 @@ def _sections(matrix: Matrix, rows: list[Row], *, operators: bool) -> list[dict[
         members = [row for row in rows if row.status in statuses]
         if members:
             lines = [_row_line(matrix, row, ane=ane, operators=operators) for row in members]
-            sections.append({"title": title, "count": _count(len(members), noun), "table": table(headers, lines)})
+            sections.append({"title": title, "count": counted(len(members), noun), "table": table(headers, lines)})
     return sections
 
 

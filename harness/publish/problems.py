@@ -38,6 +38,11 @@ class Problem:
         return sorted({f"{record.recipe} {record.unit}" for record in self.records})
 
     @property
+    def causes(self) -> list[str]:
+        """Slugs of the described causes of its checks; an empty one where some check has none."""
+        return sorted({record.cause or "" for record in self.records})
+
+    @property
     def worst(self) -> Record:
         return min(self.records, key=lambda r: (_headroom(r), natural_key(r.check_id)))
 

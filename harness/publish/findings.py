@@ -1,0 +1,215 @@
+"""The findings page: what is wrong upstream, cause by cause, with the checks that show it. Equal input, equal bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.evidence.causes import Cause
+from harness.evidence.files import Evidence
+from harness.evidence.record import Record, natural_key
+from harness.evidence.vocabulary import SEVERITY, UNJUDGED, WORKING, Outcome
+from harness.publish.markdown import anchor, code, codes, counted, plain, table
+from harness.publish.naming import may_fill, subject
+from harness.publish.problems import Problem, problems
+from harness.publish.summary import describe_environment
+
+PAGE = "findings.md"
+PRECISION = "Imprecise"
+LIMITATIONS = "Limitations"
+#: Sections of causes: heading, what it means, and the outcomes, of which a cause's worst decides.
+BY_OUTCOME: tuple[tuple[str, str, frozenset[Outcome]], ...] = (
+    (
+        "Silently wrong",
+        "The model lowers and runs, and gives a wrong result.",
+        frozenset({Outcome.WRONG_VALUE, Outcome.WRONG_SHAPE, Outcome.WRONG_DTYPE}),
+    ),
+    (
+        "Invalid program",
+        "The emitted program contradicts itself: what it declares is not what its operators give.",
+        frozenset({Outcome.INVALID_PROGRAM}),
+    ),
+    (
+        "Fails to lower, load or run",
+        "Claimed by the partitioner; then an exception ends lowering, loading or running, and with it the whole model.",
+        frozenset(
+            {
+                *(Outcome.CONVERT_ERROR, Outcome.EMIT_ERROR, Outcome.LOAD_ERROR),
+                *(Outcome.RUN_ERROR, Outcome.CRASH, Outcome.TIMEOUT),
+            }
+        ),
+    ),
+    (
+        "Out of range",
+        "The result is finite in PyTorch, infinite, NaN or saturated in the recipe's precision.",
+        frozenset({Outcome.OUT_OF_RANGE}),
+    ),
+    (
+        "Refused or left out by a defect",
+        "Nothing is wrong in what comes out, yet the operator could be delegated.",
+        frozenset({Outcome.UNSUPPORTED, Outcome.FALLBACK, Outcome.PARTIAL, Outcome.INVALID_CASE}),
+    ),
+)
+PRECISION_INTRO = (
+    "The emitted program is right; carried out in the recipe's precision it loses more than its bound allows."
+)
+_SECTION_OF = {outcome: heading for heading, _, outcomes in BY_OUTCOME for outcome in outcomes}
+HEADINGS = (*(heading for heading, *_ in BY_OUTCOME[:-1]), PRECISION, BY_OUTCOME[-1][0])
+
+
+@dataclass
+class Finding:
+    """A cause and the failing checks it explains, from every environment of the evidence."""
+
+    cause: Cause
+    records: list[Record] = field(default_factory=list)
+
+    @property
+    def worst(self) -> Outcome:
+        """Of the outcomes seen, or, where none was, of those its rules name."""
+        seen = {record.outcome for record in self.records}
+        outcomes = seen or frozenset().union(*(rule.outcomes for rule in self.cause.matches))
+        return max(outcomes, key=lambda outcome: SEVERITY.index(outcome) if outcome in SEVERITY else -1)
+
+    @property
+    def heading(self) -> str:
+        if self.cause.stage == "limitation":
+            return LIMITATIONS
+        return PRECISION if self.cause.stage == "precision" else _SECTION_OF[self.worst]
+
+    @property
+    def operators(self) -> list[str]:
+        return sorted({subject(record) for record in self.records}, key=natural_key)
+
+    @property
+    def recipes(self) -> list[str]:
+        return sorted({record.recipe for record in self.records})
+
+    @property
+    def example(self) -> Record | None:
+        return min(self.records, key=lambda record: natural_key(record.check_id), default=None)
+
+
+def find_findings(records: Iterable[Record], causes: Sequence[Cause]) -> list[Finding]:
+    """A finding a cause, also where no check shows it, those with most checks first. `records` name their causes."""
+    found = {cause.cause: Finding(cause) for cause in causes}
+    for record in records:
+        if record.cause in found:
+            found[record.cause].records.append(record)
+    return sorted(found.values(), key=lambda finding: (-len(finding.records), finding.cause.cause))
+
+
+def findings_context(evidence: Evidence, causes: Sequence[Cause]) -> dict[str, Any]:
+    """What the template shows. Records of a simulated host stay out; the others name their causes."""
+    records = [r for r in evidence.records if may_fill(r.unit, evidence.environments.get(r.environment))]
+    findings = find_findings(records, causes)
+    seen = [finding for finding in findings if finding.records]
+    sections = [
+        {"title": heading, "intro": intro, "findings": [_view(finding) for finding in members]}
+        for heading, intro in _headings()
+        if (members := [finding for finding in seen if finding.heading == heading])
+    ]
+    limitations = [finding for finding in seen if finding.heading == LIMITATIONS]
+    unexplained = [r for r in records if not r.cause and r.outcome not in UNJUDGED]
+    groups = problems(unexplained)
+    untriaged = [_untriaged(outcome, members) for outcome, members in groups.items()]
+    counts = Counter(r.outcome for r in records if not r.cause)
+    return {
+        "environments": [describe_environment(block) for _, block in sorted(evidence.environments.items())],
+        "contents": _contents(seen, groups),
+        "sections": sections,
+        "limitations": _limitations(limitations),
+        "untriaged": untriaged,
+        "unseen": [_unseen(finding) for finding in findings if not finding.records],
+        "left_to_executorch": sum(counts[outcome] for outcome in WORKING - {Outcome.PASS}),
+        "unjudged": sum(counts[outcome] for outcome in UNJUDGED),
+    }
+
+
+def _headings() -> list[tuple[str, str]]:
+    intros = {heading: intro for heading, intro, _ in BY_OUTCOME} | {PRECISION: PRECISION_INTRO}
+    return [(heading, intros[heading]) for heading in HEADINGS]
+
+
+def _contents(seen: Sequence[Finding], groups: dict[Outcome, list[Problem]]) -> str:
+    """Sections with their counts; every cause under its section."""
+    rows: list[tuple[object, ...]] = []
+    for heading in (*HEADINGS, LIMITATIONS):
+        members = [finding for finding in seen if finding.heading == heading]
+        if members:
+            checks = sum(len(finding.records) for finding in members)
+            rows.append((f"[{heading}](#{anchor(heading)})", len(members), checks))
+    rows.append(("all causes", len(seen), sum(len(finding.records) for finding in seen)))
+    untriaged = sum(len(problem.records) for members in groups.values() for problem in members)
+    rows.append(("[Untriaged](#untriaged)", "", untriaged))
+    return table(["", "causes", "checks"], rows, ["left", "right", "right"])
+
+
+def _view(finding: Finding) -> dict[str, Any]:
+    cause, example = finding.cause, finding.example
+    outcomes = Counter(record.outcome for record in finding.records)
+    return {
+        "slug": cause.cause,
+        "title": cause.title,
+        "stage": cause.stage.replace("_", " "),
+        "sees": cause.sees,
+        "explanation": cause.explanation,
+        "source": code(cause.source, limit=400),
+        "url": cause.url,
+        "checks": ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in sorted(outcomes)),
+        "operators": codes(finding.operators, limit=24),
+        "recipes": ", ".join(finding.recipes),
+        "script": _script(cause),
+        "example": code(example.check_id, limit=400) if example else "",
+    }
+
+
+def cause_links(slugs: Iterable[str]) -> str:
+    """Links from another page to the causes; `untriaged` for the empty slug."""
+    return ", ".join(f"[{slug}]({PAGE}#{slug})" if slug else "untriaged" for slug in slugs)
+
+
+def _script(cause: Cause) -> str:
+    """How to see it: `python reports/findings/<cause>.py`."""
+    if not cause.script:
+        return ""
+    where = {"linux": "", "mac": " (on macOS: it needs prediction)"}[cause.script]
+    return f"[`python reports/findings/{cause.cause}.py`](findings/{cause.cause}.py){where}"
+
+
+def _limitations(findings: Sequence[Finding]) -> str:
+    rows = [
+        (
+            f'<a id="{f.cause.cause}"></a>{f.cause.title}',
+            f.cause.sees,
+            f.cause.explanation + (f" [Upstream]({f.cause.url})." if f.cause.url else ""),
+            codes(f.operators, limit=8),
+            len(f.records),
+        )
+        for f in findings
+    ]
+    return table(["limitation", "what you see", "why", "operators", "checks"], _cells(rows)) if rows else ""
+
+
+def _cells(rows: Iterable[Sequence[object]]) -> list[list[str]]:
+    """Markdown written by hand, safe in a table: a pipe would end the cell."""
+    return [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+
+
+def _untriaged(outcome: Outcome, groups: Sequence[Problem]) -> dict[str, Any]:
+    rows = [
+        (plain(g.signature), g.phase, len(g.records), codes(g.subjects, limit=6), code(g.worst.check_id))
+        for g in groups
+    ]
+    checks = sum(len(group.records) for group in groups)
+    return {
+        "title": f"`{outcome}`: {counted(checks, 'check')} in {counted(len(groups), 'group')}",
+        "table": table(["what", "phase", "checks", "operators", "for example"], rows),
+    }
+
+
+def _unseen(finding: Finding) -> str:
+    script = _script(finding.cause)
+    return f"- {finding.cause.title} (`{finding.cause.cause}`)" + (f": {script}" if script else "")
