@@ -13,6 +13,7 @@ from harness.evidence.vocabulary import Outcome, Phase
 from harness.evidence.vocabulary import ToleranceClass as C
 from harness.verdict.oracle import Truth
 from harness.verdict.propagate import Bounds, Choice, bounds
+from harness.verdict.table import NO_ROW
 from harness.verdict.tolerance import (
     DOT_VARIANCE,
     SQNR_MARGIN_DB,
@@ -24,6 +25,9 @@ from harness.verdict.tolerance import (
     format_of,
     sqnr,
 )
+
+#: The note of a pass that says nothing about values.
+NOTHING_COMPARED = "no value compared: every output is empty"
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def _compare_values(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> V
             findings += _judge_integers(i, g, ref, other, b.choices, worst)
         else:
             findings += _judge_floats(i, g, ref, other, bound, f, label, b, worst, truth.reference[i])
-    notes = [] if truth.exact else [f"truth is {truth.exactness}"]
+    notes = _notes(got, truth, b)
     numerics = worst.numerics(label)
     if not findings:
         return Verdict(Outcome.PASS, Phase.VALUE, numerics, notes=notes)
@@ -118,12 +122,24 @@ def _compare_values(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> V
 
 def _label(rule: Rule, b: Bounds) -> str:
     """The class applied: of the one operator that computes, COMPOSED of several, the rule's own where none does."""
+    if b.without_row:
+        return NO_ROW.label
     if not b.calls:
         return rule.label
     if len(b.calls) == 1 and rule.cls is not C.COMPOSED:
         return b.calls[0].rule.label
-    listed = all(c.rule.listed for c in b.calls)
-    return str(C.COMPOSED) if listed else f"{C.COMPOSED} (unlisted)"
+    return str(C.COMPOSED)
+
+
+def _notes(got: list[Tensor], truth: Truth, b: Bounds) -> list[str]:
+    """What a reader must know to weigh the verdict."""
+    notes = [] if truth.exact else [f"truth is {truth.exactness}"]
+    for op, through in b.without_row.items():
+        bound = "its bound went through the operators it calls" if through else f"{NO_ROW.factor[0]:g} ulp were allowed"
+        notes.append(f"no row for {op} in the table of tolerances: {bound}")
+    if all(g.numel() == 0 for g in got):
+        notes.append(NOTHING_COMPARED)
+    return notes
 
 
 def _judge_integers(
@@ -294,6 +310,8 @@ def _compare_model(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> Ve
         for i, t in enumerate(thresholds)
         if t < plainly
     ]
+    if all(g.numel() == 0 for g in got):
+        notes.append(NOTHING_COMPARED)
     return Verdict(outcome, Phase.VALUE, numerics, reason, notes)
 
 

@@ -239,6 +239,14 @@ def convolution(a: Args, ref: Tensor) -> int:
     return weight[0].numel() if weight.shape[0] else 1
 
 
+def convolution_backward(a: Args, ref: Tensor) -> int:
+    """Terms of the gradient `ref` has the shape of: the input's, else those of weight and bias."""
+    weight, gradient = a.weight, a.grad_output
+    if ref.shape == a.input.shape:
+        return max(1, weight.numel() // max(1, a.input.shape[1]))
+    return max(1, gradient.numel() // max(1, gradient.shape[1]))
+
+
 def has_bias(a: Args) -> bool:
     return getattr(a, "bias", None) is not None
 
@@ -250,6 +258,12 @@ def adaptive_window(a: Args, ref: Tensor) -> int:
     for extent, out in zip(a.self.shape[-len(size) :], size, strict=True):
         n *= math.ceil(extent / max(out, 1)) + (1 if extent % max(out, 1) else 0)
     return n
+
+
+def adaptive_overlap(a: Args, ref: Tensor) -> int:
+    """Windows of an adaptive pooling that an element is in, at most: ceil(out / in) + 1 per pooled dim."""
+    pooled = zip(a.self.shape[-2:], a.grad_output.shape[-2:], strict=True)
+    return math.prod(math.ceil(out / max(extent, 1)) + 1 for extent, out in pooled)
 
 
 def transformed(a: Args, ref: Tensor) -> int:

@@ -10,12 +10,14 @@ formula at the actual inputs, cancellation and conditioning included.
   for the result itself.
 
 Operators whose row says COMPOSED are taken apart by PyTorch's own decomposition, so that the formula is the
-documented one.
+documented one. Those of other namespaces, a user's own among them, and those without a row are taken apart by running
+their own implementation.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,7 +54,8 @@ class Bounds:
 
     `rounded` are the outputs with constants, weights and inputs rounded to the recipe's precision, None where that
     changes nothing. `unit` and `terms` are given for a single DOT_PRODUCT, for the test of the whole tensor. `peak`
-    is the largest finite magnitude that any operator produced.
+    is the largest finite magnitude that any operator produced. `without_row` names the operators that the table does
+    not know: True where the bound went through the operators they call, False where 8 ulp stood in for it.
     """
 
     bound: list[Tensor | None]
@@ -62,6 +65,7 @@ class Bounds:
     unit: list[Tensor | None] | None = None
     terms: int = 0
     choices: list[Choice] = field(default_factory=list)
+    without_row: dict[str, bool] = field(default_factory=dict)
 
 
 @dataclass
@@ -83,6 +87,8 @@ class _Watch(TorchDispatchMode):
         self.calls: list[Call] = []
         self.choices: list[Choice] = []
         self.peak = 0.0
+        self.seen = 0
+        self.without_row: dict[str, bool] = {}
         self.inside: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -91,8 +97,11 @@ class _Watch(TorchDispatchMode):
             kwargs["dtype"] = WIDE[kwargs["dtype"]]
         name = call_name(func)
         rule = table.lookup(name)
+        self.seen += 1
         if rule.cls is C.COMPOSED and not rule.backward:
             done, out = self._taken_apart(func, name, args, kwargs)
+            if not rule.listed:
+                self.without_row[name] = done and self.without_row.get(name, True)
             if done:
                 return out
         before = tree_map_only(Tensor, torch.clone, (args, kwargs)) if func._schema.is_mutable else (args, kwargs)
@@ -129,14 +138,20 @@ class _Watch(TorchDispatchMode):
         state = len(self.calls), self.generator.get_state() if self.generator is not None else None
         # What a formula leaves out of a mutable operator (running statistics) is no result of the program.
         mutable = func._schema.is_mutable
-        for formula in (FORMULAS.get(packet), *(() if mutable else (decomposition_table.get(func), func.decompose))):
+        formulas = [FORMULAS.get(packet), *(() if mutable else (decomposition_table.get(func), func.decompose))]
+        own = None
+        if not (mutable or packet.startswith(("aten.", "prims."))):
+            own = partial(func.redispatch, torch._C.DispatchKeySet(torch._C.DispatchKey.CPU))
+        for formula in (*formulas, own):
             if formula is None:
                 continue
             self.inside.append(packet)
+            seen = self.seen
             try:
                 with self:
                     out = formula(*args, **kwargs)
-                if out is not NotImplemented:
+                # Native code that calls no operator says nothing about its steps.
+                if out is not NotImplemented and (formula is not own or self.seen > seen):
                     return True, out
             except (RuntimeError, TypeError, NotImplementedError, AssertionError):
                 del self.calls[state[0] :]
@@ -340,7 +355,7 @@ def _bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
     with torch.no_grad(), quiet:
         exact = truth.again()
     zero = [torch.zeros(t.shape, dtype=torch.float64) if _floats(t) else None for t in truth.outputs]
-    result = Bounds(zero, rounded, quiet.calls, quiet.peak, choices=quiet.choices)
+    result = Bounds(zero, rounded, quiet.calls, quiet.peak, choices=quiet.choices, without_row=quiet.without_row)
     if not quiet.calls and rule.cls is C.EXACT:
         return result
     if not quiet.calls:

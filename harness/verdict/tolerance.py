@@ -90,7 +90,7 @@ class Rule:
     @property
     def label(self) -> str:
         """The class as records show it; an operator without a row is visible as such."""
-        return str(self.cls) if self.listed else f"{self.cls} (unlisted)"
+        return str(self.cls) if self.listed else f"{self.cls} (no row)"
 
     def ulps(self, f: Format) -> float:
         return self.factor[1] if f.name == "fp16" else self.factor[0]

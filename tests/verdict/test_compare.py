@@ -12,7 +12,7 @@ from torch import nn
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 from harness.verdict.compare import Verdict, compare
 from harness.verdict.oracle import truth
-from harness.verdict.table import MODEL, rule_for
+from harness.verdict.table import MODEL, RULES, lookup, rule_for
 from harness.verdict.tolerance import sqnr
 
 INF, NAN = math.inf, math.nan
@@ -275,14 +275,32 @@ def test_the_message_has_index_got_expected_error_and_bound():
     )
 
 
-def test_an_unlisted_operator_is_visible_in_the_numerics():
+def test_a_listed_operator_of_many_steps_is_composed():
     x = grid(4).abs() + 1
     v = judge(torch.special.bessel_j0, (x,), torch.special.bessel_j0(x), "aten.special_bessel_j0", "fp32")
     assert v.numerics is not None
     assert v.numerics.tolerance_class == "COMPOSED"
-    v = judge(lambda x: torch.nextafter(x, x + 1), (x,), torch.nextafter(x, x + 1), "aten.nextafter", "fp32")
+    assert v.notes == []
+
+
+def test_an_operator_without_a_row_is_named(monkeypatch):
+    monkeypatch.delitem(RULES, "aten.polygamma")
+    x = grid(4).abs() + 1
+    v = judge(lambda x: torch.polygamma(1, x), (x,), torch.polygamma(1, x), "aten.polygamma", "fp32")
+    assert v.outcome is Outcome.PASS
     assert v.numerics is not None
-    assert v.numerics.tolerance_class == "COMPOSED (unlisted)"
+    assert v.numerics.tolerance_class == "COMPOSED (no row)"
+    assert v.notes == ["no row for aten.polygamma.default in the table of tolerances: 8 ulp were allowed"]
+
+
+@pytest.mark.parametrize("rule", [None, MODEL])
+def test_a_pass_of_empty_outputs_says_that_nothing_was_compared(rule):
+    x = grid(0, 3)
+    t = truth(Fn(torch.exp), (x,))
+    v = compare([torch.exp(x)], t, rule or lookup("aten.exp"), "fp32")
+    assert (v.outcome, v.notes) == (Outcome.PASS, ["no value compared: every output is empty"])
+    t = truth(Fn(lambda x: (x, x.new_ones(1))), (x,))
+    assert compare([x, torch.ones(1)], t, rule or lookup("aten.exp"), "fp32").notes == []
 
 
 # --- whole models -----------------------------------------------------------------------------------

@@ -117,5 +117,5 @@ def test_local_bound_of_each_class():
         tol.local_bound(Rule("a", C.SQNR), t(1.0), none, FP16, ones)
 
 
-def test_an_unlisted_rule_shows():
-    assert Rule("a", C.COMPOSED, listed=False).label == "COMPOSED (unlisted)"
+def test_a_rule_without_a_row_shows():
+    assert Rule("a", C.COMPOSED, listed=False).label == "COMPOSED (no row)"

@@ -1,0 +1,71 @@
+"""Rows of elementwise arithmetic and functions."""
+
+from __future__ import annotations
+
+from harness.verdict import errors as e
+from harness.verdict.table.rows import abs_error, ulp
+
+# --- ULP: correctly rounded arithmetic ---------------------------------------------------------------
+ulp("mul multiply square __mul__ __imul__", 1, 1, "WebNN: 1 ulp; OpenCL and IEEE: correctly rounded")
+ulp("div divide true_divide reciprocal", 2.5, 2.5, "OpenCL, Vulkan: 2.5 ulp; WebNN: 2")
+ulp(
+    "div.Tensor_mode div.Scalar_mode floor_divide __floordiv__", 0.5, 0.5, "an integer, nearest where not representable"
+)
+ulp("round.decimals", 3.5, 3.5, "a product and a division around round")
+ulp("sqrt", 3, 1.5, "OpenCL: 3 | 1.5 ulp")
+ulp("rsqrt", 2, 1, "OpenCL, Vulkan: 2 | 1 ulp")
+ulp("erf", 16, 4, "OpenCL: 16 | 4 ulp")
+ulp("atan arctan", 5, 5, "OpenCL: 5 ulp; Vulkan: 4096 | 5")
+ulp("atan2 arctan2", 6, 6, "OpenCL: 6 ulp")
+ulp("tan", 5, 2.5, "OpenCL: 5 | 2.5 ulp")
+ulp("asin arcsin acos arccos asinh arcsinh acosh arccosh", 4, 4, "OpenCL: 4 ulp")
+ulp("atanh arctanh", 5, 5, "OpenCL: 5 ulp")
+ulp("frac fmod", 0, 0, "exact in IEEE arithmetic (OpenCL: 0 ulp)")
+ulp(
+    "leaky_relu _prelu_kernel prelu rrelu rrelu_with_noise rrelu_with_noise_functional",
+    1,
+    1,
+    "one product on the negative side",
+)
+ulp("deg2rad rad2deg", 2, 2, "a constant and a product")
+ulp("softshrink", 1, 1, "one sum")
+ulp("softsign", 3.5, 3.5, "a sum and a division")
+ulp("polar angle", 6, 6, "atan2")
+ulp("hypot", 4, 4, "OpenCL: 4 ulp")
+ulp("logspace", 16, 4, "OpenCL: pow 16 | 4 ulp")
+ulp("arange linspace range", 1, 1, "start + i * step, computed once at conversion")
+ulp("nextafter", 1, 1, "a neighbour of the input in the format of the case's dtype")
+ulp("native_dropout_backward", 2, 2, "two products")
+
+# --- ABS_ERROR ---------------------------------------------------------------------------------------
+abs_error(
+    "add sub subtract __add__ __iadd__ __sub__ __isub__",
+    e.add_scaled,
+    "IEEE: 1 ulp of the sum; alpha is one more product",
+)
+abs_error("rsub", e.rsub_scaled, "as sub")
+abs_error("exp exp2 special_exp2", e.exp, "Vulkan: 3 + 2|x| | 1 + 2|x| ulp")
+abs_error("expm1 special_expm1", e.expm1, "as exp, relative to the result: that is what expm1 is for")
+abs_error("sinh cosh", e.sinh_cosh, "exp(x) +- exp(-x)")
+abs_error("log", e.log, "TOSA: 5 ulp, lower bound 0.5")
+abs_error("log2", e.log_scaled(2.0), "log scaled")
+abs_error("log10", e.log_scaled(10.0), "log scaled")
+ulp("log1p special_log1p", 5, 5, "as log, relative to the result: that is what log1p is for")
+abs_error("sigmoid special_expit", e.sigmoid, "TOSA: 2 (1 + |x|)")
+abs_error("tanh", e.tanh, "TOSA: 4 times exp's, lower bound 0.5")
+abs_error("sin cos", e.sin_cos, "Vulkan: 2^-11 | 2^-7 absolute on [-pi, pi]")
+abs_error("erfc special_erfc", e.erfc, "as erf")
+abs_error("gelu", e.gelu, "x/2 (1 + erf) or x/2 (1 + tanh), first order")
+abs_error("softplus", e.softplus, "log(1 + exp), first order")
+abs_error("log_sigmoid log_sigmoid_forward", e.log_sigmoid, "-log(1 + exp(-x)), first order")
+abs_error("logit special_logit", e.logit, "log(x / (1 - x)), first order")
+abs_error("silu", e.silu, "x sigmoid(x)")
+abs_error("mish", e.mish, "x tanh(softplus(x)), first order")
+abs_error("elu selu celu", e.elu, "scale alpha (exp(x) - 1), first order; WebNN: 18 ulp")
+abs_error("hardsigmoid", e.hardsigmoid, "x / 6 + 1/2")
+abs_error("hardswish", e.hardswish, "x hardsigmoid(x)")
+abs_error("pow float_power __pow__ __ipow__", e.pow_, "exp(y log x), first order")
+abs_error("addcmul", e.addcmul, "two products and a sum")
+abs_error("addcdiv", e.addcdiv, "a division (2.5), a product and a sum")
+abs_error("lerp", e.lerp, "a difference, a product and a sum")
+abs_error("remainder __mod__", e.remainder, "a - b floor(a / b): the product is of the size of a")
