@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.evidence.vocabulary import HarnessError
 
 DTYPES = (
-    "float32 float16 bfloat16 float64 int64 int32 int16 int8 uint8 bool complex64 complex128 uint16 uint32 uint64 "
-    "complex32 float8_e4m3fn float8_e5m2"
-).split()
+    *("float32", "float16", "bfloat16", "float64", "int64", "int32", "int16", "int8", "uint8", "bool"),
+    *("complex64", "complex128", "complex32", "uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2"),
+)
 #: Names of torch that stand for themselves among the arguments.
 NAMES = ("contiguous_format", "channels_last", "channels_last_3d", "preserve_format", "strided", "sparse_coo")
 FLOATS = {"inf": math.inf, "nan": math.nan}
@@ -97,6 +97,10 @@ class Call:
         args = tuple(visit(a) for a in self.args)
         return Call(self.op, args, {k: visit(v) for k, v in self.kwargs.items()})
 
+    def change(self, numbers: Collection[int], **changes: Any) -> Call:
+        """The call with fields of the tensors of these numbers replaced."""
+        return self.map_tensors(lambda number, t: t.with_(**changes) if number in numbers else t)
+
     @property
     def dtype(self) -> str:
         """That of the first tensor; of a call without one, of its `dtype` argument; else float32."""
@@ -153,10 +157,10 @@ def _value(node: ast.expr) -> Any:
         case ast.Name(id=name) if name in DTYPES or name in NAMES:
             return Name(name)
         case ast.Call(func=ast.Name(id=dtype), args=args, keywords=keywords) if dtype in DTYPES:
-            options = {k.arg: _value(k.value) for k in keywords}
+            options: dict[str, Any] = {str(k.arg): _value(k.value) for k in keywords}
             unknown = options.keys() - {"low", "high", "values", "layout", "constant"}
             if unknown:
-                raise HarnessError(f"a tensor has no option {', '.join(map(str, unknown))}: {ast.unparse(node)}")
+                raise HarnessError(f"a tensor has no option {', '.join(unknown)}: {ast.unparse(node)}")
             given = [_value(a) for a in args]
             if len(given) == 1 and isinstance(given[0], list):
                 return TensorSpec(dtype, _shape_of(given[0]), data=_frozen(given[0]), **options)

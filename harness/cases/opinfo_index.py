@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 #: Samples of one entry and dtype that run at level `standard`. Entries run in several dtypes get fewer of each.
-STANDARD_SAMPLES = 4
-STANDARD_SAMPLES_OWN_DTYPES = 2
+STANDARD_SAMPLES = 2
+STANDARD_SAMPLES_OWN_DTYPES = 1
 
 
 @dataclass(frozen=True)

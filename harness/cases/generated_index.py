@@ -1,0 +1,252 @@
+"""The index of generated cases: which variants of which calls eager PyTorch takes, and at which level they run.
+
+1. Seed calls, one an overload: `seeds-torch<version>.txt`, harvested from the calls that OpInfo's samples come down to
+   (`harvest`), and `seeds.txt`, written by hand for what OpInfo does not reach or reaches only by odd calls.
+2. Each is varied along the axes; what eager refuses is left out.
+3. `standard` takes a few variants of each operator, one of every axis in turn; `full` takes all.
+
+`python -m harness.cases.generated_index` writes the table anew (some minutes); a test compares a part of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import multiprocessing
+import os
+import sys
+import warnings
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from harness.cases.axes import Parameter, Signature, variants
+from harness.cases.calls import Call, parse, read_calls
+from harness.cases.universe_index import REGISTERING
+
+#: Variants of one operator that run at level `standard`, besides its seed call.
+STANDARD_VARIANTS = 6
+#: In what order `standard` takes them: the n-th of an axis in its turn. Options are counted by parameter.
+TURNS: tuple[tuple[str, int], ...] = (
+    ("options", 0),
+    ("values", 0),
+    ("dtypes", 0),
+    ("options", 1),
+    ("geometry", 0),
+    ("broadcasts", 0),
+    ("constants", 0),
+    ("options", 2),
+    ("ranks", 0),
+    ("scalars", 0),
+    ("layouts", 0),
+    ("options", 3),
+    ("values", 1),
+    ("batches", 0),
+    ("empties", 0),
+)
+#: Which of an axis come first, where the order of the axis itself is not the one wanted. Other axes begin at a place
+#: that depends on the operator's name, so that all of their variants are met somewhere at `standard`.
+FIRST: dict[str, tuple[str, ...]] = {
+    "values": ("values-quadrants", "values-ladder", "values-special", "values-int15"),
+    "dtypes": ("int32", "int64", "bool", "float16"),
+    "constants": ("constants", "tensor1-constant"),
+}
+#: Seed calls written by hand.
+SEEDS = Path(__file__).with_name("seeds.txt")
+_LARGEST = 50_000
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of the index: the case's label, the axis it comes from, its level and its call as text."""
+
+    label: str
+    axis: str
+    level: str
+    call: str
+
+    @property
+    def op(self) -> str:
+        return self.call.partition("(")[0]
+
+    @property
+    def dtype(self) -> str:
+        return parse(self.call).dtype
+
+    def to_line(self) -> str:
+        return json.dumps([self.label, self.axis, self.level, self.call], ensure_ascii=False)
+
+    @classmethod
+    def from_line(cls, line: str) -> Variant:
+        return cls(*json.loads(line))
+
+
+def index_path(torch_version: str) -> Path:
+    """Where the index for a torch version lies (its local part, `+cpu`, makes no difference)."""
+    return Path(__file__).with_name(f"generated-torch{torch_version.split('+')[0]}.jsonl")
+
+
+def harvest_path(torch_version: str) -> Path:
+    return Path(__file__).with_name(f"seeds-torch{torch_version.split('+')[0]}.txt")
+
+
+def read_index(torch_version: str) -> list[Variant]:
+    """Raises `FileNotFoundError` when there is none for this torch."""
+    text = index_path(torch_version).read_text(encoding="utf-8")
+    return [Variant.from_line(line) for line in text.splitlines()]
+
+
+def index_of(seed: Call) -> list[Variant]:
+    """The seed call and those variants of it that eager takes, each with its level."""
+    found = [("seed", "call", seed)]
+    if not is_random(seed.op):
+        found += variants(seed, signature_of(seed.op))
+    taken = accepted([call for _, _, call in found])
+    if not taken[0]:
+        return []
+    found = [row for row, good in zip(found, taken, strict=True) if good]
+    chosen = chosen_for_standard(seed.op, [(axis, label) for axis, label, _ in found])
+    return [Variant(label, axis, "standard" if label in chosen else "full", str(call)) for axis, label, call in found]
+
+
+def chosen_for_standard(op: str, found: Sequence[tuple[str, str]]) -> set[str]:
+    """Labels of the variants for `standard` among `(axis, label)`: the seed, then by turns.
+
+    >>> found = [("seed", "call"), ("options", "dim=0"), ("options", "dim=1"), ("options", "keepdim=True")]
+    >>> sorted(chosen_for_standard("aten.sum.dim_IntList", found))
+    ['call', 'dim=0', 'keepdim=True']
+    """
+    queues: dict[str, list[str]] = {}
+    parameters: set[str] = set()
+    for axis, label in found:
+        if axis == "options":
+            parameter = label.partition("=")[0]
+            if parameter in parameters:
+                continue
+            parameters.add(parameter)
+        queues.setdefault(axis, []).append(label)
+    for axis, labels in queues.items():
+        if axis in FIRST:
+            labels.sort(key=lambda label, row=FIRST[axis]: row.index(label) if label in row else len(row))  # type: ignore[misc]
+        elif axis not in ("options", "seed"):
+            start = zlib.crc32(op.encode()) % len(labels)
+            labels[:] = labels[start:] + labels[:start]
+    turns = [queues[axis][place] for axis, place in TURNS if place < len(queues.get(axis, ()))]
+    return {*queues.get("seed", ()), *turns[:STANDARD_VARIANTS]}
+
+
+def accepted(calls: Sequence[Call]) -> list[bool]:
+    """Which of the calls eager PyTorch takes. Asked in a process of its own: some arguments end it."""
+    context = multiprocessing.get_context("fork")
+    answers: list[bool] = []
+    while len(answers) < len(calls):
+        reader, writer = context.Pipe(duplex=False)
+        process = context.Process(target=_answer, args=(calls[len(answers) :], writer))
+        process.start()
+        writer.close()
+        try:
+            while len(answers) < len(calls):
+                answers.append(reader.recv())
+        except EOFError:
+            answers.append(False)  # the call it was asked last ended it
+        process.join()
+    return answers
+
+
+def _answer(calls: Sequence[Call], writer: Connection) -> None:
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)  # what PyTorch prints as it dies
+    for call in calls:
+        writer.send(accepts(call))
+
+
+def accepts(call: Call) -> bool:
+    """True when eager PyTorch runs the call and gives tensors of a reasonable size."""
+    import torch
+    from torch.utils import _pytree as pytree
+
+    from harness.cases.generated import module_and_inputs
+
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            module, inputs = module_and_inputs(call, seed=0)
+            results = pytree.tree_leaves(module(*inputs))
+    except Exception:
+        return False
+    tensors = [r for r in results if isinstance(r, torch.Tensor)]
+    return bool(tensors) and sum(t.numel() for t in (*tensors, *inputs)) <= _LARGEST
+
+
+def signature_of(op: str) -> Signature:
+    """The schema of an overload, `aten.add.Tensor`. Raises AttributeError when torch has no such overload."""
+    return tuple(
+        Parameter(
+            argument.name,
+            kind_of(str(argument.real_type)),
+            argument.has_default_value(),
+            argument.default_value if argument.has_default_value() else None,
+            argument.kwarg_only,
+        )
+        for argument in overload(op)._schema.arguments
+    )
+
+
+def kind_of(type_name: str) -> str:
+    """A schema's type in the words of native_functions.yaml.
+
+    >>> kind_of("Optional[List[int]]"), kind_of("List[Optional[Tensor]]"), kind_of("Optional[ScalarType]")
+    ('int[]?', 'Tensor?[]', 'ScalarType?')
+    """
+    for word, sign in (("Optional[", "?"), ("List[", "[]")):
+        if type_name.startswith(word):
+            return kind_of(type_name.removeprefix(word).removesuffix("]")) + sign
+    return type_name
+
+
+def overload(op: str) -> Any:
+    """`torch.ops.aten.add.Tensor` for `aten.add.Tensor`; packages that register others are imported. AttributeError."""
+    import torch
+
+    if not op.startswith("aten."):
+        for module in REGISTERING:
+            importlib.import_module(module)
+    found: Any = torch.ops
+    for part in op.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def is_random(op: str) -> bool:
+    import torch
+
+    return torch.Tag.nondeterministic_seeded in overload(op).tags
+
+
+def seed_calls(torch_version: str) -> dict[str, Call]:
+    """By operator; what is written by hand goes before what was harvested."""
+    texts = [harvest_path(torch_version).read_text(encoding="utf-8"), SEEDS.read_text(encoding="utf-8")]
+    return {call.op: call for text in texts for call in read_calls(text)}
+
+
+def main() -> int:
+    import torch
+
+    torch.set_num_threads(1)
+    overload("quantized_decomposed.add.default")  # imported before the processes are forked
+    seeds = seed_calls(torch.__version__)
+    lines = []
+    for number, op in enumerate(sorted(seeds), start=1):
+        lines += [variant.to_line() for variant in index_of(seeds[op])]
+        print(f"\r{number} of {len(seeds)} operators, {len(lines)} cases", end="", file=sys.stderr, flush=True)
+    path = index_path(torch.__version__)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"\n{path.name}: {len(lines)} lines", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
