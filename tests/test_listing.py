@@ -1,11 +1,14 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from harness.cases.find import SUITES
 from harness.evidence.vocabulary import HarnessError
-from harness.listing import run
+from harness.listing import run, run_coverage
+
+REASONS = Path("suites/ops/uncovered.yaml")
 
 
 def listed(capsys, **options):
@@ -56,3 +59,58 @@ def test_listing_is_cheap_and_a_reader_may_go_away():
         said = process.stderr.read().decode()
         assert process.wait(60) == 0
     assert said == "[]\n"
+
+
+def coverage_lines(capsys, reasons=REASONS, **options):
+    code = run_coverage([], reasons, **options)
+    return code, capsys.readouterr().out.splitlines()
+
+
+def test_a_covered_operator_has_no_line(capsys):
+    code, lines = coverage_lines(capsys, op="aten.gelu.default")
+    assert code == 0
+    assert len(lines) == 1
+    assert lines[0].startswith("1 operators: 1 covered (1 by cases made for them, 0 contained in recorded graphs), ")
+    assert lines[0].endswith(" 0 with a reason, 0 with neither")
+
+
+def test_an_operator_without_a_case_has_its_sources_and_its_reason(capsys):
+    code, lines = coverage_lines(capsys, op="aten.randperm.default")
+    assert code == 0
+    assert lines[0].startswith("aten.randperm.default  core  Random, ")
+
+
+def test_an_operator_with_neither_case_nor_reason_is_a_finding(capsys, tmp_path):
+    (tmp_path / "none.yaml").write_text("[]")
+    code, lines = coverage_lines(capsys, tmp_path / "none.yaml", op="aten.randperm.default")
+    assert code == 1
+    assert lines[0] == "aten.randperm.default  core  NO CASE, NO REASON"
+    assert lines[-1].endswith("0 with a reason, 1 with neither")
+
+
+@pytest.mark.parametrize(
+    ("operator", "why"),
+    [("aten.gelu.default", "has a reason, but is covered"), ("aten.gone.default", "is not in the universe")],
+)
+def test_a_reason_that_explains_nothing_is_a_finding(capsys, tmp_path, operator, why):
+    path = tmp_path / "stale.yaml"
+    path.write_text(f"- {{reason: Old, operators: [{operator}]}}")
+    code, lines = coverage_lines(capsys, path, op="aten.gelu.default")
+    assert code == 1
+    assert any(line.startswith(f"{path}: {operator}: ") and why in line for line in lines)
+
+
+def test_coverage_of_an_unknown_operator_is_refused():
+    with pytest.raises(HarnessError, match="no operator of the universe has this name"):
+        run_coverage([], REASONS, op="aten.nosuch*")
+
+
+def test_coverage_imports_no_torch():
+    script = (
+        "import sys\n"
+        "from harness.cli import main\n"
+        "main(['list', '--coverage', '--op', 'aten.gelu.default'])\n"
+        "print([m for m in ('torch', 'numpy', 'executorch', 'pytest') if m in sys.modules])\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1] == "[]", result.stderr
