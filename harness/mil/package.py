@@ -145,7 +145,7 @@ class _Reader:
         model, described = self._model, self._model.description
         by_function = {f.name: f for f in described.functions}
         functions = {}
-        for name, message in model.mlProgram.functions.items():
+        for name, message in sorted(model.mlProgram.functions.items()):  # the order of a protobuf map is none
             description = _description(by_function.get(name, described))
             functions[name] = self._function(name, message, description)
         metadata = dict(described.metadata.userDefined.items())

@@ -39,7 +39,7 @@ class OpenProgram:
 
     def __init__(self, program: LoweredProgram, delegates: Sequence[OpenDelegate]) -> None:
         self._program, self._delegates = program, delegates
-        self._buffers: dict[int, torch.Tensor] = {}  # by the number of the placeholder, once they are written to
+        self._buffers = {i.value.number: i.tensor for i in program.inputs if i.tensor is not None}  # and parameters
 
     def run(self, inputs: Sequence[torch.Tensor]) -> ProgramResult:
         """Run the steps in order. Raises what the unit raises (`harness.units.base`) and `FallbackFailed`.
@@ -61,7 +61,8 @@ class OpenProgram:
             else:
                 values[step.out.number] = _call(step, values)
         for placeholder, value in self._program.mutations:
-            self._buffers[placeholder.number] = values[value.number]
+            if placeholder.number in self._buffers:  # not an input of the user, which is left as it is
+                self._buffers[placeholder.number] = values[value.number]
         result.outputs = list(replace_values(self._program.outputs, values))
         return result
 
@@ -69,10 +70,8 @@ class OpenProgram:
         supply = iter(inputs)
         values: dict[int, Any] = {}
         for placeholder in self._program.inputs:
-            tensor = next(supply) if placeholder.kind == "user" else placeholder.tensor
-            tensor = self._buffers.get(placeholder.value.number, tensor)
-            assert tensor is not None
-            values[placeholder.value.number] = tensor.clone()
+            number = placeholder.value.number
+            values[number] = (next(supply) if placeholder.kind == "user" else self._buffers[number]).clone()
         return values
 
 

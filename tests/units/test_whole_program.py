@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from harness.cases.case import Built
 from harness.evidence.vocabulary import Phase
+from harness.lowering import speedups
+from harness.lowering.lower import export, lower
 from harness.lowering.program import (
     Call,
     Delegate,
@@ -22,8 +26,10 @@ from harness.lowering.program import (
     UnpackedDelegate,
     Value,
 )
-from harness.units.base import Feature, LoadFailed, Prediction, ProgramContradiction
-from harness.units.whole_program import FallbackFailed, resolve, run_program
+from harness.lowering.recipe import Recipe
+from harness.units.base import Feature, LoadFailed, PredictFailed, Prediction, ProgramContradiction
+from harness.units.reference import ReferenceUnit
+from harness.units.whole_program import FallbackFailed, open_program, resolve, run_program
 
 F2 = TensorSpec("float32", (2,))
 X, Y = torch.tensor([1.0, 2.0]), torch.tensor([10.0, 20.0])
@@ -172,6 +178,33 @@ def test_the_callers_inputs_are_not_changed() -> None:
     assert torch.equal(mine, X)
 
 
+def test_buffers_last_from_call_to_call_and_inputs_do_not() -> None:
+    """Outside of delegates: `total += x` written back, and `x * 2` written to the input."""
+    total = torch.zeros(2)
+    inputs = (Input("total", Value(0), F2, "buffer", total), user(1))
+    steps = (
+        Call("aten.add.Tensor", (Value(0), Value(1)), {}, Value(2)),
+        Call("aten.mul.Tensor", (Value(1), 2.0), {}, Value(3)),
+    )
+    mutations = ((Value(0), Value(2)), (Value(1), Value(3)))
+    program = LoweredProgram(inputs, steps, (Value(2),), (), mutations)
+    with open_program(program, Adder()) as opened:
+        for count in (1, 2, 3):
+            torch.testing.assert_close(opened.run((X,)).outputs, [count * X])
+    torch.testing.assert_close(run_program(program, Adder(), (X,)).outputs, [X])
+    assert total.tolist() == [0, 0]
+
+
+def test_a_program_that_stays_open_loads_once() -> None:
+    unit = Adder()
+    with open_program(one_delegate(), unit) as opened:
+        first, second = opened.run((X,)), opened.run((Y,))
+        assert (len(unit.unpacked), unit.closed) == (1, 0)
+    assert unit.closed == 1
+    torch.testing.assert_close([*first.outputs, *second.outputs], [X + 1, Y + 1])
+    assert first.mil_ops == second.mil_ops == {"add": 1, "cast": 2}
+
+
 def test_constants_among_the_outputs_are_handed_on() -> None:
     result = run_program(one_delegate(outputs=(Value(2), 3, None)), Adder(), (X,))
     assert result.outputs[1:] == [3, None]
@@ -228,3 +261,101 @@ def test_targets_by_name(target: str, found: object) -> None:
 def test_executorchs_own_operators_by_name() -> None:
     clone = resolve("dim_order_ops._clone_dim_order.default")
     torch.testing.assert_close(clone(X, dim_order=[0]), X)
+
+
+# --- programs that ExecuTorch lowered, on the reference unit -------------------------------------------------
+
+
+class Chain(torch.nn.Module):
+    """`asinh` is none of Core ML's: three delegates, of which the last needs results of both others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.linspace(-1.0, 1.0, 6).reshape(2, 3))
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        a = torch.cos(x) - y
+        b = torch.asinh(a)
+        c = torch.tanh(b @ self.weight.T)
+        d = torch.asinh(c)
+        return torch.exp(d) + a.sum(), torch.asinh(self.weight) * 2
+
+
+class Sized(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        y = torch.asinh(torch.tanh(self.linear(x)))
+        return y.mean(0), torch.cat([y, y]), x.reshape(-1, 2) + 1, torch.softmax(y, 0).T
+
+
+class Steps(torch.nn.Module):
+    """Two buffers that are written to, the second from the first, and that from what falls back. They begin with
+    zeros, as a state of Core ML does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("total", torch.zeros(2, 3))
+        self.register_buffer("decayed", torch.zeros(3))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        before = self.decayed * 1.0
+        self.total.add_(torch.asinh(x))
+        self.decayed.mul_(0.5).add_(self.total.sum(0))
+        return self.total - before, before
+
+
+def lowered(module: torch.nn.Module, *inputs: torch.Tensor, recipe: str = "fp32-ios18", shapes: Any = None) -> Any:
+    torch.manual_seed(0)
+    speedups.enable()
+    built = Built(module.eval(), inputs, 0, dynamic_shapes=shapes)
+    logging.disable(logging.WARNING)
+    try:
+        program = lower(export(built), Recipe.parse(recipe)).program
+    finally:
+        logging.disable(logging.NOTSET)
+    assert program is not None
+    return program
+
+
+def test_several_delegates_with_fallbacks_between_them() -> None:
+    x, y = torch.linspace(-2, 2, 12).reshape(4, 3), torch.linspace(0, 1, 12).reshape(4, 3)
+    module = Chain()
+    program = lowered(module, x, y)
+    assert len(program.delegates) >= 2
+    kinds = [type(step) for step in program.steps if isinstance(step, (Call, DelegateCall))]
+    between = kinds[kinds.index(DelegateCall) : len(kinds) - kinds[::-1].index(DelegateCall)]
+    assert Call in between
+    result = run_program(program, ReferenceUnit(), (x, y))
+    torch.testing.assert_close(tuple(result.outputs), module(x, y))
+    assert result.mil_ops["cos"] == result.mil_ops["tanh"] == result.mil_ops["exp"] == 1
+
+
+def test_a_dynamic_batch_at_several_sizes() -> None:
+    module = Sized()
+    program = lowered(module, torch.ones(4, 4), shapes=({0: torch.export.Dim("batch", min=2, max=8)},))
+    assert len(program.delegates) == 2
+    assert program.inputs[0].spec == TensorSpec("float32", (None, 4))
+    with open_program(program, ReferenceUnit()) as opened:
+        for batch in (2, 3, 8):
+            x = torch.linspace(-1, 1, 4 * batch).reshape(batch, 4)
+            torch.testing.assert_close(tuple(opened.run((x,)).outputs), module(x))
+        for batch in (1, 9):
+            with pytest.raises(PredictFailed, match=rf"shape \[{batch}, 4\], the model takes \[2 to 8, 4\]"):
+                opened.run((torch.ones(batch, 4),))
+
+
+def test_state_is_read_back_in_the_next_call() -> None:
+    """In fp16, which states are whatever the recipe."""
+    x = torch.linspace(-1.0, 1.0, 6).reshape(2, 3)
+    program, eager = lowered(Steps(), x, recipe="fp16-ios18"), Steps()
+    with open_program(program, ReferenceUnit()) as opened:
+        results = [(opened.run((step * x,)), eager(step * x)) for step in (1, 2, 3)]
+    assert results[0][0].mil_ops["write_state"] >= 2
+    for result, expected in results:
+        torch.testing.assert_close(tuple(result.outputs), expected, rtol=2e-3, atol=5e-3)
+    again = run_program(program, ReferenceUnit(), (x,)).outputs
+    torch.testing.assert_close(again, results[0][0].outputs, rtol=0, atol=0)
+    assert not torch.equal(results[1][0].outputs[1], again[1])
