@@ -1,3 +1,3 @@
-"""Loads the harness' pytest plugin, nothing more."""
+"""Loads the harness' pytest plugins, nothing more."""
 
-pytest_plugins = ["harness.pytest_plugin"]
+pytest_plugins = ["harness.pytest_plugin", "harness.pytest_explore"]

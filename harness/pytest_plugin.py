@@ -183,6 +183,19 @@ class Run:
         journal.append(record)
         return record
 
+    def unrecorded(self, case: Case, recipe: str, unit: str) -> Record:
+        """A check outside of the journal: of many drawn while exploring only what was found is kept, by `append`."""
+        _, checker = self.start()
+        reason = unavailable(unit, Recipe.parse(recipe).target)
+        if reason is not None:
+            return not_run(case, recipe, unit, reason, self._environment)
+        return checker.check(case, recipe, unit)
+
+    def append(self, record: Record) -> None:
+        """Keep a record that was made by `unrecorded`."""
+        journal, _ = self.start()
+        journal.append(record)
+
     def causes(self, suite_file: Path) -> Causes:
         """Those described beside the suites the file belongs to."""
         directory = suite_file.parent.parent / KNOWN_ISSUES
@@ -225,8 +238,13 @@ def _about(case: Case) -> dict[str, Any]:
     return {"op": case.op, "api": case.api, "dtype": case.dtype, "origin": case.origin}
 
 
+def run_of(config: pytest.Config) -> Run:
+    """The run a session is."""
+    return config.stash[_RUN]
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    with _one_line():
+    with one_line():
         run = config.stash[_RUN] = Run(config, Selection(config))
         if not run.is_worker:
             _refuse_early(run)
@@ -260,7 +278,7 @@ def all_cases() -> list[Case]:
     return [case for suite in SUITES.values() for case in suite()]
 
 
-class _one_line:
+class one_line:
     """A `HarnessError` ends the session with its one line on stderr and exit code 2.
 
     In a worker it fails the one check: the other processes go on, and xdist would start a new worker for ever.
@@ -301,7 +319,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "check" not in metafunc.fixturenames or cases is None:
         return
     run = metafunc.config.stash[_RUN]
-    with _one_line():
+    with one_line():
         chosen = run.selection.cases(cases())
     parameters = [
         pytest.param((case, recipe.name, unit), id=check_id(case.id, recipe.name, unit))
@@ -317,7 +335,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     run = session.config.stash[_RUN]
     run.collected = [check_id(c.id, r, u) for item in session.items for c, r, u in _checks_of(item)]
     if run.collected and not run.is_worker and not run.read_only:
-        with _one_line():
+        with one_line():
             run.start()
 
 
@@ -335,7 +353,7 @@ def check(request: pytest.FixtureRequest) -> Callable[[], Record]:
     run = request.config.stash[_RUN]
 
     def run_check() -> Record:
-        with _one_line(worker=run.is_worker):
+        with one_line(worker=run.is_worker):
             record = run.record(case, recipe, unit, run.causes(request.path))
             request.node.user_properties.append(("outcome", str(record.outcome)))
             if run.measures:

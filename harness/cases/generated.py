@@ -27,14 +27,18 @@ def cases() -> tuple[Case, ...]:
 
     Raises `HarnessError` when there is no index for the installed torch.
     """
+    return tuple(_case(variant) for variant in _index())
+
+
+@functools.cache
+def _index() -> tuple[Variant, ...]:
     version = version_of("torch") or "-"
     try:
-        variants = read_index(version)
+        return tuple(read_index(version))
     except FileNotFoundError:
         raise HarnessError(
             f"no index of generated cases for torch {version}: run python -m harness.cases.generated_index"
         ) from None
-    return tuple(_case(variant) for variant in variants)
 
 
 def _case(variant: Variant) -> Case:
@@ -48,6 +52,13 @@ def _case(variant: Variant) -> Case:
         level=Level(variant.level),
         build=functools.partial(build, variant.call),
     )
+
+
+@functools.cache
+def explorable() -> tuple[Case, ...]:
+    """The seed call of each operator as an explored case, but of operators that draw random values."""
+    varied = {case.op for case in cases() if not case.origin.endswith("seed")}
+    return tuple(explored(variant.call) for variant in _index() if variant.axis == "seed" and variant.op in varied)
 
 
 def explored(text: str) -> Case:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cases.axes import Parameter, Signature, variants
-from harness.cases.calls import Call, parse, read_calls
+from harness.cases.calls import Call, read_calls
 from harness.cases.universe_index import REGISTERING
 
 #: Variants of one operator that run at level `standard`, besides its seed call.
@@ -61,23 +61,20 @@ _LARGEST = 50_000
 
 @dataclass(frozen=True)
 class Variant:
-    """A row of the index: the case's label, the axis it comes from, its level and its call as text."""
+    """A row of the index: the case's label, the axis it comes from, its level, dtype and call as text."""
 
     label: str
     axis: str
     level: str
+    dtype: str
     call: str
 
     @property
     def op(self) -> str:
         return self.call.partition("(")[0]
 
-    @property
-    def dtype(self) -> str:
-        return parse(self.call).dtype
-
     def to_line(self) -> str:
-        return json.dumps([self.label, self.axis, self.level, self.call], ensure_ascii=False)
+        return json.dumps([self.label, self.axis, self.level, self.dtype, self.call], ensure_ascii=False)
 
     @classmethod
     def from_line(cls, line: str) -> Variant:
