@@ -32,11 +32,35 @@ def test_log10_is_log_scaled():
     assert got == pytest.approx(2 + 5 * math.log(100) / math.log(10))
 
 
-def test_sin_is_absolute_on_a_period_and_grows_beyond():
-    inside, outside = (e.sin_cos(ref(0.0), args(x), FP16) * FP16.epsilon for x in (3.0, 10 * math.pi))
-    assert float(inside) == 2**-7
-    assert float(outside) == pytest.approx(10 * 2**-7)
-    assert float(e.sin_cos(ref(0.0), args(3.0), FP32) * FP32.epsilon) == 2**-11
+def test_sin_and_cos_have_ulp_of_opencl_and_the_rounding_of_a_reduced_argument():
+    assert float(e.sine(ref(math.sin(0.5)), args(0.5), FP32)) == pytest.approx(4 * math.sin(0.5))
+    assert float(e.cosine(ref(math.cos(0.5)), args(0.5), FP16)) == pytest.approx(2 * math.cos(0.5))
+    # At its zeros only the reduction is left: an ulp of the argument.
+    assert float(e.sine(ref(0.0), args(math.pi), FP32)) == pytest.approx(math.pi)
+    assert float(e.cosine(ref(0.0), args(2.5 * math.pi), FP32)) == pytest.approx(2.5 * math.pi)
+    assert float(e.sine(ref(1.0), args(10.5 * math.pi), FP16)) == pytest.approx(2, abs=1e-6)
+
+
+@pytest.mark.parametrize("f", [FP32, FP16])
+def test_sin_and_cos_are_nowhere_wider_than_vulkan(f):
+    # 2^-11 | 2^-7 absolute on [-pi, pi].
+    x = torch.linspace(-math.pi, math.pi, 1001, dtype=torch.float64)
+    a = SimpleNamespace(self=x)
+    for error, fn in ((e.sine, torch.sin), (e.cosine, torch.cos)):
+        assert float((error(fn(x), a, f) * f.epsilon).max()) < (2.0**-7 if f is FP16 else 2.0**-11)
+
+
+def test_a_reduction_in_fp32_stays_within_the_bound():
+    # Two constants (Cody and Waite): the first with few bits, so that its multiples are exact.
+    x = torch.linspace(-30, 30, 4001, dtype=torch.float32)
+    n = (x / (math.pi / 2)).round()
+    high = torch.tensor(math.pi / 2).bfloat16().float()
+    r = (x - n * high) - n * (torch.tensor(math.pi / 2, dtype=torch.float64) - high).float()
+    quadrant = n.long() % 4
+    got = torch.where(quadrant % 2 == 0, r.sin(), r.cos()) * torch.where(quadrant < 2, 1.0, -1.0)
+    want = x.double().sin()
+    bound = e.sine(want, SimpleNamespace(self=x), FP32) * FP32.epsilon
+    assert bool(((got.double() - want).abs() <= torch.maximum(bound, FP32.ulp(want))).all())
 
 
 def test_tanh_is_capped_where_it_is_one():
