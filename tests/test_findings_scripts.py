@@ -1,0 +1,150 @@
+"""The scripts of `reports/findings`: each belongs to a cause, imports only what stands in an upstream issue, and shows
+its defect here. They are run one after the other in one child process, which imports torch and executorch once."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.evidence.causes import read_causes
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = ROOT / "reports" / "findings"
+CAUSES = {cause.cause: cause for cause in read_causes(ROOT / "suites" / "known_issues")}
+WITH_SCRIPT = sorted(slug for slug, cause in CAUSES.items() if cause.script)
+SHOWN_HERE = [slug for slug in WITH_SCRIPT if CAUSES[slug].script == "linux" or sys.platform == "darwin"]
+ALLOWED = {"torch", "executorch", "executorchcoreml", "coremltools", "numpy", "__future__", *sys.stdlib_module_names}
+#: Seconds for one script; the first one's include the imports.
+PATIENCE = 120
+
+#: Runs every script named on its command line and writes one line of JSON about each. What one leaves behind is kept
+#: from the collector: ExecuTorch collects often, and the heap of all that was imported is large.
+RUNNER = """
+import contextlib, gc, io, json, os, runpy, sys, traceback
+
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+for path in sys.argv[1:]:
+    out = io.StringIO()
+    gc.freeze()
+    with contextlib.redirect_stdout(out):
+        try:
+            runpy.run_path(path, run_name="__main__")
+            code = None
+        except SystemExit as end:
+            code = end.code
+        except BaseException:
+            code = traceback.format_exc()
+    answers.write(json.dumps({"path": path, "code": code, "output": out.getvalue()}) + "\\n")
+    answers.flush()
+"""
+
+
+def imported(source):
+    """Top-level names of the modules a source imports; relative imports count as `.`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." if node.level else node.module.partition(".")[0]
+
+
+def run(paths, cwd):
+    """`{path: (exit code, output)}` of the scripts; one that ends the process takes nothing of the others with it."""
+    answers, waiting = {}, [str(path) for path in paths]
+    while waiting:
+        environment = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(
+            [sys.executable, "-c", RUNNER, *waiting],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+            env=environment,
+        )
+        try:
+            out, err = process.communicate(timeout=PATIENCE + 10 * len(waiting))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+        for line in out.splitlines():
+            answer = json.loads(line)
+            answers[answer["path"]] = answer["code"], answer["output"]
+        left = [path for path in waiting if path not in answers]
+        if left:
+            answers[left[0]] = f"ended the process (code {process.returncode})", err[-2000:]
+        waiting = left[1:]
+    return answers
+
+
+@pytest.fixture(scope="module")
+def answers(request, tmp_path_factory):
+    """Of every script whose test is to be run; from an empty directory, so that none depends on this one."""
+    items = [item for item in request.session.items if item.path == request.path and "answers" in item.fixturenames]
+    paths = [path for item in items if (path := SCRIPTS / f"{item.callspec.params['slug']}.py").exists()]
+    return run(paths, tmp_path_factory.mktemp("elsewhere"))
+
+
+@pytest.mark.parametrize("slug", WITH_SCRIPT)
+def test_a_cause_has_its_script(slug):
+    assert (SCRIPTS / f"{slug}.py").is_file()
+
+
+@pytest.mark.parametrize("slug", sorted(path.stem for path in SCRIPTS.glob("*.py")))
+def test_a_script_belongs_to_a_cause_and_imports_what_an_issue_may(slug):
+    cause = CAUSES.get(slug)
+    assert cause is not None, f"no cause {slug}: add it to suites/known_issues/causes or remove the script"
+    assert cause.script, f"cause {slug} does not say script: linux (or mac)"
+    source = (SCRIPTS / f"{slug}.py").read_text(encoding="utf-8")
+    assert sorted(set(imported(source)) - ALLOWED) == []
+
+
+# Workers of xdist take together what is alike up to the `@`: so one of them runs all scripts.
+@pytest.mark.slow
+@pytest.mark.parametrize("slug", SHOWN_HERE, ids=[f"@{slug}" for slug in SHOWN_HERE])
+def test_a_script_shows_its_defect(answers, slug):
+    code, output = answers[str(SCRIPTS / f"{slug}.py")]
+    assert code == 0, f"{slug}: exit code {code}\n{output}"
+    assert output.strip(), f"{slug} says nothing"
+    for place in (str(ROOT), str(Path.home()), "site-packages"):
+        assert place not in output, f"{slug} prints a machine's path"
+
+
+# The runner itself.
+
+
+def test_the_runner_tells_what_each_script_did(tmp_path):
+    sources = {
+        "fine": "print('shown')\nraise SystemExit(0)",
+        "mended": "print('not shown')\nraise SystemExit(1)",
+        "broken": "import torch_of_another_name",
+        "dead": "import os\nos._exit(7)",
+        "last": "print('shown')",
+    }
+    for name, source in sources.items():
+        (tmp_path / f"{name}.py").write_text(source)
+    answers = {
+        Path(path).stem: answer for path, answer in run([tmp_path / f"{n}.py" for n in sources], tmp_path).items()
+    }
+    assert answers["fine"] == (0, "shown\n")
+    assert answers["mended"] == (1, "not shown\n")
+    assert "ModuleNotFoundError" in answers["broken"][0]
+    assert answers["dead"][0] == "ended the process (code 7)"
+    assert answers["last"] == (None, "shown\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "foreign"),
+    [
+        ("import torch, numpy as np\nfrom executorch.exir import x", []),
+        ("import harness.evidence", ["harness"]),
+        ("def f():\n    from transformers import BertModel", ["transformers"]),
+        ("from . import helpers", ["."]),
+    ],
+)
+def test_foreign_imports_are_seen_wherever_they_stand(source, foreign):
+    assert sorted(set(imported(source)) - ALLOWED) == foreign
