@@ -84,16 +84,26 @@ class Localisation:
 
 def run(check_id: str) -> str:
     """The localisation of a check in words. Raises `HarnessError` when there is no such check."""
-    from harness.cases import find, user_file
-
     case_id, recipe, unit = split_check_id(check_id)
-    if case_id.startswith(f"{user_file.SUITE}/"):
-        _, stem, name = case_id.split("/")
-        case = user_file.load(Path(f"{stem}.py"), name)[0]
-    else:
-        case = find.find(case_id)
+    case = _case(case_id)
     torch.set_num_threads(1)
     return in_words(localise(case, Recipe.parse(recipe)), unit)
+
+
+def _case(case_id: str) -> Case:
+    """A case of the suites, or of a user's file, of which the id has the name and not the folder."""
+    from harness.cases import find, user_file
+
+    suite, _, rest = case_id.partition("/")
+    if suite != user_file.SUITE:
+        return find.find(case_id)
+    stem, _, name = rest.rpartition("/")
+    path = Path(f"{stem}.py")
+    if not stem or not path.is_file():
+        raise HarnessError(
+            f"{case_id}: a case of your own file, and there is no {path} in this folder: run from its own"
+        )
+    return user_file.load(path, name)[0]
 
 
 def localise(case: Case, recipe: Recipe) -> Localisation:
@@ -405,7 +415,7 @@ def _headline(found: Localisation) -> str:
         MIL_PASS: f"wrong after the MIL pass {found.pass_name}, right before it",
         FP16_CAST: f"wrong after the fp16 cast ({found.pass_name}), right before it",
         EMISSION: f"the program is right after the last pass, wrong as it was emitted; {found.reason}",
-        ASSEMBLY: "each delegate alone is within the bounds of its nodes: errors add up, or change in between",
+        ASSEMBLY: f"each delegate alone gives results that are right, together they do not: {found.reason}",
     }
     if found.stage:
         return meanings[found.stage]

@@ -1,9 +1,11 @@
-"""Faults planted in a frontend op, in a MIL pass and in the fp16 cast: operator, pass and stage are named each time."""
+"""Faults planted in a frontend op, in a MIL pass and in the fp16 cast: operator, pass and stage are named each time.
+Faults in a decomposition and in what several delegates do together have a stage alone."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +24,7 @@ from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
 from coremltools.converters.mil.mil.passes.pass_pipeline import PassPipelineManager
 from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY, PassRegistry
 from executorch.backends.apple.coreml.compiler import CoreMLBackend
+from torch._decomp import decomposition_table
 
 from harness.cases import find
 from harness.cases.case import Built, Case
@@ -30,6 +33,8 @@ from harness.evidence.files import Evidence, write_evidence
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import HarnessError, Level, Outcome, Phase
 from harness.localise import (
+    ASSEMBLY,
+    DECOMPOSITION,
     EMISSION,
     FP16_CAST,
     FRONTEND,
@@ -161,6 +166,29 @@ def names(found: Localisation) -> tuple[str, str, str]:
     assert found.finding is not None
     assert found.node is not None
     return found.finding.operator, found.node.target, found.stage
+
+
+def decomposition_adds_one(patch: pytest.MonkeyPatch) -> None:
+    """`addcmul` is none of the operators that the backend asks to keep; PyTorch says what it is made of."""
+
+    def planted(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, *, value: float = 1) -> torch.Tensor:
+        return x + a * b * (value + 1)
+
+    patch.setitem(decomposition_table, torch.ops.aten.addcmul.default, planted)
+
+
+def converter_adds(patch: pytest.MonkeyPatch, offset: float) -> None:
+    """The frontend emits `x - y + offset` for every `sub`."""
+
+    class Builder:
+        def __getattr__(self, name: str) -> Any:
+            return planted if name == "sub" else getattr(builder, name)
+
+    def planted(x: Any, y: Any, name: str) -> Any:
+        return builder.add(x=builder.sub(x=x, y=y), y=np.float32(offset), name=name)
+
+    builder = converters.mb
+    patch.setattr(converters, "mb", Builder())
 
 
 # --- the three stages --------------------------------------------------------------------------------------
@@ -323,6 +351,37 @@ def test_the_delegate_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "delegate    2 of 2" in in_words(found)
 
 
+@pytest.mark.parametrize("recipe", [FP32, FP16], ids=lambda recipe: recipe.name)
+def test_a_fault_in_a_decomposition(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No operator of the program is to blame: it computes what the edge program says."""
+    case = case_of(lambda _w, x: torch.cos(torch.addcmul(torch.tanh(x), x, x, value=0.5)), X)
+    assert localise(case, recipe).outcome == Outcome.PASS
+    decomposition_adds_one(monkeypatch)
+    found = localise(case, recipe)
+    assert (found.outcome, found.stage) == (Outcome.WRONG_VALUE, DECOMPOSITION)
+    assert (found.finding, found.pass_name) == (None, "")
+    text = in_words(found)
+    assert text.startswith("localised   wrong before Core ML: the edge program itself gives other values; output 0")
+    assert "\n" not in text
+
+
+def test_errors_that_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each delegate adds 2.4e-7 and the bound is 3e-7: with either in the place of eager's results the check passes."""
+    one = torch.ones(2, 3)
+    case = case_of(lambda _w, x, y: torch.asinh(x - y) - y, one, one * 0.75)
+    assert localise(case, FP32).outcome == Outcome.PASS
+    with monkeypatch.context() as patch:
+        converter_adds(patch, 2.0**-22)
+        found = localise(case, FP32)
+    assert (found.outcome, found.stage, found.delegates) == (Outcome.WRONG_VALUE, ASSEMBLY, 2)
+    assert found.finding is None
+    assert "each delegate alone gives results that are right, together they do not: output 0" in in_words(found)
+    converter_adds(monkeypatch, 2.0**-20)  # more than the bound: the first of them is wrong alone
+    found = localise(case, FP32)
+    assert (found.stage, found.delegate) == (FRONTEND, 0)
+    assert names(found)[:2] == ("add", "aten.sub.Tensor")
+
+
 def test_values_in_another_layout_are_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     """`reduce_transposes` moves the transposes past `exp`: its result is transposed, and right."""
     square = torch.linspace(-1.0, 1.0, 9).reshape(3, 3)
@@ -467,6 +526,42 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "wrong_value: a value outside the bound" in told.out
     assert "localised   wrong from the frontend on\nMIL         gelu -> aten_gelu_default" in told.out
     assert told.err == ""
+
+
+def test_a_case_of_the_users_own_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+        import torch
+
+
+        class Difference(torch.nn.Module):
+            def forward(self, x):
+                return torch.tanh(x) - torch.cos(x)
+
+
+        def difference():
+            return Difference(), (torch.randn(2, 3),)
+        """
+    (tmp_path / "mine.py").write_text(textwrap.dedent(source))
+    case = "check/mine/difference"
+    record = Record(case, "fp32-ios18", "reference", Outcome.WRONG_VALUE, Phase.VALUE, environment="here")
+    write_evidence(tmp_path / "evidence.jsonl", Evidence({"here": {}}, [record]))
+    arguments = ["explain", record.check_id, "--evidence", str(tmp_path / "evidence.jsonl"), "--localise"]
+    converter_swaps(monkeypatch)
+    assert main(arguments) == 2  # from another folder
+    assert capsys.readouterr().err == (
+        f"coreml-harness: {case}: a case of your own file, and there is no mine.py here: run in its folder\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    assert "localised   wrong from the frontend on" in text
+    assert "MIL         sub -> aten_sub_tensor" in text
+    with pytest.raises(HarnessError, match="no case named 'other'"):
+        run("check/mine/other@fp32-ios18@reference")
+    with pytest.raises(HarnessError, match="a case of your own file"):
+        run("check/mine@fp32-ios18@reference")
 
 
 def test_no_such_case() -> None:
