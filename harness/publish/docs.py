@@ -8,10 +8,15 @@ from itertools import zip_longest
 from pathlib import Path
 
 from harness.evidence.causes import read_causes
-from harness.evidence.files import merge_evidence, read_evidence, write_text_atomically
+from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_text_atomically
 from harness.evidence.triage import named
+from harness.evidence.universe import Universe, read_universe, universe_path
 from harness.evidence.vocabulary import HarnessError
+from harness.publish.coverage import read_reasons
 from harness.publish.pages import EXECUTORCH_PAGES, FINDINGS_PAGE, build_pages
+
+#: Why operators of the universe have no case, beside the folder of known issues.
+UNCOVERED = Path("ops/uncovered.yaml")
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,18 @@ def generate(reports_dir: Path, only: Iterable[str] | None = None, known_issues:
     evidence = merge_evidence(read_evidence(path) for path in paths)
     causes = read_causes(known_issues) if known_issues is not None else []
     evidence.records = named(evidence, causes)
-    pages = build_pages(evidence, [f"evidence/{path.name}" for path in paths], causes)
+    uncovered = known_issues.parent / UNCOVERED if known_issues is not None else None
+    reasons = read_reasons(uncovered) if uncovered is not None and uncovered.exists() else {}
+    pages = build_pages(evidence, [f"evidence/{path.name}" for path in paths], causes, universe_of(evidence), reasons)
     return pages if only is None else {name: pages[name] for name in only}
+
+
+def universe_of(evidence: Evidence) -> Universe | None:
+    """The operator universe of the measured versions; None when they differ or have none."""
+    measured = {universe_path(block.get("versions") or {}) for block in evidence.environments.values()}
+    if len(measured) != 1 or not measured.pop().exists():
+        return None
+    return read_universe(next(iter(evidence.environments.values()))["versions"])
 
 
 def write_docs(reports_dir: Path, only: Iterable[str] | None = None, known_issues: Path | None = None) -> list[Path]:

@@ -9,6 +9,8 @@ from tabulate import tabulate
 
 #: An absolute path of two parts or more; pages keep its last part only.
 _PATH = re.compile(r"(?<![\w./:@-])(?:[A-Za-z]:)?(?:[/\\][\w.+@~-]+){2,}")
+#: What Markdown would take for its own in running text.
+_SPECIAL = re.compile(r"([\\`*_|<>\[\]])")
 _PADDING = re.compile(r" {2,}")
 _RULES = {"left": "---", "right": "---:", "center": ":---:"}
 _LONG = 160
@@ -26,7 +28,13 @@ def shorten(text: str, limit: int = _LONG) -> str:
 
 def plain(text: str, limit: int = _LONG) -> str:
     """Text safe as running words of a table cell."""
-    return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", shorten(text, limit))
+    return _SPECIAL.sub(r"\\\1", shorten(text, limit))
+
+
+def words(text: str) -> str:
+    """`plain`, at any length, of a text in which backticks make code spans."""
+    parts = re.split(r"`([^`]*)`", scrub(text))
+    return "".join(code(part) if number % 2 else _SPECIAL.sub(r"\\\1", part) for number, part in enumerate(parts))
 
 
 def code(text: str, limit: int = _LONG) -> str:

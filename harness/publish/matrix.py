@@ -119,16 +119,23 @@ class Cell:
 
 @dataclass
 class Row:
-    """An ATen operator or an API entry: `related` holds the API entries that reach it, or the operators it becomes."""
+    """An ATen operator or an API entry: `related` holds the API entries that reach it, or the operators it becomes.
+
+    `judged` are the pairs of dtype and recipe in which a check judged it.
+    """
 
     name: str
     cells: dict[Column, Cell] = field(default_factory=dict)
-    dtypes: set[str] = field(default_factory=set)
+    judged: set[tuple[str, str]] = field(default_factory=set)
     related: set[str] = field(default_factory=set)
     cases: dict[Outcome, set[str]] = field(default_factory=dict)
 
     def cell(self, column: Column) -> Cell:
         return self.cells.get(column, _EMPTY)
+
+    @property
+    def dtypes(self) -> set[str]:
+        return {dtype for dtype, _ in self.judged}
 
     @property
     def status(self) -> Outcome | None:
@@ -147,7 +154,7 @@ class Row:
         self.cells.setdefault(column, Cell()).add(outcome, record, own=own)
         self.cases.setdefault(outcome, set()).add(record.case)
         if record.dtype and outcome not in UNJUDGED:
-            self.dtypes.add(record.dtype)
+            self.judged.add((record.dtype, column.recipe))
         self.related.update(name for name in related if name)
 
 
@@ -211,8 +218,8 @@ def build_matrix(evidence: Evidence) -> Matrix:
     return Matrix(
         environments={name: block for name, block in evidence.environments.items() if name in used},
         columns=sorted(columns, key=Column.sort_key),
-        operators=_sorted_rows(operators),
-        apis=_sorted_rows(apis),
+        operators=sorted_rows(operators),
+        apis=sorted_rows(apis),
         models=[_model_row(record) for record in records if is_model(record)],
         records=records,
         ignored=len(evidence.records) - len(records),
@@ -307,5 +314,5 @@ def _model_row(record: Record) -> ModelRow:
     return ModelRow(model_name(record), record, delegated, delegated + sum(operators_of(record.fallback).values()))
 
 
-def _sorted_rows(rows: dict[str, Row]) -> list[Row]:
+def sorted_rows(rows: dict[str, Row]) -> list[Row]:
     return sorted(rows.values(), key=lambda row: natural_key(row.name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import jinja2
 
 from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
+from harness.evidence.universe import Universe
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, Outcome, Unit
 from harness.publish.executorch_page import executorch_context, executorch_csv
 from harness.publish.findings import PAGE as FINDINGS_PAGE
@@ -26,10 +27,12 @@ from harness.publish.matrix import (
     Row,
     build_matrix,
     numerics_text,
+    sorted_rows,
 )
 from harness.publish.naming import operators_of, system_name
 from harness.publish.problems import FallbackOperator, Problem, fallback_operators, problems
 from harness.publish.summary import BY_VALUE, ORDER, count_table, what_went_wrong
+from harness.publish.universe_page import Silent, silent_operators, silent_sections, universe_context
 
 #: Where a row stands on a page, by its status; from what a user most needs to know to what he hopes for.
 SECTIONS: tuple[tuple[str, frozenset[Outcome | None]], ...] = (
@@ -69,14 +72,25 @@ TITLES = {Outcome.CONVERT_ERROR: "Claimed by the partitioner, refused by convers
 EXECUTORCH_PAGES = ("coreml-op-support.md", "coreml-op-support.csv")
 
 
-def build_pages(evidence: Evidence, sources: Sequence[str], causes: Sequence[Cause] = ()) -> dict[str, str]:
-    """All pages. `sources` are the evidence files' names relative to the pages; the records name their `causes`."""
+def build_pages(
+    evidence: Evidence,
+    sources: Sequence[str],
+    causes: Sequence[Cause] = (),
+    universe: Universe | None = None,
+    reasons: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """All pages. `sources` are the evidence files' names relative to the pages; the records name their `causes`.
+
+    `universe` is that of the measured versions, `reasons` say why operators of it have no case.
+    """
     matrix = build_matrix(evidence)
     names = sorted(sources)
+    silent = silent_operators(matrix, universe, reasons or {})
+    support = _op_support(matrix, universe, silent)
     return {
-        "op-support.md": _render("op-support.md.j2", {"sources": names, **_op_support(matrix)}),
+        "op-support.md": _render("op-support.md.j2", {"sources": names, **support}),
         "op-support-api.md": _render("op-support-api.md.j2", {"sources": names, **_api_support(matrix)}),
-        "op-support.csv": support_csv(matrix),
+        "op-support.csv": support_csv(matrix, [row.name for row in silent if not row.instead]),
         "coreml-op-support.md": _render("coreml-op-support.md.j2", {"sources": names, **executorch_context(matrix)}),
         "coreml-op-support.csv": executorch_csv(matrix),
         FINDINGS_PAGE: _render("findings.md.j2", {"sources": names, **findings_context(evidence, causes)}),
@@ -95,13 +109,15 @@ def _render(template: str, context: dict[str, Any]) -> str:
     return environment.get_template(template).render(context).rstrip("\n") + "\n"
 
 
-def _op_support(matrix: Matrix) -> dict[str, Any]:
+def _op_support(matrix: Matrix, universe: Universe | None, silent: Sequence[Silent]) -> dict[str, Any]:
     headers, rows = count_table(matrix.records)
     groups = problems(matrix.records)
-    sections = _sections(matrix, matrix.operators, operators=True)
+    sections = _sections(matrix, [row for row in matrix.operators if row.status is not None], operators=True)
+    sections += silent_sections(silent, universe)
     fallback = fallback_operators(matrix.records)
     problem_views = [_problem_view(outcome, members, matrix) for outcome, members in groups.items()]
-    contents = [f"- {_link(heading)}" for heading in ("What was measured", "Summary", "Problems")]
+    headings = ("What was measured", *(("The operator universe",) if universe else ()), "Summary", "Problems")
+    contents = [f"- {_link(heading)}" for heading in headings]
     contents += [f"  - {_link(view['title'])}: {view['count']}" for view in problem_views]
     contents += [f"- {_link(heading)}" for heading in ("Operators left to ExecuTorch", "Models", "Operators")]
     contents += [f"  - {_link(section['title'])}: {section['count']}" for section in sections]
@@ -111,6 +127,7 @@ def _op_support(matrix: Matrix) -> dict[str, Any]:
         "unmeasured": [f"`{unit}`" for unit in matrix.unmeasured_units],
         "reference_only": _reference_only(matrix),
         "ignored": matrix.ignored,
+        "universe": universe_context(matrix, universe, SECTIONS) if universe else None,
         "summary": table(headers, rows, ["left", *["right"] * (len(headers) - 1)]),
         "legend": table(["outcome", "meaning"], [(code(str(o)), OUTCOME_MEANINGS[o]) for o in ORDER]),
         "not_measured": NOT_MEASURED,
@@ -293,13 +310,18 @@ CSV_HEADER = (
 )
 
 
-def support_csv(matrix: Matrix) -> str:
-    """One line per row and measured column; units of Core ML that nothing measured stand as such at each operator."""
+def support_csv(matrix: Matrix, unmeasured: Iterable[str] = ()) -> str:
+    """One line per row and measured column; units of Core ML that nothing measured stand as such at each operator.
+
+    `unmeasured` are operators beside those of the matrix.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_HEADER)
     recipes = sorted({column.recipe for column in matrix.columns})
-    for kind, rows in (("operator", matrix.operators), ("api", matrix.apis)):
+    beside = {name: Row(name) for name in unmeasured}
+    operators = sorted_rows({**beside, **{row.name: row for row in matrix.operators}})
+    for kind, rows in (("operator", operators), ("api", matrix.apis)):
         for row in rows:
             for column in matrix.columns:
                 writer.writerow(_csv_line(kind, row, column))

@@ -1,8 +1,8 @@
 import pytest
 
-from harness.evidence.files import write_evidence
+from harness.evidence.files import Evidence, write_evidence
 from harness.evidence.vocabulary import HarnessError
-from harness.publish.docs import EXECUTORCH_PAGES, check_docs, write_docs
+from harness.publish.docs import EXECUTORCH_PAGES, check_docs, universe_of, write_docs
 
 
 @pytest.fixture
@@ -84,3 +84,26 @@ def test_a_page_that_is_no_text(reports):
     (reports / "op-support.md").write_bytes(b"\xff\xfe")
     with pytest.raises(HarnessError, match=r"op-support\.md: cannot read"):
         check_docs(reports)
+
+
+def test_the_universe_is_that_of_the_measured_versions(record, evidence):
+    measured = evidence(record())
+    found = universe_of(measured)
+    assert found is not None
+    assert found.versions == next(iter(measured.environments.values()))["versions"]
+    assert universe_of(Evidence({"e": {"versions": {"torch": "0.1"}}})) is None
+    assert universe_of(Evidence()) is None
+
+
+def test_two_sets_of_versions_have_no_universe_in_common(record, evidence, environments):
+    both = evidence(record(), record(environment=environments["mac"]))
+    assert universe_of(both) is not None
+    assert universe_of(Evidence({**both.environments, "e": {"versions": {"torch": "0.1"}}})) is None
+
+
+def test_reasons_lie_beside_the_known_issues(reports, tmp_path):
+    (tmp_path / "suites" / "known_issues").mkdir(parents=True)
+    (tmp_path / "suites" / "ops").mkdir()
+    (tmp_path / "suites" / "ops" / "uncovered.yaml").write_text("- {reason: It is so, operators: [aten.atan2.out]}")
+    write_docs(reports, known_issues=tmp_path / "suites" / "known_issues")
+    assert "| `aten.atan2.out` | core | It is so |" in (reports / "op-support.md").read_text()

@@ -1,6 +1,6 @@
 import pytest
 
-from harness.publish.markdown import anchor, code, codes, plain, scrub, shorten, table
+from harness.publish.markdown import anchor, code, codes, plain, scrub, shorten, table, words
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,16 @@ def test_table_keeps_empty_cells_and_escaped_pipes():
 def test_anchor_as_github_makes_it():
     assert anchor("Fails to convert, load or run") == "fails-to-convert-load-or-run"
     assert anchor("`wrong_value`") == "wrong_value"
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("see `aten.a_b | c` or a_b", r"see `aten.a_b \| c` or a\_b"),
+        ("`x`", "`x`"),
+        ("a | b", r"a \| b"),
+        ("in `/usr/lib/python3/foo.py`", "in `foo.py`"),
+    ],
+)
+def test_words_keep_code_spans_and_escape_the_rest(text, escaped):
+    assert words(text) == escaped
