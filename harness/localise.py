@@ -100,9 +100,7 @@ def _case(case_id: str) -> Case:
     stem, _, name = rest.rpartition("/")
     path = Path(f"{stem}.py")
     if not stem or not path.is_file():
-        raise HarnessError(
-            f"{case_id}: a case of your own file, and there is no {path} in this folder: run from its own"
-        )
+        raise HarnessError(f"{case_id}: a case of your own file, and there is no {path} here: run in its folder")
     return user_file.load(path, name)[0]
 
 
