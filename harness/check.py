@@ -29,6 +29,7 @@ from harness.units.whole_program import FallbackFailed, ProgramResult, run_progr
 from harness.verdict.compare import Verdict, compare
 from harness.verdict.oracle import InvalidCase, Truth, truth
 from harness.verdict.table import MODEL, rule_for
+from harness.verdict.tolerance import effective_precision
 
 PhaseListener = Callable[[Phase], None]
 
@@ -173,9 +174,11 @@ class Checker:
         self, record: Record, prepared: _Prepared, lowered: Lowered, recipe: Recipe, result: ProgramResult
     ) -> Record:
         assert prepared.truth is not None
+        assert prepared.built is not None
         assert lowered.program is not None
-        # Without a delegate nothing is computed in the recipe's precision.
-        precision = recipe.precision if lowered.program.delegates else "fp32"
+        precision = effective_precision(
+            recipe.precision, lowered.program.delegates, prepared.built.inputs, prepared.truth.reference
+        )
         verdict = self._compare(result, prepared, lowered, precision)
         record = record.with_(numerics=verdict.numerics, reason=verdict.reason, notes=record.notes + verdict.notes)
         if verdict.outcome is not Outcome.PASS:

@@ -41,7 +41,7 @@ from harness.verdict.compare import compare
 from harness.verdict.localise import EdgeProgram, Finding, Join, Judge, Node, Result, first_inaccurate, first_outside
 from harness.verdict.oracle import InvalidCase, Truth, truth
 from harness.verdict.table import MODEL, rule_for
-from harness.verdict.tolerance import Rule
+from harness.verdict.tolerance import Rule, effective_precision
 
 # Stages, in the order in which a value can go wrong.
 DECOMPOSITION = "decomposition"
@@ -126,7 +126,7 @@ def localise(case: Case, recipe: Recipe) -> Localisation:
             raise HarnessError(f"{case.id}: {lowered.unplannable}")
         operators = [op for op, count in lowered.exported_ops.items() for _ in range(count)]
         rule = MODEL if case.whole_model else rule_for(case.op, operators)
-        precision = recipe.precision if lowered.program.delegates else "fp32"
+        precision = effective_precision(recipe.precision, lowered.program.delegates, built.inputs, right.reference)
         return _Search(lowered.program, built.inputs, right, rule, precision, made).found()
 
 

@@ -168,4 +168,5 @@ def is_new(record: Record) -> bool:
 def in_words(record: Record, seed: int) -> str:
     """What was found, and the two ways to see it again."""
     name = check_id(record.case, record.recipe, record.unit)
-    return f"{name}\nnew: {describe(record)}\nsmallest call found with --hypothesis-seed={seed}; coreml-harness repro {name!r}"
+    again = f"smallest call found with --hypothesis-seed={seed}; coreml-harness repro {name!r}"
+    return f"{name}\nnew: {describe(record)}\n{again}"

@@ -78,7 +78,8 @@ class Variant:
 
     @classmethod
     def from_line(cls, line: str) -> Variant:
-        return cls(*json.loads(line))
+        label, axis, level, dtype, call = json.loads(line)
+        return cls(label, axis, level, dtype, call)
 
 
 def index_path(torch_version: str) -> Path:

@@ -9,7 +9,7 @@ conformance.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -49,7 +49,9 @@ class Format:
 
 FP16 = Format("fp16", 10, 2.0**-14, 65504.0, torch.float16)
 FP32 = Format("fp32", 23, 2.0**-126, (2 - 2.0**-23) * 2.0**127, torch.float32)
-FORMATS = {f.name: f for f in (FP16, FP32)}
+#: Of no recipe, but of tensors that a program itself holds in this dtype.
+BF16 = Format("bf16", 7, 2.0**-126, (2 - 2.0**-7) * 2.0**127, torch.bfloat16)
+FORMATS = {f.name: f for f in (FP16, FP32, BF16)}
 
 
 def format_of(precision: str) -> Format:
@@ -58,6 +60,17 @@ def format_of(precision: str) -> Format:
         return FORMATS[precision]
     except KeyError:
         raise HarnessError(f"precision {precision!r}: expected fp16 or fp32") from None
+
+
+def effective_precision(precision: str, delegated: object, *tensors: Iterable[Tensor]) -> str:
+    """What a program is judged in: its recipe's precision, or that of its coarsest input or output dtype.
+
+    A float16 result of a FLOAT32 program has fp16's ulp whatever computed it, and eager rounds there as well. Where
+    nothing is `delegated`, nothing is computed in the recipe's precision.
+    """
+    dtypes = {tensor.dtype for group in tensors for tensor in group}
+    held = {f.name for f in FORMATS.values() if f.dtype in dtypes}
+    return min({precision if delegated else "fp32", *held}, key=lambda name: FORMATS[name].frac)
 
 
 #: Error of an operator in units of 2^-frac, from the exact result, its arguments by schema name (tensors
@@ -93,7 +106,7 @@ class Rule:
         return str(self.cls) if self.listed else f"{self.cls} (no row)"
 
     def ulps(self, f: Format) -> float:
-        return self.factor[1] if f.name == "fp16" else self.factor[0]
+        return self.factor[0] if f.name == "fp32" else self.factor[1]
 
 
 def ulp_bound(ref: Tensor, n: float, f: Format) -> Tensor:
@@ -153,7 +166,7 @@ def flushed(ref: Tensor, bound: Tensor, f: Format) -> Tensor:
 #: fp16 and 149 dB in fp32. A thousand uncorrelated roundings along the deepest path cost 30 dB. That gives 41 dB for
 #: fp16, with accumulators wider than fp16. In fp32 nothing is wider: dot products of a thousand terms cost another
 #: 30 dB, which leaves 89 dB. Rounded down.
-SQNR_THRESHOLD_DB: dict[str, float] = {"fp16": 40.0, "fp32": 80.0}
+SQNR_THRESHOLD_DB: dict[str, float] = {"fp16": 40.0, "fp32": 80.0, "bf16": 22.0}
 
 #: A network can amplify roundings (batch normalisation of an untrained one does). Where eager PyTorch itself, run in
 #: the recipe's precision, does not reach the threshold, its own SQNR less this margin is asked for: twice its noise.

@@ -24,8 +24,8 @@ def test_formats_match_torch():
     for f in (FP16, FP32):
         info = torch.finfo(f.dtype)
         assert (f.epsilon, f.smallest_normal, f.largest) == (info.eps, info.smallest_normal, info.max)
-    with pytest.raises(HarnessError, match="bf16"):
-        tol.format_of("bf16")
+    with pytest.raises(HarnessError, match="fp8"):
+        tol.format_of("fp8")
 
 
 def test_ulp_of_hand_picked_values():
@@ -119,3 +119,14 @@ def test_local_bound_of_each_class():
 
 def test_a_rule_without_a_row_shows():
     assert Rule("a", C.COMPOSED, listed=False).label == "COMPOSED (no row)"
+
+
+def test_a_program_of_float16_tensors_is_judged_in_fp16_whatever_the_recipe():
+    def judged_in(precision, *dtypes, delegated=True):
+        return tol.effective_precision(precision, delegated, [torch.empty(1, dtype=d) for d in dtypes])
+
+    assert judged_in("fp32", torch.float32, torch.int64) == "fp32"
+    assert judged_in("fp32", torch.float32, torch.float16) == "fp16"
+    assert judged_in("fp16", torch.float64) == "fp16"
+    assert judged_in("fp16", torch.float32, delegated=False) == "fp32"
+    assert judged_in("fp16", torch.bfloat16) == "bf16"
