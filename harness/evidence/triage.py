@@ -43,7 +43,10 @@ def named(evidence: Evidence, causes: Sequence[Cause]) -> list[Record]:
 
 
 def retriage(issues: Iterable[KnownIssue], evidence: Evidence, causes: Sequence[Cause]) -> list[KnownIssue]:
-    """`update` from the records of each environment in turn; a simulated host's say nothing."""
+    """`update` from the records of each environment in turn; a simulated host's say nothing.
+
+    Entries say nothing of environments on their own: where two disagree about a check, the last by name counts.
+    """
     issues = list(issues)
     for name, block in sorted(evidence.environments.items()):
         if not is_simulated(block):

@@ -1,7 +1,10 @@
 """Records that say only what matters to a test."""
 
+import re
+
 import pytest
 
+from harness.evidence.causes import Cause, Rule
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.vocabulary import Outcome, Phase
 
@@ -28,3 +31,14 @@ def make_record(
 @pytest.fixture
 def record():
     return make_record
+
+
+def make_cause(slug="boom", error="boom", outcome="convert_error", **fields):
+    """A described cause of records whose error says so."""
+    rule = Rule(frozenset({Outcome(outcome)}), error=re.compile(error))
+    return Cause(slug, f"title of {slug}", "converter", "sees", "explanation", "source.py", (rule,), **fields)
+
+
+@pytest.fixture
+def cause():
+    return make_cause

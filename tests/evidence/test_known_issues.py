@@ -1,5 +1,6 @@
 import pytest
 
+from harness.evidence.causes import read_causes
 from harness.evidence.conditions import installed
 from harness.evidence.known_issues import (
     KnownIssue,
@@ -139,6 +140,39 @@ def test_cases_that_exist_no_more_are_named(record):
     assert known.unmatched([CASE]) == ["ops/gone/f/opinfo-0 (old)"]
 
 
+# Described causes.
+
+
+def test_an_entry_of_a_described_cause_holds_while_that_cause_explains_the_failure(record, cause):
+    """Planted: the check still fails with the same outcome in the same phase, but for another reason."""
+    causes = [cause("boom"), cause("bang", "bang")]
+    entry = issue("convert_error", cause="boom").described_by(causes[0])
+    known = KnownIssues([entry], HERE, causes)
+    same = known.judge(record("convert_error", signature="boom"))
+    assert (same.verdict, same.message) == ("expected", "boom: title of boom")
+    other = known.judge(record("convert_error", signature="bang"))
+    assert other.verdict == "red"
+    assert other.message == (
+        "changed: known issue boom does not explain convert_error in convert: ValueError: bang at line 12; bang does"
+    )
+    unknown = known.judge(record("convert_error", signature="crunch"))
+    assert unknown.verdict == "red"
+    assert unknown.message.endswith("ValueError: crunch at line 12; no described cause does")
+
+
+def test_an_untriaged_entry_holds_whatever_explains_the_failure(record, cause):
+    known = KnownIssues([issue("convert_error")], HERE, [cause("boom")])
+    assert known.judge(record("convert_error", signature="boom")).verdict == "expected"
+
+
+def test_an_entry_holds_where_its_described_cause_does(record, cause):
+    described = cause("boom", when={"coremltools": ">=9.1"})
+    entry = issue("convert_error", cause="boom").described_by(described)
+    known = KnownIssues([entry], HERE, [described])
+    assert known.judge(record("convert_error", signature="boom")).message.startswith("new: ")
+    assert known.judge(record("pass")).verdict == "ok"
+
+
 # Describing.
 
 
@@ -159,6 +193,50 @@ def test_an_empty_message_and_reason_are_described(record):
 
 
 # Files.
+
+DESCRIBED = """
+- cause: boom
+  title: it booms
+  stage: runtime
+  sees: smoke
+  explanation: a spark
+  source: spark.py
+  url: https://example.org/3
+  script: linux
+  matches: [{outcome: crash, error: boom}]
+"""
+
+
+@pytest.fixture
+def described(tmp_path):
+    path = tmp_path / "causes" / "topic.yaml"
+    path.parent.mkdir()
+    path.write_text(DESCRIBED)
+    return read_causes(tmp_path)
+
+
+def test_what_is_said_of_a_described_cause_stands_in_its_description_alone(tmp_path, described):
+    entry = issue("crash", cause="boom", phase=Phase.RUN).described_by(described[0])
+    assert (entry.title, entry.stage, entry.url) == ("it booms", "runtime", "https://example.org/3")
+    write_known_issues(tmp_path, [entry])
+    text = (tmp_path / "crash.yaml").read_text()
+    assert not any(word in text for word in ("title", "stage", "url"))
+    assert read_known_issues(tmp_path, described) == [entry]
+    assert KnownIssues.read(tmp_path, HERE).issues == [entry]
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        (f"- {{cause: boom, title: t, stage: runtime, outcome: crash, checks: ['{CASE}@*@*']}}", "title, stage: said"),
+        (f"- {{cause: other, outcome: crash, checks: ['{CASE}@*@*']}}", "lacks title"),
+    ],
+)
+def test_an_entry_that_says_too_much_or_too_little_is_refused_but_can_be_triaged(tmp_path, described, entry, says):
+    (tmp_path / "crash.yaml").write_text(entry)
+    with pytest.raises(HarnessError, match=f"crash.yaml: entry 1: {says}"):
+        read_known_issues(tmp_path, described)
+    assert len(read_known_issues(tmp_path, described, triage=True)) == 1
 
 
 def test_what_is_written_is_read_again(tmp_path):
@@ -221,7 +299,7 @@ def test_a_malformed_file_is_refused_by_file_and_entry(tmp_path, text, says):
 
 
 def test_the_committed_known_issues_are_well_formed(pytestconfig):
-    read_known_issues(pytestconfig.rootpath / "suites" / "known_issues")
+    KnownIssues.read(pytestconfig.rootpath / "suites" / "known_issues")
 
 
 @pytest.mark.parametrize(("chip", "holds"), [("Apple M1*", True), ("Apple M2*", False), ("*", True)])

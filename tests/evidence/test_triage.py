@@ -1,13 +1,16 @@
 import dataclasses
 import itertools
+import re
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.evidence.causes import Cause, Rule
 from harness.evidence.conditions import installed
-from harness.evidence.known_issues import KnownIssue, KnownIssues
+from harness.evidence.files import Evidence
+from harness.evidence.known_issues import KnownIssue, KnownIssues, read_known_issues, write_known_issues
 from harness.evidence.record import ErrorInfo, Record
-from harness.evidence.triage import grouping_signature, update
+from harness.evidence.triage import grouping_signature, named, retriage, update
 from harness.evidence.vocabulary import Outcome, Phase
 
 CASE = "ops/aten.neg.default/float32/opinfo-0"
@@ -73,23 +76,51 @@ def entries(draw):
     ]
 
 
+@st.composite
+def descriptions(draw):
+    """Descriptions of some of the causes entries name, and of others; none, or one of two, explains a record."""
+    slugs = draw(st.lists(st.sampled_from(["cause-0", "cause-1", "one", "two"]), unique=True))
+    rules = st.builds(
+        Rule,
+        st.sampled_from([{Outcome.PARTIAL}, {Outcome.WRONG_VALUE, Outcome.CONVERT_ERROR}]).map(frozenset),
+        phase=st.sampled_from([None, Phase.VALUE]),
+        error=st.sampled_from([None, re.compile("^E: m$"), re.compile("another")]),
+    )
+    when = st.sampled_from([{}, {}, {"os": "some other"}])
+    return [Cause(slug, "t", "runtime", "s", "e", "f.py", (draw(rules),), when=draw(when)) for slug in slugs]
+
+
 @settings(max_examples=150)
-@given(entries(), runs())
-def test_after_an_update_every_record_is_allowed(before, records):
-    known = KnownIssues(update(before, records))
+@given(entries(), runs(), descriptions())
+def test_after_an_update_every_record_is_allowed_and_stands_under_its_cause(before, records, causes):
+    known = KnownIssues(update(before, records, causes), None, causes)
     for record in records:
         judgement = known.judge(record)
         assert judgement.verdict == ("ok" if record.outcome is Outcome.PASS else "expected"), judgement.message
+        cause = known.causes.cause_of(record)
+        if record.outcome is not Outcome.PASS:
+            described = judgement.issue.described
+            assert (described and described.cause) == (cause and cause.cause)
 
 
 @settings(max_examples=50)
-@given(entries(), runs())
-def test_a_second_update_changes_nothing(before, records):
+@given(entries(), runs(), descriptions())
+def test_a_second_update_changes_nothing(before, records, causes):
     def plain(issues):
         return sorted((i.cause, str(i.phase), i.checks, tuple(i.when.items())) for i in issues)
 
-    once = update(before, records)
-    assert plain(update(once, records)) == plain(once)
+    once = update(before, records, causes)
+    assert plain(update(once, records, causes)) == plain(once)
+
+
+@settings(max_examples=50)
+@given(entries(), runs(), descriptions())
+def test_what_was_updated_is_read_again_from_files(tmp_path_factory, before, records, causes):
+    updated = update(before, records, causes)
+    directory = tmp_path_factory.mktemp("known")
+    write_known_issues(directory, updated)
+    again = read_known_issues(directory, causes)
+    assert sorted(map(repr, again)) == sorted(map(repr, updated))
 
 
 @settings(max_examples=50)
@@ -154,3 +185,77 @@ def test_a_wrong_value_is_known_on_its_own_unit_only(record):
 def test_a_limitation_is_not_called_untriaged(record):
     (after,) = update([], [record("fallback", fallback={"aten.neg.default": 1})])
     assert after.stage == "limitation"
+
+
+# Described causes.
+
+
+def failing(record, number, signature, **fields):
+    return record("convert_error", case=f"ops/a/f/opinfo-{number}", signature=signature, **fields)
+
+
+def test_what_a_described_cause_explains_leaves_its_untriaged_group(record, cause):
+    records = [failing(record, 0, "boom"), failing(record, 1, "boom"), failing(record, 2, "bang")]
+    before = update([], records)
+    assert {i.stage for i in before} == {"untriaged"}
+    after = {i.cause: i for i in update(before, records, [cause("boom")])}
+    boom = after.pop("boom")
+    assert boom.checks == ("ops/a/f/opinfo-0@fp16-ios18@*", "ops/a/f/opinfo-1@fp16-ios18@*")
+    assert (boom.title, boom.stage, boom.described.cause, boom.phase) == (
+        "title of boom",
+        "converter",
+        "boom",
+        Phase.CONVERT,
+    )
+    assert [i.title for i in after.values()] == ["bang"]
+
+
+def test_a_check_goes_from_one_described_cause_to_the_other(record, cause):
+    records = [failing(record, 0, "boom"), failing(record, 1, "bang")]
+    wide = update([], records, [cause("wide", "b.*g|b.*m")])
+    assert [(i.cause, len(i.checks)) for i in wide] == [("wide", 2)]
+    narrow = {i.cause: i.checks for i in update(wide, records, [cause("narrow", "bang"), cause("wide", "b.*g|b.*m")])}
+    assert narrow == {"wide": ("ops/a/f/opinfo-0@fp16-ios18@*",), "narrow": ("ops/a/f/opinfo-1@fp16-ios18@*",)}
+
+
+def test_what_no_rule_fits_any_more_is_untriaged_again(record, cause):
+    records = [failing(record, 0, "boom")]
+    (described,) = update([], records, [cause("boom")])
+    (after,) = update([described], records, [cause("boom", "bang")])
+    assert (after.title, after.stage, after.described) == ("boom", "untriaged", None)
+
+
+def test_a_cause_renamed_takes_its_checks_along_and_loses_none_that_was_not_run(record, cause):
+    """As read for triage: the entry says nothing of a cause that is described under another name now."""
+    checks = ("ops/a/f/opinfo-0@fp16-ios18@*", "ops/mac/f/opinfo-0@fp16-ios18@all")
+    lost = KnownIssue("old", Outcome.CONVERT_ERROR, "", phase=Phase.CONVERT, checks=checks)
+    after = {i.cause: i for i in update([lost], [failing(record, 0, "boom")], [cause("new")])}
+    assert after["new"].checks == checks[:1]
+    assert (after["old"].checks, after["old"].title) == (checks[1:], "no longer described: old")
+
+
+def test_each_environment_names_its_own_causes(record, cause):
+    """A cause of the older converter explains the records measured with it, wherever the triage is done."""
+    evidence = Evidence(
+        {"old": {"versions": {"coremltools": "8.3"}}, "new": {"versions": {"coremltools": "9.0"}}},
+        [failing(record, 0, "boom", environment="old"), failing(record, 0, "boom", environment="new")],
+    )
+    causes = [cause("boom", when={"coremltools": "<9"})]
+    assert [r.cause for r in named(evidence, causes)] == ["boom", None]
+
+
+def test_without_descriptions_records_keep_what_they_say(record):
+    evidence = Evidence({}, [record("crash", cause="old")])
+    assert [r.cause for r in named(evidence, [])] == ["old"]
+
+
+def test_evidence_is_triaged_by_the_versions_it_was_measured_with(record, cause):
+    causes = [cause("boom", when={"coremltools": "<9"})]
+    for version, stage in (("8.3", "converter"), ("9.0", "untriaged")):
+        evidence = Evidence({"here": {"versions": {"coremltools": version}}}, [failing(record, 0, "boom")])
+        assert [i.stage for i in retriage([], evidence, causes)] == [stage]
+
+
+def test_a_simulated_host_triages_nothing(record):
+    evidence = Evidence({"here": {"simulated": True}}, [record("crash")])
+    assert retriage([], evidence, []) == []

@@ -1,0 +1,226 @@
+import pytest
+import yaml
+
+from harness.evidence.causes import Causes, error_line, read_causes
+from harness.evidence.record import ErrorInfo
+from harness.evidence.vocabulary import HarnessError, Phase
+
+GELU = {
+    "cause": "gelu-approximate-dropped",
+    "title": "gelu ignores approximate",
+    "stage": "converter",
+    "sees": "The exact gelu comes out.",
+    "explanation": "It is a keyword argument.",
+    "source": "coremltools/ops.py gelu",
+    "script": "linux",
+    "matches": [{"outcome": "wrong_value", "op": "aten.gelu.*"}],
+}
+
+
+def write(directory, *entries, name="topic"):
+    path = directory / "causes" / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(list(entries)))
+    return directory
+
+
+def cause(slug="gelu-approximate-dropped", *rules, **changes):
+    return GELU | {"cause": slug} | ({"matches": list(rules)} if rules else {}) | changes
+
+
+@pytest.fixture
+def causes(tmp_path):
+    return lambda *entries: Causes(read_causes(write(tmp_path, *entries)), {"coremltools": "9.0", "os": "linux"})
+
+
+def slug_of(causes, record):
+    found = causes.cause_of(record)
+    return found.cause if found else None
+
+
+# Which records a rule fits.
+
+RECORD = {
+    "case": "ops/aten.gelu.default/float32/opinfo-1",
+    "op": "aten.gelu.default",
+    "api": "nn.functional.gelu",
+    "dtype": "float32",
+    "recipe": "fp32-ios18",
+    "phase": Phase.VALUE,
+    "reason": "output 0[3]: got 1, expected 2",
+    "error": ErrorInfo("ValueError", "gelu took 2 inputs\nand more", "s"),
+    "delegated": {"aten.gelu.default": 1},
+    "fallback": {"aten.sort.default": 1, "aten.abs.default": 2},
+    "mil_ops": {"gelu": 1, "cast": 2},
+}
+
+
+@pytest.mark.parametrize(
+    ("keys", "fits"),
+    [
+        ({"op": "aten.gelu.*"}, True),
+        ({"op": "aten.gelu.default"}, True),
+        ({"op": "aten.gelu"}, False),
+        ({"op": ["aten.relu.*", "aten.gelu.*"]}, True),
+        ({"op": ["aten.relu.*", "aten.ge"]}, False),
+        ({"api": "nn.*.gelu"}, True),
+        ({"api": "gelu"}, False),
+        ({"case": "ops/*/opinfo-1"}, True),
+        ({"case": "ops/*/opinfo-2"}, False),
+        ({"op": "aten.gelu.*", "recipe": "fp32-*"}, True),
+        ({"op": "aten.gelu.*", "recipe": "fp16-*"}, False),
+        ({"op": "aten.gelu.*", "dtype": "float32"}, True),
+        ({"op": "aten.gelu.*", "dtype": "float16"}, False),
+        ({"op": "aten.gelu.*", "phase": "value"}, True),
+        ({"op": "aten.gelu.*", "phase": "shape"}, False),
+        ({"error": "^ValueError: gelu took"}, True),
+        ({"error": "took 2 inputs$"}, False),
+        ({"error": r"inputs\nand more$"}, True),
+        ({"error": "KeyError"}, False),
+        ({"reason": r"got \d, expected"}, True),
+        ({"reason": "nan"}, False),
+        ({"fallback": "aten.abs.*"}, True),
+        ({"fallback": "aten.gelu.*"}, False),
+        ({"delegated": "aten.gelu.*"}, True),
+        ({"delegated": "aten.abs.*"}, False),
+        ({"mil": "cast"}, True),
+        ({"mil": "erf"}, False),
+        ({"outcome": ["wrong_shape", "wrong_value"], "op": "aten.gelu.*"}, True),
+        ({"outcome": "wrong_shape", "op": "aten.gelu.*"}, False),
+        ({"op": "aten.gelu.*", "mil": "gelu", "error": "took", "fallback": "*sort*", "reason": "got 1"}, True),
+        ({"op": "aten.gelu.*", "mil": "gelu", "error": "took", "fallback": "*sort*", "reason": "got 2"}, False),
+    ],
+)
+def test_a_rule_fits_when_all_its_keys_do(causes, record, keys, fits):
+    found = causes(cause("a", {"outcome": "wrong_value"} | keys)).cause_of(record("wrong_value", **RECORD))
+    assert (found is not None) is fits
+
+
+def test_a_cause_explains_what_one_of_its_rules_fits(causes, record):
+    some = causes(cause("a", {"outcome": "crash", "op": "aten.neg.*"}, {"outcome": "timeout", "op": "aten.neg.*"}))
+    assert [slug_of(some, record(o)) for o in ("crash", "timeout", "wrong_value", "pass")] == ["a", "a", None, None]
+
+
+def test_the_first_cause_counts_files_by_name_then_order(tmp_path, record):
+    wide, narrow = {"outcome": "crash", "op": "aten.*"}, {"outcome": "crash", "op": "aten.neg.*"}
+    write(tmp_path, cause("late", narrow), name="b")
+    write(tmp_path, cause("narrow", narrow), cause("wide", wide), name="a")
+    causes = Causes(read_causes(tmp_path), {})
+    assert [c.cause for c in causes.all] == ["narrow", "wide", "late"]
+    assert slug_of(causes, record("crash")) == "narrow"
+    assert slug_of(causes, record("crash", case="ops/aten.abs.default/float32/opinfo-0")) == "wide"
+
+
+@pytest.mark.parametrize(("when", "expected"), [({"coremltools": "<9.1"}, "a"), ({"coremltools": ">9"}, "b")])
+def test_a_cause_of_another_version_explains_nothing(causes, record, when, expected):
+    rule = {"outcome": "crash", "op": "aten.neg.*"}
+    assert slug_of(causes(cause("a", rule, when=when), cause("b", rule)), record("crash")) == expected
+
+
+def test_a_record_without_an_error_fits_no_error(causes, record):
+    some = causes(cause("a", {"outcome": "crash", "error": "^ValueError"}))
+    assert error_line(record("crash")) == ""
+    assert slug_of(some, record("crash")) is None
+    assert slug_of(some, record("crash", signature="boom")) == "a"
+
+
+def test_naming_replaces_what_a_record_said(causes, record):
+    some = causes(cause("a", {"outcome": "crash", "op": "aten.neg.*"}))
+    assert some.name(record("crash", cause="old")).cause == "a"
+    assert some.name(record("pass", cause="old")).cause is None
+
+
+# Reading.
+
+
+def test_a_cause_is_read_with_its_texts_on_one_line(tmp_path):
+    (read,) = read_causes(write(tmp_path, cause(explanation="one\n  two\n", url="https://example.org/1")))
+    assert (read.cause, read.stage, read.script, read.url) == (
+        GELU["cause"],
+        "converter",
+        "linux",
+        "https://example.org/1",
+    )
+    assert read.explanation == "one two"
+
+
+def test_no_directory_is_no_cause(tmp_path):
+    assert read_causes(tmp_path) == []
+
+
+def without(key, **changes):
+    return {k: v for k, v in cause(**changes).items() if k != key}
+
+
+RULE = {"outcome": "crash", "op": "aten.neg.*"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ("words", "expected a mapping"),
+        (cause(colour="red"), "unknown keys colour"),
+        (without("sees"), "lacks sees"),
+        (without("matches"), "lacks matches"),
+        (without("script"), "lacks script: only a limitation needs none"),
+        (cause(stage="left"), "stage 'left' is none of partitioner"),
+        (cause(stage="untriaged"), "stage 'untriaged' is none of"),
+        (cause(script="windows"), "script 'windows' is none of linux, mac"),
+        (cause("Gelu_Wrong"), "cause: expected lower-case words joined by hyphens"),
+        (cause(title=" "), "title: expected text"),
+        (cause(sees=3), "sees: expected text, got 3"),
+        (cause(url="issue 3"), "url: expected https"),
+        (cause(when={"coremltool": "<9"}), "'coremltool' is neither"),
+        (cause(matches=[]), "matches: expected a list of rules"),
+        (cause(matches=RULE), "matches: expected a list of rules"),
+        (cause("a", "words"), "rule 1: expected a mapping"),
+        (cause("a", RULE, {"op": "aten.neg.*"}), "rule 2: lacks outcome"),
+        (cause("a", RULE | {"unit": "all"}), "rule 1: unknown keys unit"),
+        (cause("a", RULE | {"outcome": "splendid"}), "rule 1: 'splendid' is not a valid Outcome"),
+        (cause("a", RULE | {"outcome": ["crash", "pass"]}), "rule 1: outcome: pass has no cause"),
+        (cause("a", RULE | {"outcome": []}), "rule 1: outcome: expected text or a list"),
+        (cause("a", RULE | {"phase": "tea"}), "rule 1: 'tea' is not a valid Phase"),
+        (cause("a", RULE | {"error": "(a"}), r"rule 1: error: '\(a' is no regular expression"),
+        (cause("a", RULE | {"error": 3}), "rule 1: error: expected a regular expression"),
+        (cause("a", {"outcome": "crash", "error": ".*"}), "rule 1: error: '.*' fits everything"),
+        (cause("a", {"outcome": "crash", "reason": ".+"}), r"rule 1: reason: '.\+' fits everything"),
+        (cause("a", {"outcome": "crash", "op": "*"}), r"rule 1: op: '\*' fits everything"),
+        (cause("a", {"outcome": "crash", "op": ["aten.a", "**"]}), "rule 1: op: .* fits everything"),
+        (cause("a", {"outcome": "crash"}), "rule 1: too wide: needs one of op, api, case"),
+        (cause("a", {"outcome": "crash", "recipe": "fp16-*", "dtype": "int8"}), "rule 1: too wide"),
+    ],
+)
+def test_a_malformed_cause_is_refused_by_file_and_entry(tmp_path, entry, says):
+    with pytest.raises(HarnessError, match=says) as caught:
+        read_causes(write(tmp_path, cause("first"), entry))
+    assert "topic.yaml: entry 2" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_malformed_cause_is_named(tmp_path):
+    with pytest.raises(HarnessError, match=r"topic.yaml: entry 1 \(a\): lacks sees"):
+        read_causes(write(tmp_path, without("sees", cause="a") | {"cause": "a"}))
+
+
+def test_a_limitation_needs_no_script(tmp_path):
+    (read,) = read_causes(write(tmp_path, without("script", stage="limitation")))
+    assert read.script == ""
+
+
+def test_a_cause_described_twice_is_refused_with_both_places(tmp_path):
+    write(tmp_path, cause("a"), name="one")
+    write(tmp_path, cause("b"), cause("a"), name="two")
+    with pytest.raises(HarnessError, match=r"two.yaml: entry 2: cause a stands already in .*one.yaml: entry 1"):
+        read_causes(tmp_path)
+
+
+@pytest.mark.parametrize(("text", "says"), [("- [", "not readable as YAML"), ("cause: a", "expected a list of causes")])
+def test_a_file_that_is_no_list_is_refused(tmp_path, text, says):
+    write(tmp_path)
+    (tmp_path / "causes" / "topic.yaml").write_text(text)
+    with pytest.raises(HarnessError, match=f"topic.yaml: {says}"):
+        read_causes(tmp_path)
+
+
+def test_the_committed_causes_are_well_formed(pytestconfig):
+    read_causes(pytestconfig.rootpath / "suites" / "known_issues")
