@@ -26,6 +26,7 @@ DEBUG = "COREML_HARNESS_DEBUG"
 RUNS = Path("runs")
 LEVELS = [str(level) for level in Level]
 UNITS = [str(unit) for unit in Unit]
+OUTCOMES = [str(outcome) for outcome in Outcome]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -289,7 +290,7 @@ def _latest_run(runs: Path) -> Path | None:
 )
 @click.option("--dry-run", is_flag=True, help="Rewrite nothing.")
 @click.option("--cause", "slug", metavar="CAUSE", help="Only list the checks that go to this cause.")
-@click.option("--outcome", type=click.Choice(sorted(Outcome)), help="Of the untriaged, only these, and all of them.")
+@click.option("--outcome", type=click.Choice(OUTCOMES), help="Of the untriaged, only these, and all of them.")
 @click.option("--all", "show_all", is_flag=True, help="Every untriaged group.")
 @_known_issues
 @_reports
@@ -325,9 +326,7 @@ def triage(
     if not dry_run:
         write_known_issues(known_issues, after)
     _say(changes_text(before, after))
-    if outcome is not None:
-        records = [record for record in records if record.cause or record.outcome == outcome]
-    _say(triage_text(records, causes, limit=None if show_all or outcome else 10))
+    _say(triage_text(records, causes, None if show_all or outcome else 10, outcome))
     return OK
 
 

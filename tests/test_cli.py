@@ -120,7 +120,19 @@ def test_no_command_shows_help_and_is_an_error(run):
 def test_help_is_no_error(run):
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("check", "diff", "docs", "doctor", "explain", "gate", "list", "merge", "repro"):
+    for command in (
+        "check",
+        "diff",
+        "docs",
+        "doctor",
+        "explain",
+        "findings",
+        "gate",
+        "list",
+        "merge",
+        "repro",
+        "triage",
+    ):
         assert f"  {command} " in out
         assert run(command, "--help")[0] == 0
 
@@ -191,6 +203,103 @@ def test_docs_in_one_format(run, tmp_path):
 
 def test_docs_without_evidence(run):
     assert failed(run("docs"), "reports/evidence")
+
+
+# findings and triage
+
+CAUSE = """
+- cause: boom
+  title: It booms
+  stage: converter
+  sees: The model does not lower.
+  explanation: A spark.
+  source: ops.py spark
+  script: linux
+  matches: [{outcome: convert_error, error: "^ValueError: boom"}]
+"""
+
+
+def raised(op, message):
+    return record(op, "convert_error", error=ErrorInfo("ValueError", message, message))
+
+
+@pytest.fixture
+def described(tmp_path):
+    """A project with one cause, which explains one of two failing checks."""
+    path = tmp_path / "suites/known_issues/causes/topic.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(CAUSE)
+    records = [raised("aten.a.default", "boom"), raised("aten.b.default", "bang"), record()]
+    evidence_file(tmp_path / "reports/evidence/a.jsonl", *records)
+    return path
+
+
+def test_findings_and_check(run, tmp_path, described):
+    assert run("findings", "--check")[0] == 1
+    assert run("findings") == (0, "wrote reports/findings.md\n", "")
+    assert [path.name for path in (tmp_path / "reports").glob("*.*")] == ["findings.md"]
+    assert "### It booms" in (tmp_path / "reports/findings.md").read_text()
+    assert run("findings", "--check") == (0, "", "")
+    described.write_text(CAUSE.replace("A spark.", "A flame."))
+    code, out, _ = run("findings", "--check")
+    assert code == 1
+    assert "reports/findings.md: line" in out
+    assert "expected 'A flame.', found 'A spark.'" in out
+    assert "findings.md" in run("docs", "--check")[1]
+
+
+def test_triage_puts_checks_to_causes_and_tells_the_rest(run, tmp_path, described):
+    known = tmp_path / "suites/known_issues"
+    dry = run("triage", "--dry-run")
+    assert dry[0] == 0
+    assert not (known / "convert_error.yaml").exists()
+    assert run("triage")[1] == dry[1]
+    assert "known issues: 2 patterns in 2 causes, 2 changed\n     1  (new) -> boom" in dry[1]
+    assert "untriaged convert_error: 1 checks in 1 groups" in dry[1]
+    assert "ops/aten.b.default/float32/opinfo-0@fp16-ios18@reference" in dry[1]
+    text = (known / "convert_error.yaml").read_text()
+    assert "- cause: boom\n  outcome: convert_error\n  phase: convert\n  checks:\n  - ops/aten.a.default" in text
+    assert "known issues: 2 patterns in 2 causes, unchanged" in run("triage")[1]
+    described.write_text(CAUSE.replace("^ValueError: boom", "^ValueError: b.*ng").replace("cause: boom", "cause: bang"))
+    out = run("triage")[1]
+    assert "1  boom -> convert-error-boom-" in out
+    assert "-> bang" in out
+
+
+def test_triage_of_other_evidence_and_of_one_outcome(run, tmp_path, described):
+    run_dir(tmp_path / "one", raised("aten.c.default", "boom"), record("aten.d.default", "wrong_value"))
+    out = run("triage", "--dry-run", "--evidence", "one", "--outcome", "convert_error")[1]
+    assert "converter 1 1 triaged 1 1 untriaged 1" in " ".join(out.split())
+    assert "untriaged wrong_value" not in out
+    assert "untriaged wrong_value" in run("triage", "--dry-run", "--evidence", "one")[1]
+
+
+def test_triage_lists_the_checks_of_a_cause(run, described):
+    code, out, _ = run("triage", "--cause", "boom")
+    assert code == 0
+    assert out == (
+        "ops/aten.a.default/float32/opinfo-0@fp16-ios18@reference\n    convert_error in convert: ValueError: boom\n"
+    )
+    assert failed(run("triage", "--cause", "bang"), "bang: no such cause")
+
+
+def test_a_malformed_cause_is_one_line_whatever_is_asked(run, described):
+    described.write_text(CAUSE.replace("converter", "moon"))
+    for command in (
+        ["triage"],
+        ["findings"],
+        ["docs"],
+        ["merge", "reports/evidence/a.jsonl"],
+        ["explain", "ops/aten.a"],
+    ):
+        assert failed(run(*command), "topic.yaml: entry 1 (boom): stage 'moon'")
+
+
+def test_merge_names_causes_and_explain_explains_them(run, tmp_path, described):
+    assert run("merge", "reports/evidence/a.jsonl", "-o", "out.jsonl")[0] == 0
+    assert [one.cause for one in read_evidence(tmp_path / "out.jsonl").records] == ["boom", None, None]
+    assert "boom: It booms (converter)" in run("explain", "ops/aten.a")[1]
+    assert "cause" not in run("explain", "ops/aten.b")[1]
 
 
 def test_unwritable_output(run, tmp_path):

@@ -310,6 +310,53 @@ def test_the_known_issues_judge(suite):
     )
 
 
+DESCRIBED = """
+- cause: {slug}
+  title: what it is
+  stage: runtime
+  sees: nothing
+  explanation: {slug}
+  source: here.py
+  script: linux
+  matches: [{{outcome: crash, error: "{error}"}}]
+"""
+
+
+def test_a_failure_that_is_no_longer_that_of_its_cause_is_red(suite):
+    """Planted: still a crash, but of another kind than the described cause explains."""
+    one = suite(("sin", "abort", 1))
+    one.write("suites/known_issues/causes/a.yaml", DESCRIBED.format(slug="abort", error="^SIGABRT"))
+    one.write(
+        "suites/known_issues/crash.yaml", f"- {{cause: abort, outcome: crash, checks: ['{name('sin', 'abort')}']}}"
+    )
+    result = one.run(*ONE_RECIPE, "-rA")
+    result.assert_outcomes(xfailed=1)
+    result.stdout.fnmatch_lines(["*XFAIL*abort: what it is*"])
+    assert read_run(one.path / "run").records[name("sin", "abort")].cause == "abort"
+    one.write("suites/known_issues/causes/a.yaml", DESCRIBED.format(slug="abort", error="^SIGSEGV"))
+    result = one.run(*ONE_RECIPE)
+    result.assert_outcomes(failed=1)
+    what = "crash in convert: SIGABRT: last words of abort"
+    result.stdout.fnmatch_lines([f"changed: known issue abort does not explain {what}; no described cause does"])
+
+
+def test_updating_puts_checks_to_described_causes(suite):
+    one = suite(("sin", "abort", 1), ("neg", "pass", 1))
+    one.write("suites/known_issues/causes/a.yaml", DESCRIBED.format(slug="abort", error="^SIGABRT"))
+    result = one.run(*ONE_RECIPE, "--update-known-issues")
+    result.stdout.fnmatch_lines(["known issues: 1 patterns in 1 causes, 1 changed", "*1  (new) -> abort"])
+    assert one.run(*ONE_RECIPE).ret == 0
+
+
+def test_measuring_names_causes_and_refuses_malformed_ones(suite):
+    one = suite(("sin", "abort", 1))
+    one.write("suites/known_issues/causes/a.yaml", DESCRIBED.format(slug="abort", error="^SIGABRT"))
+    one.run(*ONE_RECIPE, "--measure").assert_outcomes(passed=1)
+    assert read_run(one.path / "run").records[name("sin", "abort")].cause == "abort"
+    one.write("suites/known_issues/causes/a.yaml", "- {cause: a}")
+    assert_refused(one.run("--measure", run_dir="other"), "a.yaml: entry 1 (a): lacks ")
+
+
 def test_an_entry_that_names_no_check_is_red_alone(suite):
     one = suite(("neg", "pass", 1))
     one.known(("old-cause", "crash", name("gone", "pass")))

@@ -14,8 +14,10 @@ from harness.evidence.vocabulary import UNJUDGED, WORKING, Outcome
 from harness.publish.problems import PROBLEMS, problems
 
 
-def triage_text(records: Sequence[Record], causes: Sequence[Cause], limit: int | None = 10) -> str:
-    """Counts, then the untriaged groups with an example each, the largest `limit` of each outcome.
+def triage_text(
+    records: Sequence[Record], causes: Sequence[Cause], limit: int | None = 10, only: str | None = None
+) -> str:
+    """Counts, then the untriaged groups with an example each, the largest `limit` of each outcome, or of one `only`.
 
     `records` name their causes. What works (`partial`, `fallback`) needs no cause, so it is counted apart.
     """
@@ -33,7 +35,7 @@ def triage_text(records: Sequence[Record], causes: Sequence[Cause], limit: int |
     groups = problems(untriaged)
     for outcome in PROBLEMS:
         alike = groups.get(outcome, [])
-        if not alike:
+        if not alike or only not in (None, outcome):
             continue
         lines.append(f"untriaged {outcome}: {sum(len(g.records) for g in alike)} checks in {len(alike)} groups")
         for group in alike[:limit]:

@@ -2,6 +2,7 @@ import shlex
 
 import pytest
 
+from harness.evidence.causes import Cause
 from harness.evidence.record import ErrorInfo, Numerics
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, HarnessError, Outcome
 from harness.publish.explain import explain, find
@@ -84,6 +85,23 @@ def test_everything_a_record_holds_is_told(record, evidence):
         "executorch 1.5.1",
     ):
         assert part in text
+
+
+def test_a_described_cause_is_explained(record):
+    """In place of its slug alone."""
+    cause = Cause(
+        "odd", "It is odd", "converter", "You see it.", "It is so.", "ops.py f", (), "https://example.org/1", "mac"
+    )
+    text = explain(record(A, "wrong_value", cause="odd"), None, cause)
+    told = [line.strip() for line in text.split("cause       ")[1].split("delegated")[0].splitlines() if line.strip()]
+    assert told == [
+        "odd: It is odd (converter)",
+        "You see it.",
+        "It is so.",
+        "source: ops.py f",
+        "upstream: https://example.org/1",
+        "shown by: python reports/findings/odd.py",
+    ]
 
 
 def test_a_users_own_case_is_reproduced_from_the_file(record):

@@ -33,6 +33,14 @@ def test_wrong_values_are_grouped_by_operator_and_show_the_furthest_off(record):
     assert group.where == ["fp16-ios18 reference"]
 
 
+def test_a_problem_names_the_causes_of_its_checks(record):
+    records = [
+        record(A, "convert_error", n, signature="x", cause=cause) for n, cause in enumerate(("b", "a", "b", None))
+    ]
+    (group,) = problems(records)[Outcome.CONVERT_ERROR]
+    assert group.causes == ["", "a", "b"]
+
+
 def test_outcomes_are_in_order_of_what_users_cannot_see(record):
     records = [record(outcome=o) for o in ("unsupported", "convert_error", "wrong_value", "fallback", "not_run")]
     assert list(problems(records)) == [Outcome.WRONG_VALUE, Outcome.CONVERT_ERROR, Outcome.UNSUPPORTED]
