@@ -19,6 +19,7 @@ from harness.publish.summary import describe_environment
 PAGE = "findings.md"
 PRECISION = "Imprecise"
 LIMITATIONS = "Limitations"
+NO_JUDGEMENT = "Cases that judge nothing"
 #: Sections of causes: heading, what it means, and the outcomes, of which a cause's worst decides.
 BY_OUTCOME: tuple[tuple[str, str, frozenset[Outcome]], ...] = (
     (
@@ -49,7 +50,7 @@ BY_OUTCOME: tuple[tuple[str, str, frozenset[Outcome]], ...] = (
     (
         "Refused or left out by a defect",
         "Nothing is wrong in what comes out, yet the operator could be delegated.",
-        frozenset({Outcome.UNSUPPORTED, Outcome.FALLBACK, Outcome.PARTIAL, Outcome.INVALID_CASE}),
+        frozenset({Outcome.UNSUPPORTED, Outcome.FALLBACK, Outcome.PARTIAL}),
     ),
 )
 PRECISION_INTRO = (
@@ -75,6 +76,8 @@ class Finding:
 
     @property
     def heading(self) -> str:
+        if self.worst in UNJUDGED:
+            return NO_JUDGEMENT
         if self.cause.stage == "limitation":
             return LIMITATIONS
         return PRECISION if self.cause.stage == "precision" else _SECTION_OF[self.worst]
@@ -111,7 +114,6 @@ def findings_context(evidence: Evidence, causes: Sequence[Cause]) -> dict[str, A
         for heading, intro in _headings()
         if (members := [finding for finding in seen if finding.heading == heading])
     ]
-    limitations = [finding for finding in seen if finding.heading == LIMITATIONS]
     unexplained = [r for r in records if not r.cause and r.outcome not in UNJUDGED]
     groups = problems(unexplained)
     untriaged = [_untriaged(outcome, members) for outcome, members in groups.items()]
@@ -120,7 +122,8 @@ def findings_context(evidence: Evidence, causes: Sequence[Cause]) -> dict[str, A
         "environments": [describe_environment(block) for _, block in sorted(evidence.environments.items())],
         "contents": _contents(seen, groups),
         "sections": sections,
-        "limitations": _limitations(limitations),
+        "limitations": _limitations([finding for finding in seen if finding.heading == LIMITATIONS]),
+        "no_judgement": _limitations([finding for finding in seen if finding.heading == NO_JUDGEMENT]),
         "untriaged": untriaged,
         "unseen": [_unseen(finding) for finding in findings if not finding.records],
         "left_to_executorch": sum(counts[outcome] for outcome in WORKING - {Outcome.PASS}),
@@ -136,7 +139,7 @@ def _headings() -> list[tuple[str, str]]:
 def _contents(seen: Sequence[Finding], groups: dict[Outcome, list[Problem]]) -> str:
     """Sections with their counts; every cause under its section."""
     rows: list[tuple[object, ...]] = []
-    for heading in (*HEADINGS, LIMITATIONS):
+    for heading in (*HEADINGS, LIMITATIONS, NO_JUDGEMENT):
         members = [finding for finding in seen if finding.heading == heading]
         if members:
             checks = sum(len(finding.records) for finding in members)
@@ -190,7 +193,7 @@ def _limitations(findings: Sequence[Finding]) -> str:
         )
         for f in findings
     ]
-    return table(["limitation", "what you see", "why", "operators", "checks"], _cells(rows)) if rows else ""
+    return table(["what", "what you see", "why", "operators", "checks"], _cells(rows)) if rows else ""
 
 
 def _cells(rows: Iterable[Sequence[object]]) -> list[list[str]]:

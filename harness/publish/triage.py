@@ -10,7 +10,8 @@ from tabulate import tabulate
 from harness.evidence.causes import STAGES, Cause
 from harness.evidence.known_issues import KnownIssue, describe
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import UNJUDGED, WORKING, Outcome
+from harness.evidence.vocabulary import UNJUDGED, WORKING
+from harness.publish.markdown import counted
 from harness.publish.problems import PROBLEMS, problems
 
 
@@ -19,12 +20,10 @@ def triage_text(
 ) -> str:
     """Counts, then the untriaged groups with an example each, the largest `limit` of each outcome, or of one `only`.
 
-    `records` name their causes. What works (`partial`, `fallback`) needs no cause, so it is counted apart.
+    `records` name their causes. What works (`partial`, `fallback`) or judges nothing may have a cause and needs none.
     """
-    judged = [r for r in records if r.outcome not in UNJUDGED and (r.outcome not in WORKING or r.cause)]
-    judged = [r for r in judged if r.outcome is not Outcome.PASS]
-    found = Counter(r.cause for r in judged if r.cause)
-    untriaged = [r for r in judged if not r.cause]
+    found = Counter(record.cause for record in records if record.cause)
+    untriaged = [r for r in records if not r.cause and r.outcome not in WORKING | UNJUDGED]
     rows: list[tuple[object, ...]] = [
         (stage, len(members), sum(found[c.cause] for c in members))
         for stage in STAGES
@@ -45,7 +44,13 @@ def triage_text(
             ]
         if limit is not None and len(alike) > limit:
             lines.append(f"  and {len(alike) - limit} more groups (--all, or --outcome {outcome})")
-    lines += [f"{cause} explains no check of this evidence" for cause in (c.cause for c in causes) if not found[cause]]
+    idle = [cause for cause in causes if not found[cause.cause]]
+    for cause in list(idle):
+        if taken := sorted({r.cause for r in records if r.cause and cause.explains(r)}):
+            lines.append(f"{cause.cause}: all it would explain goes to causes before it: {', '.join(taken)}")
+            idle.remove(cause)
+    if idle:
+        lines.append(f"{counted(len(idle), 'cause')} without a check here: {', '.join(c.cause for c in idle)}")
     return "\n".join(lines)
 
 

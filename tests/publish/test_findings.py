@@ -4,7 +4,7 @@ import pytest
 
 from harness.evidence.causes import Cause, Rule
 from harness.evidence.vocabulary import Outcome
-from harness.publish.findings import HEADINGS, LIMITATIONS, PAGE, PRECISION, cause_links, find_findings
+from harness.publish.findings import HEADINGS, LIMITATIONS, NO_JUDGEMENT, PAGE, PRECISION, cause_links, find_findings
 from harness.publish.pages import build_pages
 
 A, B, C = "aten.a.default", "aten.b.default", "aten.c.default"
@@ -53,7 +53,7 @@ def test_a_cause_stands_under_the_worst_it_does(record, page, outcome, heading):
 def test_every_outcome_that_can_have_a_cause_has_a_section(record):
     for outcome in set(Outcome) - {Outcome.PASS, Outcome.NOT_RUN}:
         (finding,) = find_findings([record(A, outcome, cause="a")], [cause("a", outcome=outcome)])
-        assert finding.heading in HEADINGS
+        assert finding.heading in (*HEADINGS, NO_JUDGEMENT)
 
 
 def test_the_worst_outcome_decides(record):
@@ -122,6 +122,14 @@ def test_limitations_are_one_table(record, page):
     assert row in section(text, "Limitations")
 
 
+def test_faults_of_cases_are_no_findings(record, page):
+    described = cause("a", "limitation", "invalid_case", script="")
+    text = page([described], record(A, "invalid_case", cause="a"))
+    assert "| why a | `aten.a.default` | 1 |" in section(text, NO_JUDGEMENT)
+    assert "| [Cases that judge nothing](#cases-that-judge-nothing) | 1 | 1 |" in text
+    assert f"\n## {LIMITATIONS}" not in text
+
+
 def test_what_no_cause_explains_is_said_plainly(record, page):
     records = [record(A, "convert_error", signature="odd"), record(B, "convert_error", signature="odd")]
     text = section(page([cause("a")], *records), "Untriaged")
@@ -144,7 +152,7 @@ def test_a_cause_no_check_shows_is_named_as_such(record, page):
 def test_what_works_and_what_judges_nothing_is_counted_apart(record, page):
     text = page([], record(A, "fallback"), record(B, "partial"), record(C, "not_run"), record(C, "invalid_case", 1))
     assert "2 checks gave the right result with part or all of the program left to ExecuTorch" in text
-    assert "2 checks judge nothing" in text
+    assert "2 checks of no described cause judge nothing" in text
     assert "| [Untriaged](#untriaged) | | 0 |" in text
 
 

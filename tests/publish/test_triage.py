@@ -33,7 +33,14 @@ def test_causes_and_checks_are_counted_by_stage(record):
     text = lines(triage_text(records, causes))
     for line in ("converter 2 2", "limitation 1 1", "triaged 3 3", "untriaged 1"):
         assert line in text
-    assert "b explains no check of this evidence" in text
+    assert "1 cause without a check here: b" in text
+
+
+def test_a_cause_behind_others_is_told_from_one_without_checks(record):
+    records = [record(A, "convert_error", signature="x", cause="a"), record(B, "invalid_case", cause="c")]
+    text = lines(triage_text(records, [cause("a"), cause("b"), cause("c", "limitation")]))
+    assert "b: all it would explain goes to causes before it: a" in text
+    assert not [line for line in text if "without a check" in line]
 
 
 def test_what_works_needs_no_cause_but_may_have_one(record):
