@@ -11,6 +11,7 @@ from torch import Tensor
 from harness.evidence.record import Numerics
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.evidence.vocabulary import ToleranceClass as C
+from harness.verdict.freedom import settle
 from harness.verdict.oracle import Truth
 from harness.verdict.propagate import Bounds, Choice, bounds
 from harness.verdict.table import NO_ROW
@@ -98,6 +99,7 @@ class _Finding:
 def _compare_values(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> Verdict:
     b = bounds(truth, rule, f)
     label = _label(rule, b)
+    got = settle(got, truth.outputs, b.freedoms)
     worst = _Worst()
     findings: list[_Finding] = []
     for i, (g, ref) in enumerate(zip(got, truth.outputs, strict=True)):
@@ -185,6 +187,8 @@ def _selects_alike(choice: Choice, g: Tensor) -> bool:
         if bool((ordered.diff(dim=dim) == 0).any()):
             return False
     a, b = source.gather(dim, g.long()), source.gather(dim, index)
+    if not choice.ordered:
+        a, b = a.sort(dim).values, b.sort(dim).values
     return bool(((a == b) | (a.isnan() & b.isnan() if a.is_floating_point() else a == b)).all())
 
 

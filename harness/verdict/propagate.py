@@ -30,6 +30,7 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_map_only
 from harness.evidence.vocabulary import ToleranceClass as C
 from harness.verdict import table, tolerance
 from harness.verdict.formulas import FORMULAS
+from harness.verdict.freedom import Freedom, Unordered, phases, settle
 from harness.verdict.oracle import WIDE, Truth, call_name
 from harness.verdict.tolerance import FP32, Format, Rule
 
@@ -55,7 +56,8 @@ class Bounds:
     `rounded` are the outputs with constants, weights and inputs rounded to the recipe's precision, None where that
     changes nothing. `unit` and `terms` are given for a single DOT_PRODUCT, for the test of the whole tensor. `peak`
     is the largest finite magnitude that any operator produced. `without_row` names the operators that the table does
-    not know: True where the bound went through the operators they call, False where 8 ulp stood in for it.
+    not know: True where the bound went through the operators they call, False where 8 ulp stood in for it. `freedoms`
+    are to be settled before a result is compared.
     """
 
     bound: list[Tensor | None]
@@ -65,17 +67,22 @@ class Bounds:
     unit: list[Tensor | None] | None = None
     terms: int = 0
     choices: list[Choice] = field(default_factory=list)
+    freedoms: list[Freedom] = field(default_factory=list)
     without_row: dict[str, bool] = field(default_factory=dict)
 
 
 @dataclass
 class Choice:
-    """A selection by index: `source` along `dim` (None: flattened), its `index`, whether indices are distinct."""
+    """A selection by index: `source` along `dim` (None: flattened), its `index`, whether indices are distinct.
+
+    `ordered` is False where the order of the selected along `dim` is not defined.
+    """
 
     source: Tensor
     dim: int | None
     index: Tensor
     distinct: bool
+    ordered: bool = True
 
 
 class _Watch(TorchDispatchMode):
@@ -86,6 +93,7 @@ class _Watch(TorchDispatchMode):
         self.f, self.generator, self.noise, self.own = f, generator, noise, own
         self.calls: list[Call] = []
         self.choices: list[Choice] = []
+        self.freedoms: list[Freedom] = []
         self.peak = 0.0
         self.seen = 0
         self.without_row: dict[str, bool] = {}
@@ -107,6 +115,7 @@ class _Watch(TorchDispatchMode):
         before = tree_map_only(Tensor, torch.clone, (args, kwargs)) if func._schema.is_mutable else (args, kwargs)
         out = func(*args, **kwargs)
         self._note_choice(name, func, before, out)
+        self._note_phases(name, out)
         if rule.cls is C.EXACT:
             return out
         floats = [
@@ -217,7 +226,15 @@ class _Watch(TorchDispatchMode):
             return
         if packet in ("sort", "topk", "argsort", "kthvalue", "mode", "median", "nanmedian") and dim is None:
             dim = -1
-        self.choices.append(Choice(source, dim, index, distinct))
+        ordered = packet != "topk" or named.sorted
+        self.choices.append(Choice(source, dim, index, distinct, ordered))
+        if not ordered:
+            self.freedoms.append(Unordered(outs[0].detach(), named.dim))
+
+    def _note_phases(self, name: str, out: Any) -> None:
+        free = phases(name.split(".")[1], [t for t in tree_flatten(out)[0] if isinstance(t, Tensor)])
+        if free is not None:
+            self.freedoms.append(free)
 
 
 #: Correctly rounded in every implementation, so that a representable exact result carries no error.
@@ -325,13 +342,15 @@ def _moved(func: Any, before: Any, outs: list[Tensor], relative: float) -> dict[
         return x + signs * relative * x.abs().amax().nan_to_num(0.0, 0.0, 0.0)
 
     largest = {id(t): torch.zeros(t.shape, dtype=torch.float64) for t in outs}
+    free = phases(call_name(func).split(".")[1], outs)
+    freedoms: list[Freedom] = [free] if free is not None else []
     for _ in range(RUNS):
         try:
             again = func(*tree_map_only(Tensor, move, before[0]), **tree_map_only(Tensor, move, before[1]))
         except RuntimeError:
             continue  # moved out of the operator's domain: that draw says nothing
         flat = [t for t in tree_flatten(again)[0] if isinstance(t, Tensor) and _floats(t)]
-        for t, new in zip(outs, flat, strict=True):
+        for t, new in zip(outs, settle(flat, outs, freedoms), strict=True):
             step = (new - t).abs().double().nan_to_num(0.0, 0.0, 0.0)
             largest[id(t)] = torch.maximum(largest[id(t)], step)
     return largest
@@ -355,7 +374,10 @@ def _bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
     with torch.no_grad(), quiet:
         exact = truth.again()
     zero = [torch.zeros(t.shape, dtype=torch.float64) if _floats(t) else None for t in truth.outputs]
-    result = Bounds(zero, rounded, quiet.calls, quiet.peak, choices=quiet.choices, without_row=quiet.without_row)
+    result = Bounds(zero, rounded, quiet.calls, quiet.peak, choices=quiet.choices)
+    result.freedoms, result.without_row = quiet.freedoms, quiet.without_row
+    if rounded is not None:
+        result.rounded = settle(rounded, exact, quiet.freedoms)
     if not quiet.calls and rule.cls is C.EXACT:
         return result
     if not quiet.calls:
@@ -371,7 +393,7 @@ def _bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
         generator = None if single else torch.Generator().manual_seed(1000 + i)
         watch = _Watch(f, generator, own=not truth.exact)
         with torch.no_grad(), watch:
-            outs = truth.again()
+            outs = settle(truth.again(), exact, quiet.freedoms)
         for j, (out, ref) in enumerate(zip(outs, exact, strict=True)):
             if spread[j] is not None and out.shape == ref.shape:
                 moved = torch.nan_to_num((_wide(out) - _wide(ref)).abs(), nan=0.0, posinf=0.0, neginf=0.0)
