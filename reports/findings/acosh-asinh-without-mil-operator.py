@@ -1,7 +1,7 @@
 """coremltools counts acosh and asinh as supported and fails to convert them.
 
-Their functions in coremltools/converters/mil/frontend/torch/ops.py call `mb.acosh` and `mb.asinh`; MIL has no such operators.
-ExecuTorch's Core ML partitioner rejects both for this.
+Their functions in coremltools/converters/mil/frontend/torch/ops.py call `mb.acosh` and `mb.asinh`; MIL has no
+such operators. ExecuTorch's Core ML partitioner rejects both for this.
 """
 
 import coremltools as ct

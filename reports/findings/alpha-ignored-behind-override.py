@@ -1,8 +1,8 @@
 """coremltools converts torch.add(x, y, alpha=2) to x + y, and torch.sub likewise.
 
-The functions `add` and `sub` (coremltools/converters/mil/frontend/torch/ops.py) look for alpha as a third positional input. In
-an exported program it is a keyword argument, so neither the scale nor the check against it is reached. ExecuTorch's Core ML
-partitioner keeps both operators with alpha out of Core ML for this.
+The functions `add` and `sub` (coremltools/converters/mil/frontend/torch/ops.py) look for alpha as a third
+positional input. In an exported program it is a keyword argument, so neither the scale nor the check against it
+is reached. ExecuTorch's Core ML partitioner keeps both operators with alpha out of Core ML for this.
 """
 
 import coremltools as ct

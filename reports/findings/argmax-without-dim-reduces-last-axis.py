@@ -1,7 +1,8 @@
 """coremltools converts torch.argmax(x) to an argmax over the last dimension.
 
-`argmax` (coremltools/converters/mil/frontend/torch/ops.py) hands the missing dimension on to reduce_argmax as no axis, which means the
-last; torch means the flattened input. ExecuTorch's Core ML partitioner rejects argmax and argmin without a dimension.
+`argmax` (coremltools/converters/mil/frontend/torch/ops.py) hands the missing dimension on to reduce_argmax as
+no axis, which means the last; torch means the flattened input. ExecuTorch's Core ML partitioner rejects argmax
+and argmin without a dimension.
 """
 
 import coremltools as ct
@@ -47,10 +48,9 @@ def main() -> int:
     for function in (torch.argmax, torch.argmin):
         model = convert(function, x)
         emitted = [operation.type for operation in operators(model)]
-        print(
-            f"{function.__name__}: eager shape {tuple(function(x).shape)}, emitted {emitted} of shape {output_shape(model)}"
-        )
-        wrong.append(output_shape(model) == (2,))
+        shape = output_shape(model)
+        print(f"{function.__name__}: eager shape {tuple(function(x).shape)}, emitted {emitted} of shape {shape}")
+        wrong.append(shape == (2,))
     if all(wrong):
         print("shown: one index a row")
         return 0

@@ -1,8 +1,9 @@
 """Operators outside Core ATen that nothing decomposes are refused although the Core ML partitioner claims them.
 
-`_gen_edge_manager_for_partitioners` (executorch/exir/program/_program.py) puts an operator that a partitioner wants whole on
-the verifier's list of exceptions only when it found it in the decomposition table. exp2 has no decomposition, so it is in
-no table, not on the list, and the edge verifier refuses it before the partitioner is asked.
+`_gen_edge_manager_for_partitioners` (executorch/exir/program/_program.py) puts an operator that a partitioner
+wants whole on the verifier's list of exceptions only when it found it in the decomposition table. exp2 has no
+decomposition, so it is in no table, not on the list, and the edge verifier refuses it before the partitioner is
+asked.
 """
 
 import torch
@@ -44,7 +45,7 @@ def refused(operator, function):
 
 
 def main() -> int:
-    if not all([refused(operator, function) for operator, function in PROGRAMS.items()]):
+    if not all(refused(operator, function) for operator, function in PROGRAMS.items()):
         print("not shown: what the partitioner claims is lowered")
         return 1
     program = lower(torch.exp2, compile_config=EdgeCompileConfig(preserve_ops=[torch.ops.aten.exp2.default]))

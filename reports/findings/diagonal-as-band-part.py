@@ -1,8 +1,8 @@
 """coremltools converts torch.diagonal(x) to a matrix with zeros off its diagonal.
 
-`diagonal` (coremltools/converters/mil/frontend/torch/ops.py) emits band_part with lower=0 and upper=0, whose result has the shape
-of its input; torch.diagonal returns a vector. Any other offset or pair of dimensions is refused. ExecuTorch's Core ML partitioner
-keeps the operator out of Core ML for this.
+`diagonal` (coremltools/converters/mil/frontend/torch/ops.py) emits band_part with lower=0 and upper=0, whose
+result has the shape of its input; torch.diagonal returns a vector. Any other offset or pair of dimensions is
+refused. ExecuTorch's Core ML partitioner keeps the operator out of Core ML for this.
 """
 
 import coremltools as ct

@@ -1,7 +1,8 @@
-"""torch.repeat_interleave with a tensor of repeats cannot be lowered, because the Core ML partitioner has it decomposed.
+"""torch.repeat_interleave with a tensor of repeats cannot be lowered: the Core ML partitioner has it decomposed.
 
-`ops_to_not_decompose` (executorch/backends/apple/coreml/partition/coreml_partitioner.py) leaves repeat_interleave.self_Tensor
-out, for speed. Its decomposition calls repeat_interleave.Tensor, which is outside Core ATen and which nobody takes.
+`ops_to_not_decompose` (executorch/backends/apple/coreml/partition/coreml_partitioner.py) leaves
+repeat_interleave.self_Tensor out, for speed. Its decomposition calls repeat_interleave.Tensor, which is outside
+Core ATen and which nobody takes.
 """
 
 import torch
@@ -35,13 +36,14 @@ def lower(partitioner):
 
 
 def main() -> int:
+    message = ""
     try:
         lower(CoreMLPartitioner())
     except SpecViolationError as error:
-        print(str(error).strip().splitlines()[0])
-        assert "aten.repeat_interleave.Tensor" in str(error)
-    else:
-        print("not shown: it is lowered")
+        message = str(error).strip().splitlines()[0]
+    print(message)
+    if "aten.repeat_interleave.Tensor is not in Core ATen opset" not in message:
+        print("not shown: it is not refused")
         return 1
     graph = lower(Keeping()).exported_program().graph
     assert not any("repeat_interleave" in str(node.target) for node in graph.nodes), "it was not delegated"

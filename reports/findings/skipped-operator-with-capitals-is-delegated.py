@@ -1,7 +1,7 @@
 """skip_ops_for_coreml_delegation has no effect on operators whose name has a capital letter.
 
-`is_node_supported` (executorch/backends/apple/coreml/partition/coreml_partitioner.py) puts the operator's name in lower case and looks for
-it in the list, whose names are left as they are: "aten.mul.Tensor" is never found.
+`is_node_supported` (executorch/backends/apple/coreml/partition/coreml_partitioner.py) puts the operator's name
+in lower case and looks for it in the list, whose names are left as they are: "aten.mul.Tensor" is never found.
 """
 
 import torch

@@ -1,7 +1,8 @@
 """coremltools refuses triu and tril in programs of ExecuTorch, though it converts them.
 
-Their functions in coremltools/converters/mil/frontend/torch/ops.py assert that the program is not ExecuTorch's, because the operators
-are outside Core ATen. A partitioner may keep any operator whole; that of Core ML has both decomposed for this.
+Their functions in coremltools/converters/mil/frontend/torch/ops.py assert that the program is not ExecuTorch's,
+because the operators are outside Core ATen. A partitioner may keep any operator whole; that of Core ML has both
+decomposed for this.
 """
 
 import coremltools as ct

@@ -1,7 +1,8 @@
 """ExecuTorch's edge verifier crashes on an operator that returns a list of scalar tensors.
 
-`EdgeOpArgValidator.call_function` (executorch/exir/verification/arg_validator.py) iterates over the value of the node where it
-wants the operator's returns. Of one return that is a list it gets the list's first tensor, and asks that for its length.
+`EdgeOpArgValidator.call_function` (executorch/exir/verification/arg_validator.py) iterates over the value of
+the node where it wants the operator's returns. Of one return that is a list it gets the list's first tensor,
+and asks that for its length.
 """
 
 import torch
@@ -22,12 +23,13 @@ def lower(*inputs):
 
 def main() -> int:
     lower(torch.rand(3), torch.rand(3))
+    message = ""
     try:
         lower(torch.tensor(1.0), torch.tensor(2.0))
     except InternalError as error:
-        print(f"InternalError: {str(error).splitlines()[0]}")
-        assert "len() of a 0-d tensor" in str(error)
-        assert "broadcast_tensors" in str(error)
+        message = str(error)
+    print(message.partition("\n")[0])
+    if "len() of a 0-d tensor" in message and "broadcast_tensors" in message:
         print("shown: l1_loss of vectors lowers, of scalars the verifier fails on broadcast_tensors")
         return 0
     print("not shown: l1_loss of scalars lowers")
