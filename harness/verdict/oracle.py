@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -119,6 +119,33 @@ def truth(module: torch.nn.Module, inputs: tuple[Any, ...]) -> Truth:
         dtype = str(reference[0].dtype).removeprefix("torch.")
         return Truth(wide, reference, f"eager in the case's dtype ({dtype}): {problem}", non_tensors, module, inputs)
     return Truth([_widen(t) for t in outputs], reference, "float64", non_tensors, module, inputs)
+
+
+def truth_of_buffers(module: torch.nn.Module, inputs: tuple[Any, ...], names: Sequence[str]) -> Truth:
+    """What the buffers `names` (`cache.keys`) hold after one call of `module(*inputs)`, an output each, in that order.
+
+    What a program writes to its buffers decides its next call, and is compared like any result. Neither argument is
+    changed. Raises `InvalidCase` as `truth` does, and for a name that is no buffer.
+    """
+    buffers = dict(module.named_buffers())
+    for name in names:
+        if name not in buffers:
+            raise InvalidCase(f"the module has no buffer {name!r}")
+    return truth(_Buffers(module, names), inputs)
+
+
+class _Buffers(torch.nn.Module):
+    """A module whose result is what the inner one leaves in some of its buffers."""
+
+    def __init__(self, inner: torch.nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        self.inner, self.names = inner, tuple(names)
+        self.training = inner.training
+
+    def forward(self, *inputs: Any) -> tuple[Tensor, ...]:
+        self.inner(*inputs)
+        buffers = dict(self.inner.named_buffers())
+        return tuple(buffers[name] for name in self.names)
 
 
 def call_name(func: Any) -> str:

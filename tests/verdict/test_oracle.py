@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from harness.verdict.oracle import InvalidCase, truth
+from harness.verdict.compare import compare
+from harness.verdict.oracle import InvalidCase, truth, truth_of_buffers
+from harness.verdict.table import rule_for
 
 
 class Fn(nn.Module):
@@ -173,3 +175,34 @@ def test_conjugated_results_are_resolved():
 def test_zero_size_and_rank_0():
     assert truth(Fn(lambda x: x * 2), (torch.zeros(0, 3),)).outputs[0].shape == (0, 3)
     assert truth(Fn(lambda x: x * 2), (torch.tensor(2.0),)).outputs[0].item() == 4
+
+
+class Averages(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(3))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x):
+        self.mean.mul_(0.9).add_(0.1 * x.mean(0))
+        self.calls.add_(1)
+        return x - self.mean
+
+
+def test_what_a_call_leaves_in_buffers_is_a_truth_of_its_own():
+    module, x = Averages(), torch.arange(6.0).reshape(2, 3)
+    t = truth_of_buffers(module, (x,), ["mean", "calls"])
+    assert t.exact
+    assert t.outputs[0].dtype == torch.float64
+    assert torch.allclose(t.outputs[0], 0.1 * x.double().mean(0))
+    assert int(t.outputs[1]) == 1
+    assert torch.equal(module.mean, torch.zeros(3))
+    right = [t.reference[0], t.reference[1]]
+    assert compare(right, t, rule_for("aten.add", ["aten.mul.Tensor", "aten.add.Tensor"]), "fp32").outcome == "pass"
+    stale = [torch.zeros(3), t.reference[1]]
+    assert compare(stale, t, rule_for("aten.add", ["aten.mul.Tensor"]), "fp32").outcome == "wrong_value"
+
+
+def test_a_buffer_that_is_none_is_refused():
+    with pytest.raises(InvalidCase, match="no buffer 'variance'"):
+        truth_of_buffers(Averages(), (torch.ones(2, 3),), ["variance"])
