@@ -5,9 +5,9 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.evidence.causes import Cause, Rule
+from harness.evidence.causes import Cause, Rule, read_causes
 from harness.evidence.conditions import installed
-from harness.evidence.files import Evidence
+from harness.evidence.files import Evidence, merge_evidence, read_evidence
 from harness.evidence.known_issues import KnownIssue, KnownIssues, read_known_issues, write_known_issues
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.triage import grouping_signature, named, retriage, update
@@ -259,3 +259,16 @@ def test_evidence_is_triaged_by_the_versions_it_was_measured_with(record, cause)
 def test_a_simulated_host_triages_nothing(record):
     evidence = Evidence({"here": {"simulated": True}}, [record("crash")])
     assert retriage([], evidence, []) == []
+
+
+def test_the_committed_known_issues_are_those_of_the_committed_evidence_and_causes(pytestconfig):
+    """Red: run `coreml-harness triage`."""
+    directory = pytestconfig.rootpath / "suites" / "known_issues"
+    evidence = merge_evidence(map(read_evidence, (pytestconfig.rootpath / "reports" / "evidence").glob("*.jsonl")))
+    causes = read_causes(directory)
+    issues = read_known_issues(directory, causes)
+
+    def places(issues):
+        return {(issue.cause, str(issue.phase), pattern) for issue in issues for pattern in issue.checks}
+
+    assert places(issues) ^ places(retriage(issues, evidence, causes)) == set()
