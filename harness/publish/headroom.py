@@ -13,13 +13,17 @@ from tabulate import tabulate
 
 from harness.evidence.files import Evidence, is_simulated
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import HarnessError, Outcome
+from harness.evidence.vocabulary import HarnessError, Outcome, Unit
 from harness.publish.matrix import headroom_of
 from harness.publish.naming import packet_of, subject
 
 #: Outcomes whose value was held against a bound. What fell back whole was computed by PyTorch, not by the backend.
 JUDGED = frozenset({Outcome.PASS, Outcome.PARTIAL, Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE})
 LOOSE, TIGHT = 10.0, 1.5
+_ON_REFERENCE = (
+    "The reference unit rounds once per MIL operator and accumulates wide: it shows a bound of n ulp as headroom 2 n, "
+    "that of a sum as more the longer the sum."
+)
 #: Exact results fit into no bound any number of times.
 _UNBOUNDED = "EXACT"
 
@@ -102,7 +106,10 @@ def render(evidence: Evidence, op: str | None = None) -> str:
     table = tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True, colalign=align)
     counts = Counter(row.flag or "between" for row in rows)
     order = ("outside", "tight", "between", "loose", "no error")
-    return f"{table}\n\n{len(rows)} rows: {', '.join(f'{counts[flag]} {flag}' for flag in order if counts[flag])}"
+    summary = f"{len(rows)} rows: {', '.join(f'{counts[flag]} {flag}' for flag in order if counts[flag])}"
+    if any(row.flag == "loose" and row.unit == Unit.REFERENCE for row in rows):
+        summary += f"\n{_ON_REFERENCE}"
+    return f"{table}\n\n{summary}"
 
 
 def _times(headroom: float) -> str:

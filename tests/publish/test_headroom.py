@@ -83,7 +83,9 @@ def test_the_text_shows_flags_and_counts_them(record, evidence):
     lines = text.splitlines()
     assert lines[2].split()[:4] == ["tight", "aten.gelu.default", "fp16-ios18", "reference"]
     assert lines[4].split()[:2] == ["loose", "aten.add.Tensor"]
-    assert lines[-1] == "3 rows: 1 tight, 1 between, 1 loose"
+    assert lines[-2] == "3 rows: 1 tight, 1 between, 1 loose"
+    assert "rounds once" in lines[-1]
+    assert render(evidence(record(headroom=16, unit="cpu_only"))).endswith("1 rows: 1 loose")
 
 
 def test_a_glob_chooses_and_a_simulated_host_does_not_count(record, evidence, environments):

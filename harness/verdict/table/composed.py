@@ -1,6 +1,8 @@
 """Rows of operators of many steps.
 
-COMPOSED is propagated through the operator's formula; the factor serves where there is none.
+COMPOSED is propagated through the operator's formula, each step at its own worst case and twice the largest of
+eight draws: where many steps of few roundings meet, most of that is headroom. The factor serves where there is no
+formula.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Rows of sums and products of many terms: their length from the shapes of a call."""
+"""Rows of sums and products of many terms: their length from the shapes of a call.
+
+The bound of an element allows every partial sum to be rounded to the recipe's precision, since no accumulator is
+documented; one that accumulates wider shows a headroom that grows with the length. For them the test of the whole
+tensor, whose limit grows with the square root of the length only, is the sharper one.
+"""
 
 from __future__ import annotations
 
