@@ -11,9 +11,9 @@ from pathlib import Path
 from harness.cases.case import Case, at_level, matches_op, require_match
 from harness.cases.find import SUITES
 from harness.evidence.record import Record
-from harness.evidence.universe import read_universe
+from harness.evidence.universe import Universe, read_universe
 from harness.evidence.vocabulary import HarnessError, Level
-from harness.publish.coverage import NO_REASON, Coverage, counts, coverage, read_reasons, stale_reasons
+from harness.publish.coverage import NO_REASON, Coverage, counts, coverage, leading_apis, read_reasons, stale_reasons
 
 
 def run(op: str | None = None, level: str = "standard") -> int:
@@ -35,14 +35,27 @@ def run_coverage(records: Iterable[Record], reasons_file: Path, op: str | None =
     Exit code 1 when a row has neither case nor reason, or a reason explains nothing any more. Raises `HarnessError`
     when `op` names no row.
     """
+    universe, cases, records = read_universe(), _all_cases(), list(records)
     reasons = read_reasons(reasons_file)
-    rows = coverage(read_universe(), Counter(case.op for case in _all_cases()), records, reasons)
+    rows = coverage(universe, Counter(case.op for case in cases), records, reasons)
     stale = stale_reasons(rows, reasons)
     shown = [row for row in rows if op is None or fnmatch.fnmatchcase(row.operator.name, op)]
     if not shown:
         raise HarnessError(f"--op {op}: no operator of the universe has this name")
-    print("\n".join([*_uncovered_lines(shown), *(f"{reasons_file}: {line}" for line in stale), _count_line(shown)]))
+    lines = [*_uncovered_lines(shown), *(f"{reasons_file}: {line}" for line in stale), _count_line(shown)]
+    if op is None:
+        lines.append(_api_line(universe, cases, records))
+    print("\n".join(lines))
     return int(bool(stale) or any(not row.explained for row in shown))
+
+
+def _api_line(universe: Universe, cases: Iterable[Case], records: Iterable[Record]) -> str:
+    made_for: dict[str, set[str]] = {}
+    for case in cases:
+        if case.origin == "opinfo":
+            made_for.setdefault(case.api, set()).add(case.op)
+    leading = leading_apis(universe, made_for, records)
+    return f"{len(made_for)} API entries of OpInfo: {len(leading)} lead to an operator of the universe"
 
 
 def _all_cases() -> list[Case]:

@@ -75,6 +75,18 @@ def graphs_by_operator(records: Iterable[Record]) -> dict[str, set[str]]:
     return graphs
 
 
+def leading_apis(universe: Universe, made_for: Mapping[str, Iterable[str]], records: Iterable[Record]) -> set[str]:
+    """The public functions that lead to an operator of the universe.
+
+    `made_for` are the operators that the cases of each function are made for; a function leads also to what the graphs
+    of its records contain.
+    """
+    names = {name for operator in universe.operators.values() for name in names_in_graphs(operator)}
+    found = {api for api, operators in made_for.items() if not names.isdisjoint(operators)}
+    found |= {record.api for record in records if record.api in made_for and not names.isdisjoint(graph_of(record))}
+    return found
+
+
 def stale_reasons(rows: Iterable[Coverage], reasons: Mapping[str, str]) -> list[str]:
     """A line for each reason that explains nothing any more."""
     by_name = {row.operator.name: row for row in rows}

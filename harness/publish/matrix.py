@@ -208,11 +208,13 @@ def build_matrix(evidence: Evidence) -> Matrix:
         if not is_operator_case(record) and not (is_model(record) and record.outcome in WORKING):
             continue
         column = Column(record.recipe, record.unit, record.environment)
+        # A case that calls its operator by its own name was reached through no public function.
+        api = record.api if record.api != record.op else ""
         for name, outcome in attribute(record, in_graphs):
             own = graph_of(record) == [name] or same_operator(record.op, name)
-            operators.setdefault(name, Row(name)).add(column, outcome, record, [record.api], own=own)
-        if record.api and is_operator_case(record):
-            apis.setdefault(record.api, Row(record.api)).add(column, record.outcome, record, graph_of(record))
+            operators.setdefault(name, Row(name)).add(column, outcome, record, [api], own=own)
+        if api and is_operator_case(record):
+            apis.setdefault(api, Row(api)).add(column, record.outcome, record, graph_of(record))
     columns = {Column(r.recipe, r.unit, r.environment) for r in records if r.outcome not in UNJUDGED}
     used = {record.environment for record in records}
     return Matrix(

@@ -2,7 +2,7 @@ import pytest
 
 from harness.evidence.universe import Operator, Universe
 from harness.evidence.vocabulary import HarnessError
-from harness.publish.coverage import counts, coverage, read_reasons, stale_reasons
+from harness.publish.coverage import counts, coverage, leading_apis, read_reasons, stale_reasons
 
 GELU, PERMUTE, COPY, NEW = "aten.gelu.default", "aten.permute.default", "aten.permute_copy.default", "aten.new.default"
 
@@ -53,6 +53,13 @@ def test_a_reason_explains_and_goes_stale_when_covered_or_unknown(universe):
     rows = coverage(universe, {NEW: 2}, [], reasons)
     assert "aten.new.default: has a reason, but is covered (2 cases, in 0 graphs)" in stale_reasons(rows, reasons)
     assert all(not row.reason for row in rows)
+
+
+def test_a_function_leads_to_what_its_cases_are_made_for_and_to_what_its_graphs_contain(universe, record):
+    made_for = {"gelu": {GELU}, "transpose": {"aten.t.default"}, "other": {"aten.x.default"}}
+    through = record("aten.t.default", api="transpose", delegated={COPY: 1})
+    assert leading_apis(universe, made_for, []) == {"gelu"}
+    assert leading_apis(universe, made_for, [through, record(GELU, api="unknown")]) == {"gelu", "transpose"}
 
 
 def test_reasons_are_read(tmp_path):

@@ -242,6 +242,12 @@ def test_model_share_of_nodes(record, evidence):
     assert row.percent is None
 
 
+def test_a_case_that_calls_its_operator_by_name_is_of_no_public_function(record, evidence):
+    matrix = build_matrix(evidence(record(api=GELU)))
+    assert matrix.apis == []
+    assert [(row.name, row.related) for row in matrix.operators] == [(GELU, set())]
+
+
 def test_dtypes_are_those_judged(record, evidence):
     (row,) = build_matrix(evidence(record(), record(outcome="invalid_case", sample=1, dtype="complex64"))).operators
     assert row.dtypes == {"float32"}
