@@ -3,13 +3,15 @@
 1. Seed calls, one an overload: `seeds-torch<version>.txt`, harvested from the calls that OpInfo's samples come down to
    (`harvest`), and `seeds.txt`, written by hand for what OpInfo does not reach or reaches only by odd calls.
 2. Each is varied along the axes; what eager refuses is left out.
-3. `standard` takes a few variants of each operator, one of every axis in turn; `full` takes all.
+3. `standard` takes a few variants of each operator, one of every axis in turn, and of every argument a variant in which
+   it matters: one whose result differs from that of the call without it. `full` takes all.
 
 `python -m harness.cases.generated_index` writes the table anew (some minutes); a test compares a part of it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import multiprocessing
@@ -17,17 +19,21 @@ import os
 import sys
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from harness.cases.alternatives import DIMENSIONS
 from harness.cases.axes import Parameter, Signature, variants
 from harness.cases.calls import Call, read_calls
 from harness.cases.universe_index import REGISTERING
 
-#: Variants of one operator that run at level `standard`, besides its seed call.
+if TYPE_CHECKING:
+    import torch
+
+#: Variants of one operator that run at level `standard`, besides its seed call and what every argument is owed.
 STANDARD_VARIANTS = 6
 #: In what order `standard` takes them: the n-th of an axis in its turn. Options are counted by parameter.
 TURNS: tuple[tuple[str, int], ...] = (
@@ -57,6 +63,8 @@ FIRST: dict[str, tuple[str, ...]] = {
 #: Seed calls written by hand.
 SEEDS = Path(__file__).with_name("seeds.txt")
 _LARGEST = 50_000
+#: Operators whose values are whatever memory holds, by how their names begin.
+UNINITIALISED = ("empty", "new_empty", "resize_")
 
 
 @dataclass(frozen=True)
@@ -102,30 +110,61 @@ def index_of(seed: Call) -> list[Variant]:
     found = [("seed", "call", seed)]
     if not is_random(seed.op):
         found += variants(seed, signature_of(seed.op))
-    taken = accepted([call for _, _, call in found])
-    if not taken[0]:
+    results = results_of([call for _, _, call in found])
+    if not results[0]:
         return []
-    found = [row for row, good in zip(found, taken, strict=True) if good]
-    chosen = chosen_for_standard(seed.op, [(axis, label) for axis, label, _ in found])
-    return [Variant(label, axis, "standard" if label in chosen else "full", str(call)) for axis, label, call in found]
+    taken = [(row, result) for row, result in zip(found, results, strict=True) if result]
+    rows = [(axis, label) for (axis, label, _), _ in taken]
+    told = arguments_that_matter(rows, [result for _, result in taken])
+    chosen = chosen_for_standard(seed.op, rows, told)
+    return [
+        Variant(label, axis, "standard" if label in chosen else "full", str(call)) for (axis, label, call), _ in taken
+    ]
 
 
-def chosen_for_standard(op: str, found: Sequence[tuple[str, str]]) -> set[str]:
-    """Labels of the variants for `standard` among `(axis, label)`: the seed, then by turns.
+def arguments_that_matter(found: Sequence[tuple[str, str]], results: Sequence[str]) -> dict[str, set[str]]:
+    """By label of an option or a pair of options: the arguments without which eager's result would be another.
+
+    A variant of an argument that changes nothing (`ceil_mode` where the sizes divide) cannot tell whether a converter
+    reads it. `found` are the `(axis, label)` eager takes, the seed call first; `results` is what it makes of each.
+
+    >>> found = [("seed", "call"), ("options", "a=1"), ("options", "b=1"), ("option_pairs", "a=1,b=1")]
+    >>> {label: sorted(names) for label, names in arguments_that_matter(found, ["r", "r", "s", "t"]).items()}
+    {'b=1': ['b'], 'a=1,b=1': ['a', 'b']}
+    """
+    result_of_label = {label: result for (_, label), result in zip(found, results, strict=True)}
+    matters: dict[str, set[str]] = {}
+    for (axis, label), result in zip(found, results, strict=True):
+        if axis not in ("options", "option_pairs"):
+            continue
+        parts = label.split(",")
+        for part in parts:
+            others = ",".join(p for p in parts if p != part)
+            without = result_of_label.get(others) if others else results[0]
+            if without is not None and result != without:
+                matters.setdefault(label, set()).add(part.partition("=")[0])
+    return matters
+
+
+def chosen_for_standard(op: str, found: Sequence[tuple[str, str]], matters: Mapping[str, set[str]]) -> set[str]:
+    """Labels of the variants for `standard` among `(axis, label)`: the seed, by turns, and of every argument one.
+
+    `matters` is what `arguments_that_matter` says of the labels.
 
     >>> found = [("seed", "call"), ("options", "dim=0"), ("options", "dim=1"), ("options", "keepdim=True")]
-    >>> sorted(chosen_for_standard("aten.sum.dim_IntList", found))
-    ['call', 'dim=0', 'keepdim=True']
+    >>> sorted(chosen_for_standard("aten.sum.dim_IntList", found, {"dim=1": {"dim"}, "keepdim=True": {"keepdim"}}))
+    ['call', 'dim=1', 'keepdim=True']
     """
     queues: dict[str, list[str]] = {}
-    parameters: set[str] = set()
+    by_argument: dict[str, list[str]] = {}
     for axis, label in found:
         if axis == "options":
-            parameter = label.partition("=")[0]
-            if parameter in parameters:
-                continue
-            parameters.add(parameter)
-        queues.setdefault(axis, []).append(label)
+            by_argument.setdefault(label.partition("=")[0], []).append(label)
+        elif axis != "option_pairs":
+            queues.setdefault(axis, []).append(label)
+    for argument, labels in by_argument.items():
+        labels.sort(key=lambda label, name=argument: (name not in matters.get(label, ()), not _uneven(label)))  # type: ignore[misc]
+    queues["options"] = [labels[0] for labels in by_argument.values()]
     for axis, labels in queues.items():
         if axis in FIRST:
             labels.sort(key=lambda label, row=FIRST[axis]: row.index(label) if label in row else len(row))  # type: ignore[misc]
@@ -133,13 +172,30 @@ def chosen_for_standard(op: str, found: Sequence[tuple[str, str]]) -> set[str]:
             start = zlib.crc32(op.encode()) % len(labels)
             labels[:] = labels[start:] + labels[:start]
     turns = [queues[axis][place] for axis, place in TURNS if place < len(queues.get(axis, ()))]
-    return {*queues.get("seed", ()), *turns[:STANDARD_VARIANTS]}
+    chosen = {*queues.get("seed", ()), *turns[:STANDARD_VARIANTS]}
+    for argument, labels in by_argument.items():
+        pairs = [label for axis, label in found if axis == "option_pairs"]
+        telling = [label for label in [*labels, *pairs] if argument in matters.get(label, ())]
+        if telling and not chosen.intersection(telling):
+            chosen.add(telling[0])
+    return chosen
 
 
-def accepted(calls: Sequence[Call]) -> list[bool]:
-    """Which of the calls eager PyTorch takes. Asked in a process of its own: some arguments end it."""
+def _uneven(label: str) -> bool:
+    """True for a list of several sizes, not all alike: it tells one dimension from another.
+
+    >>> _uneven("stride=1x2"), _uneven("stride=2x2"), _uneven("dim=0x1")
+    (True, False, False)
+    """
+    name, _, value = label.partition("=")
+    sizes = value.split("x")
+    return name not in DIMENSIONS and len(set(sizes)) > 1 and all(size.isdigit() for size in sizes)
+
+
+def results_of(calls: Sequence[Call]) -> list[str]:
+    """`result_of` each call, asked in a process of its own: some arguments end it, which is a refusal too."""
     context = multiprocessing.get_context("fork")
-    answers: list[bool] = []
+    answers: list[str] = []
     while len(answers) < len(calls):
         reader, writer = context.Pipe(duplex=False)
         process = context.Process(target=_answer, args=(calls[len(answers) :], writer))
@@ -149,7 +205,7 @@ def accepted(calls: Sequence[Call]) -> list[bool]:
             while len(answers) < len(calls):
                 answers.append(reader.recv())
         except EOFError:
-            answers.append(False)  # the call it was asked last ended it
+            answers.append("")  # the call it was asked last ended it
         process.join()
     return answers
 
@@ -158,11 +214,11 @@ def _answer(calls: Sequence[Call], writer: Connection) -> None:
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)  # what PyTorch prints as it dies
     for call in calls:
-        writer.send(accepts(call))
+        writer.send(result_of(call))
 
 
-def accepts(call: Call) -> bool:
-    """True when eager PyTorch runs the call and gives tensors of a reasonable size."""
+def result_of(call: Call) -> str:
+    """What eager PyTorch makes of the call, as a digest; empty when it refuses or gives no tensors of reasonable size."""
     import torch
     from torch.utils import _pytree as pytree
 
@@ -174,9 +230,24 @@ def accepts(call: Call) -> bool:
             module, inputs = module_and_inputs(call, seed=0)
             results = pytree.tree_leaves(module(*inputs))
     except Exception:
-        return False
+        return ""
     tensors = [r for r in results if isinstance(r, torch.Tensor)]
-    return bool(tensors) and sum(t.numel() for t in (*tensors, *inputs)) <= _LARGEST
+    if not tensors or sum(t.numel() for t in (*tensors, *inputs)) > _LARGEST:
+        return ""
+    return _digest(tensors, values=not call.op.partition(".")[2].startswith(UNINITIALISED))
+
+
+def _digest(tensors: Sequence[torch.Tensor], values: bool) -> str:
+    """Of shapes and dtypes, and of the values unless they are not told."""
+    import torch
+
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(f"{tuple(tensor.shape)} {tensor.dtype};".encode())
+        if values:
+            plain = tensor.resolve_conj().resolve_neg().contiguous()
+            found.update(bytes(plain.reshape(-1).view(torch.uint8).numpy()))
+    return found.hexdigest()
 
 
 def signature_of(op: str) -> Signature:

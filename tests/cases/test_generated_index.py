@@ -1,0 +1,85 @@
+import pytest
+import torch
+
+from harness.cases import generated_index
+from harness.cases.calls import parse
+from harness.cases.generated_index import (
+    Variant,
+    accepted,
+    chosen_for_standard,
+    index_of,
+    is_random,
+    kind_of,
+    read_index,
+    seed_calls,
+    signature_of,
+)
+
+#: One of each kind; the whole takes minutes.
+SAMPLE = (
+    "aten.add.Tensor",
+    "aten.gelu.default",
+    "aten.sum.dim_IntList",
+    "aten.conv2d.default",
+    "aten.arange.default",
+    "aten.cat.default",
+    "aten.randn.default",
+    "quantized_decomposed.quantize_per_tensor.default",
+)
+
+
+@pytest.mark.parametrize("op", SAMPLE)
+def test_the_index_is_what_the_axes_make_of_the_seed(op):
+    listed = [variant for variant in read_index(torch.__version__) if variant.op == op]
+    assert listed == index_of(seed_calls(torch.__version__)[op])
+
+
+def test_every_seed_call_is_in_the_index_and_comes_first():
+    first: dict[str, str] = {}
+    for variant in read_index(torch.__version__):
+        first.setdefault(variant.op, variant.axis)
+    assert set(first) == set(seed_calls(torch.__version__))
+    assert set(first.values()) == {"seed"}
+
+
+def test_lines_are_read_as_they_are_written():
+    variant = Variant("alpha=2", "options", "standard", "float32", "aten.add.Tensor(float32(2), float32(2), alpha=2)")
+    assert Variant.from_line(variant.to_line()) == variant
+    assert variant.op == "aten.add.Tensor"
+
+
+def test_what_eager_refuses_is_left_out_and_what_ends_its_process_too(monkeypatch):
+    good, bad = parse("aten.mm.default(float32(2, 3), float32(3, 4))"), parse("aten.mm.default(float32(2), float32(3))")
+    assert accepted([good, bad, good]) == [True, False, True]
+    monkeypatch.setattr(generated_index, "accepts", lambda call: __import__("os")._exit(11) if call is bad else True)
+    assert accepted([bad, good, bad, good, good]) == [False, True, False, True, True]
+
+
+def test_large_results_are_left_out():
+    assert accepted([parse("aten.repeat.default(float32(100), [1000])")]) == [False]
+
+
+def test_schemas():
+    signature = {p.name: p for p in signature_of("aten.sum.dim_IntList")}
+    assert (signature["dim"].kind, signature["dim"].has_default) == ("int[]?", False)
+    assert (signature["dtype"].kind, signature["dtype"].keyword_only) == ("ScalarType?", True)
+    assert signature_of("aten.conv2d.default")[3].default == [1, 1]
+    with pytest.raises(AttributeError):
+        signature_of("aten.nonsense.default")
+    assert kind_of("Optional[Tensor]") == "Tensor?"
+
+
+def test_random_operators():
+    assert is_random("aten.rand.default")
+    assert not is_random("aten.add.Tensor")
+
+
+def test_standard_takes_each_option_once_before_other_values_of_one():
+    found = [("seed", "call")] + [("options", f"{p}={v}") for p in "abc" for v in (1, 2)]
+    assert chosen_for_standard("aten.x.y", found) == {"call", "a=1", "b=1", "c=1"}
+
+
+def test_other_axes_begin_elsewhere_for_other_operators():
+    found = [("seed", "call")] + [("ranks", f"rank{n}") for n in range(6)]
+    chosen = {next(iter(chosen_for_standard(f"aten.op{n}.default", found) - {"call"})) for n in range(40)}
+    assert len(chosen) == 6
