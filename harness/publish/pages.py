@@ -13,6 +13,7 @@ import jinja2
 
 from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
+from harness.evidence.promises import PromiseRow
 from harness.evidence.universe import Universe
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, Outcome, Unit
 from harness.publish.executorch_page import executorch_context, executorch_csv
@@ -31,6 +32,8 @@ from harness.publish.matrix import (
 )
 from harness.publish.naming import operators_of, system_name
 from harness.publish.problems import FallbackOperator, Problem, fallback_operators, problems
+from harness.publish.promises import PAGE as PROMISES_PAGE
+from harness.publish.promises import promises_context, without_promises
 from harness.publish.summary import BY_VALUE, ORDER, count_table, what_went_wrong
 from harness.publish.universe_page import Silent, silent_operators, silent_sections, universe_context
 
@@ -78,12 +81,13 @@ def build_pages(
     causes: Sequence[Cause] = (),
     universe: Universe | None = None,
     reasons: Mapping[str, str] | None = None,
+    promises: Sequence[PromiseRow] = (),
 ) -> dict[str, str]:
     """All pages. `sources` are the evidence files' names relative to the pages; the records name their `causes`.
 
-    `universe` is that of the measured versions, `reasons` say why operators of it have no case.
+    `universe` and `promises` are those of the measured versions, `reasons` say why operators of it have no case.
     """
-    matrix = build_matrix(evidence)
+    matrix = build_matrix(without_promises(evidence))
     names = sorted(sources)
     silent = silent_operators(matrix, universe, reasons or {})
     support = _op_support(matrix, universe, silent)
@@ -93,6 +97,9 @@ def build_pages(
         "op-support.csv": support_csv(matrix, [row.name for row in silent if not row.instead]),
         "coreml-op-support.md": _render("coreml-op-support.md.j2", {"sources": names, **executorch_context(matrix)}),
         "coreml-op-support.csv": executorch_csv(matrix),
+        PROMISES_PAGE: _render(
+            "partitioner.md.j2", {"sources": names, **promises_context(evidence, promises, universe)}
+        ),
         FINDINGS_PAGE: _render("findings.md.j2", {"sources": names, **findings_context(evidence, causes)}),
     }
 
@@ -127,7 +134,7 @@ def _op_support(matrix: Matrix, universe: Universe | None, silent: Sequence[Sile
         "unmeasured": [f"`{unit}`" for unit in matrix.unmeasured_units],
         "reference_only": _reference_only(matrix),
         "ignored": matrix.ignored,
-        "universe": universe_context(matrix, universe, SECTIONS) if universe else None,
+        "universe": universe_context(matrix, universe, silent, SECTIONS) if universe else None,
         "summary": table(headers, rows, ["left", *["right"] * (len(headers) - 1)]),
         "legend": table(["outcome", "meaning"], [(code(str(o)), OUTCOME_MEANINGS[o]) for o in ORDER]),
         "not_measured": NOT_MEASURED,

@@ -67,17 +67,22 @@ def _why_silent(records: list[Record]) -> str:
     return "its cases fail for other operators in their graphs"
 
 
-def universe_context(matrix: Matrix, universe: Universe, sections: Sections) -> dict[str, Any]:
-    """What the template needs: the counts of the universe."""
+def universe_context(
+    matrix: Matrix, universe: Universe, silent: Iterable[Silent], sections: Sections
+) -> dict[str, Any]:
+    """What the template needs: the counts of the universe. An operator is judged, else replaced, else not measured."""
     rows = {row.name: row for row in matrix.operators}
     judged = {
         operator.name: found
         for operator in universe.operators.values()
         if (found := [rows[name] for name in names_in_graphs(operator) if name in rows and rows[name].status])
     }
+    replaced = {row.name for row in silent if row.instead} & universe.operators.keys() - judged.keys()
     return {
         "operators": len(universe.operators),
         "judged": len(judged),
+        "replaced": len(replaced),
+        "not_measured": len(universe.operators) - len(judged) - len(replaced),
         "versions": ", ".join(f"{package} {version}" for package, version in universe.versions.items()),
         "by_source": _source_table(universe, judged, sections),
         "by_dtype": _dtype_table(judged),

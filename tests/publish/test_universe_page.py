@@ -32,6 +32,15 @@ def silent(evidence, universe):
     return of
 
 
+@pytest.fixture
+def context_of(evidence, universe):
+    def of(*records):
+        matrix = build_matrix(evidence(*records))
+        return universe_context(matrix, universe, silent_operators(matrix, universe, {}), SECTIONS)
+
+    return of
+
+
 def cells(text, first):
     (line,) = [line for line in text.splitlines() if line.startswith(f"| {first}")]
     return [cell.strip() for cell in line.strip("|").split("|")][1:]
@@ -82,7 +91,7 @@ def test_sections_tell_replaced_from_not_measured(silent, record, universe):
     assert "| `aten.x.default` | other | not\\_run: no kernel |" in missing["table"]
 
 
-def test_counts_by_source_dtype_and_recipe(record, evidence, universe):
+def test_counts_by_source_dtype_and_recipe(record, context_of):
     records = [
         record(GELU),
         record(GELU, recipe="fp32-ios18"),
@@ -90,7 +99,7 @@ def test_counts_by_source_dtype_and_recipe(record, evidence, universe):
         record(NEW, "invalid_case"),
         record("aten.beside.default"),
     ]
-    context = universe_context(build_matrix(evidence(*records)), universe, SECTIONS)
+    context = context_of(*records)
     assert (context["operators"], context["judged"], context["combinations"]) == (3, 1, 3)
     assert cells(context["by_source"], "`core`") == ["3", "1", "1", "", "", "", "", ""]
     assert cells(context["by_source"], "`coremltools`") == ["1", "1", "1", "", "", "", "", ""]
@@ -99,15 +108,21 @@ def test_counts_by_source_dtype_and_recipe(record, evidence, universe):
     assert cells(context["by_dtype"], "`int32`") == ["1", ""]
 
 
-def test_a_view_is_judged_by_its_copy(record, evidence, universe):
-    matrix = build_matrix(evidence(record(PERMUTE, "fallback", fallback={COPY: 1})))
-    context = universe_context(matrix, universe, SECTIONS)
+def test_a_view_is_judged_by_its_copy(record, context_of):
+    context = context_of(record(PERMUTE, "fallback", fallback={COPY: 1}))
     assert context["judged"] == 1
     assert cells(context["by_source"], "all")[:2] == ["3", "1"]
 
 
-def test_nothing_judged_gives_empty_tables(record, evidence, universe):
-    context = universe_context(build_matrix(evidence(record(GELU, "not_run"))), universe, SECTIONS)
+def test_an_operator_is_judged_or_replaced_or_not_measured(record, context_of):
+    context = context_of(record(GELU), record(NEW, delegated={"aten.tanh.default": 1}), record("aten.y.default"))
+    assert [context[key] for key in ("operators", "judged", "replaced", "not_measured")] == [3, 1, 1, 1]
+    viewed = context_of(record(PERMUTE, delegated={COPY: 1}))
+    assert [viewed[key] for key in ("judged", "replaced", "not_measured")] == [1, 0, 2]
+
+
+def test_nothing_judged_gives_empty_tables(record, context_of):
+    context = context_of(record(GELU, "not_run"))
     assert (context["judged"], context["combinations"]) == (0, 0)
 
 
@@ -116,7 +131,7 @@ def test_the_pages_hold_every_operator_of_the_universe(record, evidence, univers
     pages = build_pages(evidence(*records), ["e"], universe=universe, reasons={NEW: "Random | so `x` is."})
     page = pages["op-support.md"]
     assert "- [The operator universe](#the-operator-universe)" in page
-    assert "2 of 3 operators are judged" in page
+    assert "Of 3 operators, 2 are judged" in page
     assert f"| `{NEW}` | core | Random \\| so `x` is. |" in page
     assert all(f"| `{name}` |" in page for name in universe.operators)
     rows = list(csv.DictReader(io.StringIO(pages["op-support.csv"])))
