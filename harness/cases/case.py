@@ -22,11 +22,13 @@ class Partitioning:
     """What a case asks of the partitioner other than its defaults; operators as `aten.diagonal.default`.
 
     `claim`: operators it would reject by a rule of its own, whatever coremltools says, with that rule switched off.
-    `keep`: operators it would have decomposed, kept whole. `options`: keyword arguments of `CoreMLPartitioner`.
+    `keep`: operators it would have decomposed, kept whole. `admit`: operators outside Core ATen that the edge dialect
+    lets through to it (`EdgeCompileConfig(preserve_ops=...)`). `options`: keyword arguments of `CoreMLPartitioner`.
     """
 
     claim: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    admit: tuple[str, ...] = ()
     options: tuple[tuple[str, object], ...] = ()
 
 

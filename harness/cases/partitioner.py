@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cases.case import AS_IT_IS, Built, Case, Partitioning
 from harness.cases.opinfo import on_fp16_grid
+from harness.evidence.promises import SUITE
 from harness.evidence.vocabulary import Level
 
 if TYPE_CHECKING:
     import torch
 
-SUITE = "partitioner"
 #: The names programs may use for their inputs: dtype and shape.
 INPUTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "i": ("int32", (3, 4)),
     "j": ("int32", (3, 4)),
+    "p": ("float32", (1, 2, 8, 8)),
     "q": ("float32", (1, 2, 4, 8)),
     "t": ("float32", (2, 3, 4)),
     "v": ("float32", (5,)),
@@ -35,7 +36,7 @@ INPUTS: dict[str, tuple[str, tuple[int, ...]]] = {
 
 @dataclass(frozen=True)
 class Promise:
-    """A rule or an option of the partitioner.
+    """A rule or an option of the partitioner; `kind` is one of `harness.evidence.promises.KINDS`.
 
     `says` is what it does and why, `url` the thread it names for that. `line` is a piece of the line in
     `coreml_partitioner.py` that states it. `reason`: whether it stands for `conversion` (which shows here), for what
@@ -43,6 +44,7 @@ class Promise:
     programs run with `on` alone.
     """
 
+    kind: str
     name: str
     op: str
     says: str
@@ -58,26 +60,42 @@ def _rejects(op: str, says: str, line: str, *programs: str, url: str, reason: st
     """A rule that rejects an operator which coremltools claims; the edge dialect has views as copies."""
     packet, _, overload = op.rpartition(".")
     off = Partitioning(claim=(op, f"{packet}_copy.{overload}"))
-    return Promise(f"rejects-{_slug(op)}", op, says, line, programs, url, reason, off=off)
+    return Promise("rejects", f"rejects-{_slug(op)}", op, says, line, programs, url, reason, off=off)
 
 
 def _decomposes(op: str, says: str, line: str, *programs: str, url: str = "", reason: str = "conversion") -> Promise:
     """An operator that coremltools claims and that is decomposed all the same."""
-    return Promise(f"decomposes-{_slug(op)}", op, says, line, programs, url, reason, off=Partitioning(keep=(op,)))
+    return Promise(
+        "decomposes", f"decomposes-{_slug(op)}", op, says, line, programs, url, reason, off=Partitioning(keep=(op,))
+    )
+
+
+def _reaches(op: str, *programs: str) -> Promise:
+    """An operator that coremltools claims and the edge dialect refuses before the partitioner is asked."""
+    says = "claimed, outside Core ATen and without a decomposition: the edge dialect lets it through to the partitioner"
+    return Promise(
+        "reaches",
+        f"reaches-{_slug(op)}",
+        op,
+        says,
+        "do_not_decompose.append(node.target)",
+        programs,
+        off=Partitioning(admit=(op,)),
+    )
 
 
 def _option(name: str, op: str, says: str, line: str, program: str, **options: object) -> Promise:
-    return Promise(name, op, says, line, (program,), on=Partitioning(options=tuple(options.items())))
+    return Promise("option", name, op, says, line, (program,), on=Partitioning(options=tuple(options.items())))
 
 
 def _slug(op: str) -> str:
-    return op.removeprefix("aten.").removesuffix(".default").replace(".", "-").replace("_", "-").lower()
+    return op.removeprefix("aten.").removesuffix(".default").strip("_").replace(".", "-").replace("_", "-").lower()
 
 
 _COREMLTOOLS = "https://github.com/apple/coremltools/issues/"
 _EXECUTORCH = "https://github.com/pytorch/executorch/issues/"
-_FLAT = "reduces the flattened input when no dimension is given; the process is said to crash now and then at run time"
-_TRIANGLE = "is taken by coremltools only under a name that the ExecuTorch namespace hides"
+_FLAT = "rejected without `dim`: the process is said to crash now and then at run time"
+_TRIANGLE = "decomposed: coremltools' converter refuses it in programs of ExecuTorch"
 
 PROMISES: tuple[Promise, ...] = (
     _rejects(
@@ -132,7 +150,7 @@ PROMISES: tuple[Promise, ...] = (
     *(
         _rejects(
             f"aten.{name}.default",
-            f"rejected without `dim`: {_FLAT}",
+            _FLAT,
             "if _is_arg_min_max_over_flattened_input(node):",
             f"torch.{name}(x)",
             f"torch.{name}(v)",
@@ -145,7 +163,7 @@ PROMISES: tuple[Promise, ...] = (
     *(
         _decomposes(
             f"aten.{name}.default",
-            f"decomposed: it {_TRIANGLE}",
+            _TRIANGLE,
             f"torch.ops.aten.{name}.default,",
             f"torch.{name}(x)",
             f"torch.{name}(x, 1)",
@@ -169,6 +187,17 @@ PROMISES: tuple[Promise, ...] = (
         "torch.repeat_interleave(x, self.repeats, dim=0, output_size=5)",
         reason="speed",
     ),
+    _reaches("aten._unique2.default", "torch.unique(i)"),
+    _reaches("aten.adaptive_max_pool2d.default", "torch.nn.functional.adaptive_max_pool2d(p, 4)"),
+    _reaches("aten.complex.default", "torch.view_as_real(torch.complex(x, y))"),
+    _reaches("aten.cumprod.default", "torch.cumprod(x, 1)", "torch.cumprod(t, -3)"),
+    _reaches("aten.exp2.default", "torch.exp2(x)"),
+    _reaches("aten.logcumsumexp.default", "torch.logcumsumexp(x, 1)"),
+    _reaches("aten.randn_like.default", "x + 0 * torch.randn_like(x)"),
+    _reaches("aten.scatter.reduce", 'torch.scatter(x, 0, self.index, y[:2], reduce="add")'),
+    _reaches("aten.scatter.value_reduce", 'torch.scatter(x, 0, self.index, 2.0, reduce="multiply")'),
+    _reaches("aten.searchsorted.Scalar", "torch.searchsorted(v.sort().values, 0.25)"),
+    _reaches("aten.searchsorted.Tensor", "torch.searchsorted(self.edges, x)", "torch.searchsorted(v.sort().values, v)"),
     _option(
         "skips-by-name",
         "aten.gelu.default",
@@ -299,6 +328,10 @@ def _module(program: str, names: list[str]) -> torch.nn.Module:
                 self.register_buffer("weight", torch.arange(8.0).reshape(2, 4) / 4 - 1)
             if "self.count" in program:
                 self.register_buffer("count", torch.ones(3, 4))
+            if "self.edges" in program:
+                self.register_buffer("edges", torch.tensor([-1.0, -0.25, 0.25, 1.0]))
+            if "self.index" in program:
+                self.register_buffer("index", torch.tensor([[2, 0, 1, 1], [0, 0, 1, 2]]))
             if "self.repeats" in program:
                 self.register_buffer("repeats", torch.tensor([1, 3, 1]))
 

@@ -19,7 +19,7 @@ from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering import speedups
 from harness.lowering.errors import error_info
 from harness.lowering.graph import UnplannableGraph, count_ops, plan_of
-from harness.lowering.partitioning import make_partitioner
+from harness.lowering.partitioning import edge_config, make_partitioner
 from harness.lowering.program import LoweredProgram
 from harness.lowering.recipe import Recipe
 
@@ -106,7 +106,8 @@ def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence)
         with _quiet(), _observed(phases):
             phases.enter(Phase.EDGE)
             partitioner = make_partitioner(exported.partitioning, recipe)
-            edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
+            config = edge_config(exported.partitioning)
+            edge = to_edge_transform_and_lower(program, partitioner=[partitioner], compile_config=config)
     except Exception as error:
         return _failed(phases.current, error, exported, timing)
     timing["lower"] = time.perf_counter() - started

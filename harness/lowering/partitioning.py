@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +25,20 @@ def make_partitioner(wanted: Partitioning, recipe: Recipe) -> Any:
     if wanted.claim or wanted.keep:
         kind = _without_rules(CoreMLPartitioner, frozenset(wanted.claim), frozenset(wanted.keep))
     return kind(compile_specs=recipe.compile_specs(), **dict(wanted.options))
+
+
+def edge_config(wanted: Partitioning) -> Any:
+    """An `EdgeCompileConfig`; None, which is ExecuTorch's default, when nothing is asked of it."""
+    from executorch.exir import EdgeCompileConfig
+
+    if not wanted.admit:
+        return None
+    return EdgeCompileConfig(preserve_ops=[_overload(name) for name in wanted.admit])
+
+
+def _overload(name: str) -> Any:
+    """The overload `torch.ops.aten.exp2.default` by its name `aten.exp2.default`."""
+    return functools.reduce(getattr, name.split("."), torch.ops)
 
 
 def _without_rules(base: Any, claim: frozenset[str], keep: frozenset[str]) -> Any:

@@ -1,0 +1,33 @@
+import pytest
+
+from harness.evidence import promises
+from harness.evidence.promises import PromiseRow, promises_path, read_promises, to_text
+from harness.evidence.vocabulary import HarnessError
+
+ROW = PromiseRow("rejects-add", "rejects", "aten.add.Tensor", "rejected", 7, ("torch.add(x, y)",), "https://x", "speed")
+
+
+@pytest.fixture
+def table(monkeypatch, tmp_path):
+    monkeypatch.setattr(promises, "promises_path", lambda version: tmp_path / f"{version}.jsonl")
+    return tmp_path / "1.0.jsonl"
+
+
+def test_a_table_is_read_back_as_it_was_written(table):
+    table.write_text(to_text([ROW, ROW]))
+    assert read_promises("1.0") == [ROW, ROW]
+
+
+def test_a_version_without_a_table_has_no_promises(table):
+    assert read_promises("1.0") == []
+
+
+@pytest.mark.parametrize("text", ["{", "[]\n", '{"name": "a"}\n', '{"programs": [], "unknown": 1}\n'])
+def test_what_is_no_table_is_named(table, text):
+    table.write_text(text)
+    with pytest.raises(HarnessError, match=r"1\.0\.jsonl: no table of promises"):
+        read_promises("1.0")
+
+
+def test_a_local_part_of_the_version_makes_no_difference():
+    assert promises_path("1.5.1+cpu") == promises_path("1.5.1")
