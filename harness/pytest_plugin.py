@@ -394,10 +394,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     from harness.publish.summary import summary_text
 
     collected = set(run.collected) or _collected_by_workers(config)
-    evidence = read_run_or_file(run.directory)
-    records = [record for record in evidence.records if record.check_id in collected]
     if not collected:
         return
+    evidence = read_run_or_file(run.directory)
+    records = [record for record in evidence.records if record.check_id in collected]
     terminalreporter.section("Core ML conformance")
     terminalreporter.write_line(summary_text(records))
     terminalreporter.write_line(f"\nchecks collected: {len(collected)}, records written: {len(records)}")

@@ -108,6 +108,23 @@ def make_checker():
     return handle
 
 
+def make_explored():
+    """Answers by the call that an explored case's id holds: eager refuses special values, and alpha is dropped."""
+
+    def handle(request, send):
+        call = request["case"].partition("/")[2]
+        outcome, phase = Outcome.PASS, Phase.VALUE
+        if "special" in call:
+            outcome, phase = Outcome.INVALID_CASE, Phase.EAGER
+        elif "alpha=" in call:
+            outcome = Outcome.WRONG_VALUE
+        ids = request["case"], request["recipe"], request["unit"]
+        op = call.partition("(")[0]
+        return Record(*ids, outcome, phase, op=op, environment=request["environment"]).to_json()
+
+    return handle
+
+
 def make_user_file():
     """Makes a user's case and answers that it passes: the loading is real, nothing is lowered."""
     from harness.cases import user_file
