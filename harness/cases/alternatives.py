@@ -12,6 +12,8 @@ from typing import Any
 from harness.cases.calls import Name, TensorSpec
 
 INF = math.inf
+#: Arguments that count dimensions.
+DIMENSIONS = ("dim", "dims", "axis", "axes", "dim0", "dim1", "start_dim", "end_dim", "source", "destination")
 
 #: By name, all types. Values of the same kind as the argument's are tried as they are.
 BY_NAME: dict[str, tuple[Any, ...]] = {
@@ -110,7 +112,7 @@ def alternatives(name: str, kind: str, value: Any, tensors: list[TensorSpec]) ->
         return _tensors(value, tensors, optional)
     if base.startswith("bool") and "[" not in base:
         return [not value] if value is not None else [True, False]
-    if name in ("dim", "dims", "axis", "axes", "dim0", "dim1", "start_dim", "end_dim", "source", "destination"):
+    if name in DIMENSIONS:
         found: list[Any] = _dims(value, base, len(first))
     elif "[" in base:
         found = _lists(name, value, base, first)

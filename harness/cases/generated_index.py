@@ -118,7 +118,8 @@ def index_of(seed: Call) -> list[Variant]:
     told = arguments_that_matter(rows, [result for _, result in taken])
     chosen = chosen_for_standard(seed.op, rows, told)
     return [
-        Variant(label, axis, "standard" if label in chosen else "full", str(call)) for (axis, label, call), _ in taken
+        Variant(label, axis, "standard" if label in chosen else "full", call.dtype, str(call))
+        for (axis, label, call), _ in taken
     ]
 
 

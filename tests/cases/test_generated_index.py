@@ -5,12 +5,13 @@ from harness.cases import generated_index
 from harness.cases.calls import parse
 from harness.cases.generated_index import (
     Variant,
-    accepted,
+    arguments_that_matter,
     chosen_for_standard,
     index_of,
     is_random,
     kind_of,
     read_index,
+    results_of,
     seed_calls,
     signature_of,
 )
@@ -50,13 +51,15 @@ def test_lines_are_read_as_they_are_written():
 
 def test_what_eager_refuses_is_left_out_and_what_ends_its_process_too(monkeypatch):
     good, bad = parse("aten.mm.default(float32(2, 3), float32(3, 4))"), parse("aten.mm.default(float32(2), float32(3))")
-    assert accepted([good, bad, good]) == [True, False, True]
-    monkeypatch.setattr(generated_index, "accepts", lambda call: __import__("os")._exit(11) if call is bad else True)
-    assert accepted([bad, good, bad, good, good]) == [False, True, False, True, True]
+    one, refused, again = results_of([good, bad, good])
+    assert one == again
+    assert (bool(one), refused) == (True, "")
+    monkeypatch.setattr(generated_index, "result_of", lambda call: __import__("os")._exit(11) if call is bad else "r")
+    assert results_of([bad, good, bad, good, good]) == ["", "r", "", "r", "r"]
 
 
 def test_large_results_are_left_out():
-    assert accepted([parse("aten.repeat.default(float32(100), [1000])")]) == [False]
+    assert results_of([parse("aten.repeat.default(float32(100), [1000])")]) == [""]
 
 
 def test_schemas():
@@ -76,10 +79,36 @@ def test_random_operators():
 
 def test_standard_takes_each_option_once_before_other_values_of_one():
     found = [("seed", "call")] + [("options", f"{p}={v}") for p in "abc" for v in (1, 2)]
-    assert chosen_for_standard("aten.x.y", found) == {"call", "a=1", "b=1", "c=1"}
+    assert chosen_for_standard("aten.x.y", found, {}) == {"call", "a=1", "b=1", "c=1"}
+
+
+def test_standard_takes_of_each_argument_a_variant_in_which_it_matters():
+    options = [f"{p}={v}" for p in "abcd" for v in (1, 2)]
+    found = [("seed", "call"), *(("options", label) for label in options), ("option_pairs", "c=1,d=2")]
+    results = ["r", "r", "a2", "b1", "b2", "r", "r", "r", "r", "cd"]
+    matters = arguments_that_matter(found, results)
+    assert matters == {"a=2": {"a"}, "b=1": {"b"}, "b=2": {"b"}, "c=1,d=2": {"c", "d"}}
+    assert chosen_for_standard("aten.x.y", found, matters) == {"call", "a=2", "b=1", "c=1", "d=1", "c=1,d=2"}
+
+
+def test_an_argument_matters_in_a_pair_that_eager_takes_only_with_the_other():
+    found = [("seed", "call"), ("options", "stride=2"), ("option_pairs", "stride=2,output_padding=1")]
+    matters = arguments_that_matter(found, ["r", "s", "t"])
+    assert matters["stride=2,output_padding=1"] == {"output_padding"}
+
+
+def test_uneven_sizes_come_first():
+    found = [("seed", "call")] + [("options", f"stride={v}") for v in ("2x2", "4x4", "1x2")]
+    matters = {label: {"stride"} for _, label in found[1:]}
+    assert chosen_for_standard("aten.x.y", found, matters) == {"call", "stride=1x2"}
+
+
+def test_values_of_uninitialised_memory_are_not_part_of_a_result():
+    call = parse("aten.empty.memory_format([4, 4])")
+    assert len(set(results_of([call] * 3))) == 1
 
 
 def test_other_axes_begin_elsewhere_for_other_operators():
     found = [("seed", "call")] + [("ranks", f"rank{n}") for n in range(6)]
-    chosen = {next(iter(chosen_for_standard(f"aten.op{n}.default", found) - {"call"})) for n in range(40)}
+    chosen = {next(iter(chosen_for_standard(f"aten.op{n}.default", found, {}) - {"call"})) for n in range(40)}
     assert len(chosen) == 6
