@@ -219,7 +219,7 @@ def _answer(calls: Sequence[Call], writer: Connection) -> None:
 
 
 def result_of(call: Call) -> str:
-    """What eager PyTorch makes of the call, as a digest; empty when it refuses or gives no tensors of reasonable size."""
+    """What eager PyTorch makes of the call, as a digest; empty when it refuses, or gives no tensors or huge ones."""
     import torch
     from torch.utils import _pytree as pytree
 
