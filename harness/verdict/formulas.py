@@ -191,6 +191,20 @@ def glu(x: Tensor, dim: int = -1) -> Tensor:
     return torch.mul(a, torch.sigmoid(b))
 
 
+def fake_quantize(x: Tensor, scale: Any, zero_point: Any, low: int, high: int) -> tuple[Tensor, Tensor]:
+    """x / scale to the nearest integer between two bounds, and back; with a mask of what the bounds left alone."""
+    steps = torch.add(torch.round(torch.div(x, scale)), zero_point)
+    kept = torch.clamp(steps, low, high)
+    return torch.mul(torch.sub(kept, zero_point), scale), kept == steps
+
+
+def fake_quantize_per_channel(
+    x: Tensor, scale: Tensor, zero_point: Tensor, axis: int, low: int, high: int
+) -> tuple[Tensor, Tensor]:
+    shape = [-1 if d == axis % x.dim() else 1 for d in range(x.dim())]
+    return fake_quantize(x, scale.reshape(shape), zero_point.reshape(shape), low, high)
+
+
 #: ATen packet -> formula with the packet's arguments. These come before PyTorch's decompositions.
 FORMULAS: dict[str, Callable[..., Any]] = {
     "aten.var": _biased(_var),
@@ -214,4 +228,6 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "aten._euclidean_dist": euclidean,
     "aten.linalg_vector_norm": vector_norm,
     "aten.glu": glu,
+    "aten.fake_quantize_per_tensor_affine_cachemask": fake_quantize,
+    "aten.fake_quantize_per_channel_affine_cachemask": fake_quantize_per_channel,
 }

@@ -35,6 +35,12 @@ CALLS = [
     (aten.linalg_vector_norm.default, (X, float("inf"), [0]), {}),
     (aten.glu.default, (X, 1), {}),
     (aten.linalg_cross.default, (X[:, :3], X[:, 1:]), {"dim": 1}),
+    (aten.fake_quantize_per_tensor_affine_cachemask.default, (X, 0.125, 3, -4, 9), {}),
+    (
+        aten.fake_quantize_per_channel_affine_cachemask.default,
+        (X, torch.tensor([0.125, 0.5, 0.25, 1.0]), torch.tensor([0, 1, -2, 0], dtype=torch.int32), 1, -8, 7),
+        {},
+    ),
     (aten.ldexp.Tensor, (X, torch.tensor([3])), {}),
     (aten.native_batch_norm.default, (X, W, W, W.clone(), W.abs(), False, 0.1, 1e-5), {}),
     (aten.native_batch_norm.default, (X, W, W, W.clone(), W.abs(), True, 0.1, 1e-5), {}),

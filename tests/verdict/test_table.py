@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from harness.evidence.files import read_evidence
+from harness.evidence.universe import read_universe
 from harness.evidence.vocabulary import ToleranceClass as C
 from harness.verdict.table import RULES, lookup, rows, rule_for
 
@@ -88,9 +89,13 @@ def _dispatcher_name(name: str) -> str:
     return f"{namespace}::{packet}" + ("" if overload == "default" else f".{overload}")
 
 
+def test_the_universe_as_data_has_rows():
+    assert without_row(list(read_universe().operators)) == []
+
+
 def test_what_the_evidence_names_has_rows():
     names = set()
-    for path in Path("reports/evidence").glob("*.jsonl"):
+    for path in (Path(__file__).parents[2] / "reports/evidence").glob("*.jsonl"):
         for record in read_evidence(path).records:
             names |= {*record.delegated, *record.fallback, record.op}
     # Models, and cases named after a public function because no operator is of its name.
