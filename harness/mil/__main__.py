@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.mil import MODES, WIDE, MilError, coverage, load
-from harness.mil.errors import InputError
+from harness.mil import MODES, WIDE, InputError, MilError, MissingKernel, coverage, documentation, load
+from harness.mil.kernels import KERNELS
 
 _TESTS = Path("tests", "mil")
 
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show = commands.add_parser("show", help="print the functions of a model: types, operators, missing kernels")
     show.add_argument("model", help=".mlpackage or .mlmodel")
     kernels = commands.add_parser("kernels", help="print the operators that have a kernel, by family, and how many")
+    kernels.add_argument("operator", nargs="?", help="print what the kernel of this operator computes")
     kernels.add_argument(
         "--emitted",
         nargs="+",
@@ -93,6 +94,11 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _kernels(options: argparse.Namespace) -> int:
+    if options.operator:
+        if options.operator not in KERNELS:
+            raise MissingKernel([options.operator], KERNELS)
+        print(documentation(options.operator))
+        return 0
     if not options.emitted:
         print("\n".join(coverage.families_in_words(coverage.families())))
         return 0

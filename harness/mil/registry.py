@@ -15,8 +15,10 @@ Several results (also none) are returned as a list; a tuple is one value, a MIL 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -114,6 +116,17 @@ def kernel(
 
 def available() -> list[str]:
     """Operators that have a kernel, sorted."""
-    from harness.mil import kernels  # registers them
+    import_module("harness.mil.kernels")  # registers them
+    return sorted(KERNELS)
 
-    return sorted(kernels.KERNELS)
+
+def documentation(name: str) -> str:
+    """What the kernel of an operator computes: its parameters with their defaults, its own words, and those of its
+    family, which say what all of them have in common and name the source. Raises KeyError."""
+    import_module("harness.mil.kernels")
+    found = KERNELS[name]
+    signature = inspect.signature(found.function)
+    kept = [signature.parameters[parameter] for parameter in found.order]
+    shown = ", ".join(str(p.replace(annotation=str(p.annotation))).replace("'", "") for p in kept)
+    family = inspect.getdoc(sys.modules[found.function.__module__])
+    return f"{name}({shown})\n\n{inspect.getdoc(found.function) or ''}\n\nFamily {found.family}: {family}"

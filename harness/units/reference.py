@@ -9,7 +9,14 @@ import numpy as np
 from harness import mil
 from harness.evidence.vocabulary import Unit
 from harness.lowering.program import UnpackedDelegate
-from harness.mil.context import DIVISION_BY_ZERO, INDEX_OUT_OF_RANGE, RANDOM, UNDOCUMENTED
+from harness.mil.context import (
+    DIVISION_BY_ZERO,
+    INDEX_OUT_OF_RANGE,
+    INTEGER_OVERFLOW,
+    NAN_TO_INTEGER,
+    RANDOM,
+    UNDOCUMENTED,
+)
 from harness.units.base import Feature, LoadFailed, NotRunnable, PredictFailed, Prediction, ProgramContradiction
 
 #: Feature data types of the package's description, as numpy names them.
@@ -18,8 +25,9 @@ _DTYPES = {"FLOAT16": "float16", "FLOAT32": "float32", "DOUBLE": "float64", "INT
 #: Notes that begin with this say that the verdict hangs on semantics the documentation leaves open.
 UNDOCUMENTED_NOTE = "undocumented semantics"
 
-#: Kinds of diagnostics that tell of such semantics; what an integer divided by zero gives is said nowhere.
-_OPEN = (UNDOCUMENTED, RANDOM, INDEX_OUT_OF_RANGE, DIVISION_BY_ZERO)
+#: Kinds of diagnostics that tell of such semantics: it is said nowhere what an integer divided by zero gives, nor a
+#: value that its integer type does not hold.
+_OPEN = (UNDOCUMENTED, RANDOM, INDEX_OUT_OF_RANGE, DIVISION_BY_ZERO, NAN_TO_INTEGER, INTEGER_OVERFLOW)
 
 
 class ReferenceUnit:

@@ -21,6 +21,17 @@ def test_kernels_are_counted_by_family(capsys):
     assert sum(int(line.split(": ")[1].split()[0]) for line in families) == len(KERNELS)
 
 
+def test_one_kernel_is_told_in_words(capsys):
+    code, lines = kernels(capsys, "leaky_relu")
+    assert (code, lines[0], lines[2]) == (
+        0,
+        "leaky_relu(x: Array, alpha: float = 0.01)",
+        "x where x >= 0, else alpha * x.",
+    )
+    assert main(["kernels", "levitate"]) == 2
+    assert capsys.readouterr().err.startswith("error: no kernel for levitate (")
+
+
 LINES = [
     '{"evidence": {"records": 3}}',
     '{"mil_ops": {"add": 2, "tile": 1}}',

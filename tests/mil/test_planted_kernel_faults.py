@@ -98,6 +98,10 @@ def _from_the_left(a: dict[str, Any]) -> tuple[int, ...]:
     return tuple((x[i] if i < len(x) else 1) if s == 0 else s for i, s in enumerate(a["shape"]))
 
 
+def _longer(a: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(min(length + 1, a["x"].shape[a.get("seq_axis", 0)]) for length in a["lengths"])
+
+
 def _do_while(function: Function) -> Function:
     def faulty(context: Any, blocks: Any, loop_vars: Any) -> Any:
         return function(context, blocks, loop_vars=tuple(blocks[1](*loop_vars)))
@@ -244,7 +248,7 @@ FAULTS: list[tuple[str, str, Callable[[Function], Function]]] = [
     ("crop", "height and width swapped", swapped("crop_height", "crop_width")),
     ("tile", "elements repeated", instead(_repeated)),
     ("band_part", "lower and upper swapped", crossed("lower", "upper", -1)),
-    ("reverse_sequence", "one element too many", changed("lengths", lambda v: tuple(n + 1 for n in v))),
+    ("reverse_sequence", "one element too many", given(lengths=_longer)),
     ("sliding_windows", "stride 2 by default", default(stride=2)),
     ("space_to_batch", "before and after swapped", changed("paddings", lambda p: p[:, ::-1])),
     # sums

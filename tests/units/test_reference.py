@@ -15,7 +15,16 @@ from harness.cases.case import Built
 from harness.lowering.lower import export, lower
 from harness.lowering.program import UnpackedDelegate
 from harness.lowering.recipe import Recipe
-from harness.mil.context import DIVISION_BY_ZERO, INDEX_OUT_OF_RANGE, NON_FINITE, RANDOM, UNDOCUMENTED
+from harness.mil.context import (
+    DIVISION_BY_ZERO,
+    DUPLICATE_INDEX,
+    INDEX_OUT_OF_RANGE,
+    INTEGER_OVERFLOW,
+    NAN_TO_INTEGER,
+    NON_FINITE,
+    RANDOM,
+    UNDOCUMENTED,
+)
 from harness.mil.kernels import KERNELS
 from harness.units import reference
 from harness.units.base import Feature, LoadFailed, NotRunnable, PredictFailed, ProgramContradiction
@@ -131,7 +140,8 @@ def test_a_shape_left_open_is_none() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "marked"),
-    [(UNDOCUMENTED, True), (RANDOM, True), (INDEX_OUT_OF_RANGE, True), (DIVISION_BY_ZERO, True), (NON_FINITE, False)],
+    [(UNDOCUMENTED, True), (RANDOM, True), (INDEX_OUT_OF_RANGE, True), (DIVISION_BY_ZERO, True)]
+    + [(NAN_TO_INTEGER, True), (INTEGER_OVERFLOW, True), (NON_FINITE, False), (DUPLICATE_INDEX, False)],
 )
 def test_notes_say_where_the_documentation_is_silent(kind: str, marked: bool) -> None:
     note = reference._note(mil.Diagnostic(kind, "topk", "values", "two equal values"))

@@ -13,7 +13,8 @@ from harness.mil.types import Array
 
 @kernel("classify", raw=True)
 def classify(context: Context, probabilities: Array, classes: Arrays) -> list[Any]:
-    """The class of the largest probability (the first of equals), and a dictionary class -> probability."""
+    """The class of the largest probability (fp16 or fp32, as many as `classes`, in any shape), of equals the first,
+    which is not documented; and a dictionary class -> probability. Classes are strings or int64."""
     labels = [c.item() if isinstance(c, np.ndarray) else c for c in classes]
     flat = probabilities.reshape(-1)
     if len(labels) != flat.size:

@@ -1,4 +1,5 @@
-"""Compressed constants (`constexpr_*`), expanded once when a function is first run.
+"""Compressed constants (`constexpr_*`), expanded once when a function is first run: from integers of 1 to 8 bits to the
+fp16 or fp32 of the scale or the table, or between tensors of one type for sparse ones.
 
 Semantics: coremltools' documentation of `iOS16.constexpr_ops` and `iOS18.compression`. Where the two have an operator
 of one name, the parameters tell them apart.
@@ -26,7 +27,7 @@ def constexpr_affine_dequantize(
 
 @kernel("constexpr_cast", raw=True)
 def constexpr_cast(context: Context, source_val: Array, output_dtype: str) -> Array:
-    """`source_val` (fp16) as fp32."""
+    """`source_val` (fp16, any shape) as fp32."""
     return source_val.astype(context.stored(numpy_dtype(output_dtype)))
 
 

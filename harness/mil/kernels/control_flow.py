@@ -25,13 +25,14 @@ def select(context: Context, cond: Array, a: Array, b: Array) -> Array:
 
 @kernel("cond", raw=True, blocks=True)
 def cond(context: Context, blocks: Blocks, pred: bool) -> list[Any]:
-    """The results of the first block where `pred` is true, else of the second."""
+    """The results, of any types, of the first block where `pred` (a bool) is true, else of the second."""
     return blocks[0 if pred else 1]()
 
 
 @kernel("while_loop", raw=True, blocks=True)
 def while_loop(context: Context, blocks: Blocks, loop_vars: Arrays) -> list[Any]:
-    """`loop_vars` replaced by the results of the second block for as long as the first one, the condition, is true."""
+    """`loop_vars`, tensors or lists of any type, replaced by the results of the second block for as long as the first
+    one, the condition, is true."""
     values = list(loop_vars)
     while bool(blocks[0](*values)[0]):
         values = blocks[1](*values)
@@ -46,7 +47,8 @@ def make_list(
     dynamic_length: bool = True,
     dtype: str = "fp32",
 ) -> tuple[Array, ...]:
-    """A list of `init_length` tensors of `elem_shape`. Their content before the first write is undocumented: zeros."""
+    """A list of `init_length` tensors of `elem_shape` and `dtype` (fp32 by default). Their content before the first
+    write is undocumented: zeros."""
     parts = elem_shape if isinstance(elem_shape, tuple) else np.asarray(elem_shape).reshape(-1).tolist()
     # An element of the shape is a string where the size is not known.
     shape = tuple(1 if isinstance(p, str) else int(p) for p in parts)
@@ -59,10 +61,19 @@ def list_length(context: Context, ls: Arrays) -> Array:
     return np.asarray(len(ls), INT32)
 
 
+def _place(ls: Arrays, index: int, grows: bool = False) -> int:
+    """`index`, which must be in [0, length), or just not negative where the list grows."""
+    if index < 0 or (index >= len(ls) and not grows):
+        raise IndexError(f"index {index} of a list of {len(ls)}")
+    return index
+
+
 @kernel("list_write", raw=True)
 def list_write(context: Context, ls: Arrays, index: int, value: Array) -> tuple[Array, ...]:
-    """The list with `value` at `index`; a list of dynamic length grows, zeros in between."""
+    """The list with `value`, of any type and the shape of its elements, at `index`; one of dynamic length grows, zeros
+    in between."""
     items = list(ls)
+    _place(ls, index, grows=True)
     while len(items) <= index:
         items.append(np.zeros_like(value))
     items[index] = value
@@ -71,23 +82,24 @@ def list_write(context: Context, ls: Arrays, index: int, value: Array) -> tuple[
 
 @kernel("list_read", raw=True)
 def list_read(context: Context, ls: Arrays, index: int) -> Array:
-    """The element at `index`."""
-    return ls[index]
+    """The element, of any type, at `index` in [0, length)."""
+    return ls[_place(ls, index)]
 
 
 @kernel("list_gather", raw=True)
 def list_gather(context: Context, ls: Arrays, indices: Ints) -> Array:
-    """The elements at `indices`, stacked."""
-    return np.stack([ls[i] for i in indices])
+    """The elements, of any type, at `indices` [K] in [0, length), stacked: [K, *element]."""
+    return np.stack([ls[_place(ls, i)] for i in indices])
 
 
 @kernel("list_scatter", raw=True)
 def list_scatter(context: Context, ls: Arrays, indices: Ints, value: Array) -> tuple[Array, ...]:
-    """The list with value[i] at indices[i]."""
+    """The list with value[i], of any type, at indices[i]; `value` [K, *element], `indices` [K]."""
     if len(set(indices)) != len(indices):
         context.note(UNDOCUMENTED, "list_scatter to one element twice")
     items = list(ls)
     for position, index in enumerate(indices):
+        _place(ls, index, grows=True)
         while len(items) <= index:
             items.append(np.zeros_like(value[position]))
         items[index] = value[position]

@@ -32,8 +32,9 @@ def matmul(context: Context, x: Array, y: Array, transpose_x: bool = False, tran
 
 @kernel("einsum", like="values")
 def einsum(context: Context, values: Arrays, equation: str) -> Array:
-    """Einstein summation of two tensors; dimensions of size 1 broadcast. MIL documents `nchw,nwhu->nchu` and
-    `chw,whr->chr` and their renamings; any two-operand equation without repeated letters is computed."""
+    """Einstein summation of two tensors, fp16 or fp32; dimensions of size 1 broadcast. MIL documents
+    `nchw,nwhu->nchu` and `chw,whr->chr` and their renamings; any two-operand equation without repeated letters is
+    computed."""
     left, _, output = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(values) or not output:

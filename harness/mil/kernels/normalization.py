@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.mil.context import Context
+from harness.mil.context import UNDOCUMENTED, Context
 from harness.mil.kernels._common import channel_wise
 from harness.mil.registry import Ints, kernel
 from harness.mil.types import Array
@@ -85,8 +85,10 @@ def l2_norm(context: Context, x: Array, epsilon: float | None = None) -> Array:
 def local_response_norm(
     context: Context, x: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Array:
-    """x / (k + alpha / size * sum of x^2 over `size` neighbouring channels)^beta. The window of an even size is not
-    documented; as in PyTorch it has one channel more before than after."""
+    """x / (k + alpha / size * sum of x^2 over `size` neighbouring channels)^beta. `x` [n, C, *D]. The window
+    of an even size is not documented; as in PyTorch it has one channel more before than after, which we note."""
+    if size % 2 == 0:
+        context.note(UNDOCUMENTED, "local_response_norm over an even number of channels")
     before, after = size // 2, (size - 1) // 2
     padded = np.pad(np.square(x), [(0, 0), (before, after)] + [(0, 0)] * (x.ndim - 2))
     windows = np.lib.stride_tricks.sliding_window_view(padded, size, 1)

@@ -52,7 +52,7 @@ def random_uniform(
 @kernel("random_categorical", raw=True)
 def random_categorical(context: Context, x: Array, mode: str = "logits", size: int = 1, seed: int = -1) -> Array:
     """`size` draws with replacement from the distributions along the last dimension of `x`, logits or probabilities, in
-    the type of `x`: [*D[:-1], size]."""
+    the type of `x` (fp16, fp32): [*D[:-1], size]."""
     generator = _generator(context, seed)
     wide = x.astype(np.float64)
     if mode == "logits":

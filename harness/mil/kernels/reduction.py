@@ -97,6 +97,8 @@ def _index(context: Context, x: Array, axis: int, keep_dims: bool, dtype: str, l
     found = (np.argmax if largest else np.argmin)(x, axis=axis, keepdims=keep_dims)
     if x.dtype.kind == "f" and np.isnan(x).any():
         context.note(UNDOCUMENTED, "index of the extremum among NaN")
+    elif ((x == np.take_along_axis(x, found if keep_dims else np.expand_dims(found, axis), axis)).sum(axis) > 1).any():
+        context.note(UNDOCUMENTED, "index of the extremum among equals")
     return np.asarray(found).astype(numpy_dtype(dtype) if dtype else INT32)
 
 
@@ -104,7 +106,8 @@ def _index(context: Context, x: Array, axis: int, keep_dims: bool, dtype: str, l
 def reduce_argmax(
     context: Context, x: Array, axis: int = -1, keep_dims: bool = False, output_dtype: str = "int32"
 ) -> Array:
-    """Index of the largest element along `axis`, the first of equals. int32, or uint16 by `output_dtype` (iOS17)."""
+    """Index of the largest element along `axis`; of equals, where the documentation promises none, the first, which we
+    note. int32, or uint16 by `output_dtype` (iOS17)."""
     return _index(context, x, axis, keep_dims, output_dtype, largest=True)
 
 
@@ -112,5 +115,6 @@ def reduce_argmax(
 def reduce_argmin(
     context: Context, x: Array, axis: int = -1, keep_dims: bool = False, output_dtype: str = "int32"
 ) -> Array:
-    """Index of the smallest element along `axis`, the first of equals. int32, or uint16 by `output_dtype` (iOS17)."""
+    """Index of the smallest element along `axis`; of equals, where the documentation promises none, the first, which we
+    note. int32, or uint16 by `output_dtype` (iOS17)."""
     return _index(context, x, axis, keep_dims, output_dtype, largest=False)

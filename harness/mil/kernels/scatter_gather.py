@@ -120,8 +120,10 @@ def _combine(context: Context, data: Array, index: Any, updates: Array, mode: st
 def _note_duplicates(context: Context, places: Array, mode: str) -> None:
     """`places`: one row for each written slice. Only `update` depends on the order."""
     if len(places) and len(np.unique(places, axis=0)) != len(places):
-        detail = "the last one written wins" if mode == "update" else f"combined by {mode}"
-        context.note(DUPLICATE_INDEX, detail)
+        if mode == "update":
+            context.note(UNDOCUMENTED, "one place written to twice: the last one wins")
+        else:
+            context.note(DUPLICATE_INDEX, f"combined by {mode}")
 
 
 @kernel("scatter", same=("data", "updates"))

@@ -17,7 +17,8 @@ _PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
 
 @kernel("band_part", raw=True)
 def band_part(context: Context, x: Array, lower: int = -1, upper: int = -1) -> Array:
-    """The innermost matrices with zeros outside of a band of `lower` and `upper` diagonals; negative keeps all."""
+    """The innermost matrices with zeros outside of a band of `lower` and `upper` diagonals; negative keeps all. `x`
+    [..., m, n], fp16, fp32, int32, bool."""
     rows, columns = np.arange(x.shape[-2])[:, None], np.arange(x.shape[-1])[None, :]
     keep = ((lower < 0) | (rows - columns <= lower)) & ((upper < 0) | (columns - rows <= upper))
     return np.where(keep, x, np.zeros((), x.dtype))
@@ -45,7 +46,7 @@ def fill(context: Context, shape: Ints, value: Array | None = None) -> Array:
 
 @kernel("fill_like", raw=True)
 def fill_like(context: Context, ref_tensor: Array, value: Array | None = None) -> Array:
-    """`fill` with the shape of `ref_tensor`; the type is that of `value`."""
+    """`fill` with the shape of `ref_tensor` (iOS16); the type is that of `value`: fp16, fp32 (default), int32, bool."""
     return fill(context, ref_tensor.shape, value)
 
 
@@ -66,12 +67,12 @@ def one_hot(
     on_value: Array | None = None,
     off_value: Array | None = None,
 ) -> Array:
-    """A new dimension `axis` of the given size with `on_value` (int32 1) at the index, `off_value` (0) elsewhere. An
-    index out of range gives no `on_value`; negative ones are undocumented."""
+    """A new dimension `axis` of the given size with `on_value` (int32 1) at the index, `off_value` (0) elsewhere. Any
+    type by `on_value`. What an index out of range gives is undocumented: no `on_value`."""
     on = np.asarray(np.int32(1) if on_value is None else on_value)
     off = np.asarray(np.zeros((), on.dtype) if off_value is None else off_value)
-    if indices.size and indices.min() < 0:
-        context.note(UNDOCUMENTED, "one_hot of a negative index")
+    if indices.size and not 0 <= indices.min() <= indices.max() < one_hot_vector_size:
+        context.note(UNDOCUMENTED, "one_hot of an index out of range")
     axis = normalize_axis(axis, indices.ndim + 1)
     places = np.arange(one_hot_vector_size).reshape((-1,) + (1,) * (indices.ndim - axis))
     return np.where(np.expand_dims(indices, axis) == places, on.reshape(()), off.reshape(()))
@@ -79,8 +80,9 @@ def one_hot(
 
 @kernel("pad", raw=True)
 def pad(context: Context, x: Array, pad: Ints, mode: str = "constant", constant_val: Array | None = None) -> Array:
-    """The last N = len(pad) / 2 dimensions with pad[2i] elements before and pad[2i + 1] after; `reflect` does not
-    repeat the edge, `replicate` repeats nothing but the edge. Reflecting more than D - 1 is undocumented."""
+    """`x` of any shape and any type, its last N = len(pad) / 2 dimensions with pad[2i] elements before and pad[2i + 1]
+    after; `reflect` does not repeat the edge, `replicate` repeats nothing but the edge. Reflecting more than D - 1 is
+    undocumented."""
     if len(pad) % 2 or len(pad) // 2 > x.ndim:
         raise ValueError(f"{len(pad)} paddings for rank {x.ndim}")
     if mode not in _PAD_MODES:
@@ -142,7 +144,8 @@ def topk(
     output_indices_dtype: str = "int32",
 ) -> list[Array] | Array:
     """The `k` largest (or with `ascending` smallest) elements along `axis`, sorted, and their indices; all for k = -1.
-    Without `sort` any order is right: we sort all the same and say so."""
+    `x` of any shape, fp16, fp32, int32 (from iOS17 on (u)int8 and (u)int16); indices int32, or another type by
+    `output_indices_dtype`. Without `sort` any order is right: we sort all the same and say so."""
     axis = normalize_axis(axis, x.ndim)
     count = x.shape[axis] if k == -1 else k
     if count > x.shape[axis]:

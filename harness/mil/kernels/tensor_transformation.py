@@ -96,6 +96,8 @@ def reverse_sequence(context: Context, x: Array, lengths: Ints, seq_axis: int = 
     """Of entry b along `batch_axis`, the first lengths[b] elements along `seq_axis` backwards; the rest stays."""
     result = x.copy()
     moved = np.moveaxis(result, (batch_axis, seq_axis), (0, 1))
+    if any(not 0 <= length <= moved.shape[1] for length in lengths):
+        raise ValueError(f"lengths {list(lengths)} in a dimension of {moved.shape[1]}")
     if len(lengths) != moved.shape[0]:
         raise ValueError(f"{len(lengths)} lengths for a batch of {moved.shape[0]}")
     for row, length in zip(moved, lengths, strict=True):

@@ -32,9 +32,10 @@ def _beyond(indices: Any, size: int, opset: int) -> bool:
     return any(not (0 if opset >= 7 else -size) <= int(i) < size for i in indices.reshape(-1))
 
 
-def _noted(beyond: bool, places: list[Any] | None = None) -> set[str]:
+def _noted(beyond: bool, places: list[Any] | None = None, mode: str = "add") -> set[str]:
     twice = places is not None and len(set(places)) < len(places)
-    return {k for k, found in (("index_out_of_range", beyond), ("duplicate_index", twice)) if found}
+    kind = "undocumented" if mode == "update" else "duplicate_index"
+    return {k for k, found in (("index_out_of_range", beyond), (kind, twice)) if found}
 
 
 def _gather_kinds(x: Any, indices: Any, opset: int, axis: int = 0, **more: Any) -> set[str]:
@@ -209,9 +210,9 @@ def _scatter(data: Any, indices: Any, updates: Any, axis: int = 0, mode: str = "
     return _written(data, mode, writes)
 
 
-def _scatter_kinds(data: Any, indices: Any, opset: int, axis: int = 0, **more: Any) -> set[str]:
+def _scatter_kinds(data: Any, indices: Any, opset: int, axis: int = 0, mode: str = "add", **more: Any) -> set[str]:
     size = data.shape[axis]
-    return _noted(_beyond(indices, size, opset), [_place(i, size) for i in indices.reshape(-1)])
+    return _noted(_beyond(indices, size, opset), [_place(i, size) for i in indices.reshape(-1)], mode)
 
 
 declare("scatter", calls(_scatter_calls), _scatter, like="data", ulps=1, slack=0, kinds=_scatter_kinds)
@@ -239,10 +240,12 @@ def _scatter_along(data: Any, indices: Any, updates: Any, axis: int = 0, mode: s
     return _written(data, mode, writes)
 
 
-def _scatter_along_kinds(data: Any, indices: Any, opset: int, axis: int = 0, **more: Any) -> set[str]:
+def _scatter_along_kinds(
+    data: Any, indices: Any, opset: int, axis: int = 0, mode: str = "add", **more: Any
+) -> set[str]:
     size, axis = data.shape[axis], axis % data.ndim
     places = [(*at[:axis], _place(indices[at], size), *at[axis + 1 :]) for at in np.ndindex(*indices.shape)]
-    return _noted(_beyond(indices, size, opset), places)
+    return _noted(_beyond(indices, size, opset), places, mode)
 
 
 declare(
@@ -280,12 +283,12 @@ def _scatter_nd(data: Any, indices: Any, updates: Any, mode: str = "add") -> Any
     return _written(data, mode, writes)
 
 
-def _scatter_nd_kinds(data: Any, indices: Any, opset: int, **more: Any) -> set[str]:
+def _scatter_nd_kinds(data: Any, indices: Any, opset: int, mode: str = "add", **more: Any) -> set[str]:
     if not indices.size:
         return {"undocumented"}
     rows = indices.reshape(-1, indices.shape[-1])
     places = [tuple(_place(i, s) for i, s in zip(row, data.shape, strict=False)) for row in rows]
-    return _noted(_nd_beyond(indices, data.shape, opset), places)
+    return _noted(_nd_beyond(indices, data.shape, opset), places, mode)
 
 
 declare("scatter_nd", calls(_scatter_nd_calls), _scatter_nd, like="data", ulps=1, slack=0, kinds=_scatter_nd_kinds)

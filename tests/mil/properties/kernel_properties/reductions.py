@@ -133,5 +133,16 @@ def _extreme(sign: int) -> Callable[..., Any]:
     return statement
 
 
-declare("reduce_argmax", calls(_index_calls), _extreme(1), like=None, kinds=_any_nan)
-declare("reduce_argmin", calls(_index_calls), _extreme(-1), like=None, kinds=_any_nan)
+def _not_the_only(largest: bool) -> Callable[..., set[str]]:
+    """NaN, or another element as large (or small) as the one found."""
+
+    def kinds(x: Any, axis: int = -1, **more: Any) -> set[str]:
+        rows = np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis]).tolist()
+        ties = any(row.count(max(row) if largest else min(row)) > 1 for row in rows)
+        return _any_nan(x) or ({"undocumented"} if ties else set())
+
+    return kinds
+
+
+declare("reduce_argmax", calls(_index_calls), _extreme(1), like=None, kinds=_not_the_only(True))
+declare("reduce_argmin", calls(_index_calls), _extreme(-1), like=None, kinds=_not_the_only(False))

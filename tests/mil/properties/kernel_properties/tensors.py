@@ -146,7 +146,11 @@ def _one_hot(
     return built(shape, on.dtype, lambda at: on if indices[at[:axis] + at[axis + 1 :]] == at[axis] else off)
 
 
-declare("one_hot", calls(_one_hot_calls), _one_hot, like=None)
+def _one_hot_kinds(indices: Any, one_hot_vector_size: int, **more: Any) -> set[str]:
+    return {"undocumented"} if any(i not in range(one_hot_vector_size) for i in indices.flat) else set()
+
+
+declare("one_hot", calls(_one_hot_calls), _one_hot, like=None, kinds=_one_hot_kinds)
 
 
 def _pad_calls(draw: Draw, rng: np.random.Generator) -> Call:

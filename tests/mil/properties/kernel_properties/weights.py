@@ -50,7 +50,7 @@ def _quantize_calls(draw: Draw, rng: np.random.Generator) -> Call:
     given = _affine_parameters(draw, rng, shape, name)
     x = values(rng, shape, given["scale"].dtype, -40, 40, grid=16)
     if draw(st.booleans()):
-        x[..., :1] = draw(st.sampled_from((np.inf, -np.inf)))
+        x[..., :1] = draw(st.sampled_from((np.inf, -np.inf, np.nan)))
     return Call({"input": x, "output_dtype": name} | given, mode=draw(modes(FP32)))
 
 
@@ -61,12 +61,19 @@ def _quantize(input: Any, scale: Any, output_dtype: str, zero_point: Any = None,
         v = float(input[at])
         if math.isinf(v):
             return high if v > 0 else low
+        v = 0.0 if math.isnan(v) else v
         return min(max(round(Fraction(v) / Fraction(_of(scale, at, axis))) + int(_of(zero_point, at, axis)), low), high)
 
     return built(input.shape, _STORAGE[output_dtype], element)
 
 
-declare("quantize", calls(_quantize_calls), _quantize, like=None)
+declare(
+    "quantize",
+    calls(_quantize_calls),
+    _quantize,
+    like=None,
+    kinds=lambda input, **more: {"nan_to_integer"} if np.isnan(input).any() else set(),
+)
 
 
 def _dequantize_calls(draw: Draw, rng: np.random.Generator) -> Call:

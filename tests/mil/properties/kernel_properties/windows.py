@@ -243,4 +243,11 @@ def _local(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float 
     return built(x.shape, np.float64, element)
 
 
-declare("local_response_norm", calls(_local_calls), _local, ulps=4, slack=1)
+declare(
+    "local_response_norm",
+    calls(_local_calls),
+    _local,
+    ulps=4,
+    slack=1,
+    kinds=lambda size, **more: {"undocumented"} if size % 2 == 0 else set(),
+)
