@@ -262,6 +262,7 @@ def test_what_names_no_check_is_refused(run, check_id, says):
     [
         ("rejects-asinh-off-0", "no attribute 'asinh'"),
         ("decomposes-triu-off-0", "triu is not a core aten op"),
+        ("reaches-searchsorted-scalar-off-0", "different ranks of `sorted_sequence`"),
         ("refuses-part-of-the-graph-on-0", "lower_full_graph=True"),
     ],
 )

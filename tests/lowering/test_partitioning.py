@@ -3,7 +3,7 @@ import torch
 from harness.cases.case import Built, Partitioning
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering.lower import export, lower
-from harness.lowering.partitioning import make_partitioner
+from harness.lowering.partitioning import edge_config, make_partitioner
 from harness.lowering.recipe import Recipe
 
 FP32 = Recipe.parse("fp32-ios18")
@@ -74,3 +74,12 @@ def test_options_that_contradict_each_other_are_a_failure_of_lowering():
     options = (("lower_full_graph", True), ("take_over_constant_data", False))
     failure = lowered(torch.sin, X, options=options).failure
     assert "take_over_constant_data" in failure.error.message
+
+
+def test_an_operator_outside_core_aten_reaches_the_partitioner_when_let_through():
+    refused = lowered(torch.exp2, X).failure
+    assert (refused.outcome, refused.phase) == (Outcome.UNSUPPORTED, Phase.EDGE)
+    assert "aten.exp2.default is not in Core ATen opset" in refused.error.message
+    name = "aten.exp2.default"
+    assert lowered(torch.exp2, X, admit=(name,)).program.delegated_ops == {name: 1}
+    assert edge_config(Partitioning()) is None
