@@ -1,8 +1,9 @@
-"""With FLOAT16 precision integers above 32767 are cast to int16 on their way through squeeze, gather and topk.
+"""With FLOAT16 precision int32 data known only at run time is cast to int16 without a check.
 
-The pass add_int16_cast (coremltools/converters/mil/mil/passes/defs/quantization.py) looks at the values of
-constants and at the size of the axis for indices; integer data known only at run time it casts without a
-check. Token ids of a large vocabulary do not survive ids.squeeze(0).
+The pass add_int16_cast (coremltools/converters/mil/mil/passes/defs/quantization.py) casts the operands of
+squeeze, gather, gather_along_axis, gather_nd and topk. It looks at the values of constants and at the size of
+the axis for indices, not at data. int16 cannot hold 40001; what Core ML makes of it is not documented, so
+this one is for a Mac to decide.
 """
 
 import json
@@ -96,7 +97,7 @@ def main() -> int:
         got = run(lower(Module().eval(), inputs), inputs)
     print(f"eager   {np.ravel(expected)}\ngot     {np.ravel(got)}")
     if not np.allclose(got, expected, rtol=1e-5, atol=0, equal_nan=True):
-        print("shown: int16 cannot hold the integers")
+        print("shown: the program casts the integers to int16, which cannot hold them")
         return 0
     print("not shown: the results agree")
     return 1
