@@ -158,10 +158,13 @@ def layouts(call: Call, signature: Signature) -> Variants:
 
 
 def constants(call: Call, signature: Signature) -> Variants:
-    """Each tensor in turn held by the program; then all but the first. One stays an input."""
-    count = len(call.tensors())
+    """Each tensor in turn held by the program, or an input where the call holds it; then all held but the first."""
+    tensors = call.tensors()
+    count = len(tensors)
     for number in range(count if count > 1 else 0):
         yield f"tensor{number}-constant", call.change([number], constant=True)
+    for number in (number for number, tensor in enumerate(tensors) if tensor.constant and tensor.data is None):
+        yield f"tensor{number}-input", call.change([number], constant=False)
     if count > 2:
         yield "constants", call.change(range(1, count), constant=True)
 

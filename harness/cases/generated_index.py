@@ -246,7 +246,7 @@ def _digest(tensors: Sequence[torch.Tensor], values: bool) -> str:
     for tensor in tensors:
         found.update(f"{tuple(tensor.shape)} {tensor.dtype};".encode())
         if values:
-            plain = tensor.resolve_conj().resolve_neg().contiguous()
+            plain = tensor.resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
             found.update(bytes(plain.reshape(-1).view(torch.uint8).numpy()))
     return found.hexdigest()
 
