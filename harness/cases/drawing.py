@@ -83,6 +83,8 @@ def draw(spec: TensorSpec, generator: torch.Generator) -> torch.Tensor:
         values = values > 0
     elif not dtype.is_floating_point and not dtype.is_complex:
         limits = torch.iinfo(dtype)
+        if spec.low is not None and spec.high is not None and math.ceil(spec.low) <= math.floor(spec.high):
+            values = values.round().clamp(math.ceil(spec.low), math.floor(spec.high))  # 0.25 to 4 leaves out 0
         values = values.round().nan_to_num(0.0, 0.0, 0.0).clamp(limits.min, limits.max)
         if not limits.min:
             values = values.abs()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -174,10 +175,10 @@ def chosen_for_standard(op: str, found: Sequence[tuple[str, str]], matters: Mapp
             labels[:] = labels[start:] + labels[:start]
     turns = [queues[axis][place] for axis, place in TURNS if place < len(queues.get(axis, ()))]
     chosen = {*queues.get("seed", ()), *turns[:STANDARD_VARIANTS]}
-    for argument, labels in by_argument.items():
-        pairs = [label for axis, label in found if axis == "option_pairs"]
-        telling = [label for label in [*labels, *pairs] if argument in matters.get(label, ())]
-        if telling and not chosen.intersection(telling):
+    in_order = [*itertools.chain(*by_argument.values()), *(label for axis, label in found if axis == "option_pairs")]
+    for argument in sorted(set().union(*matters.values())):
+        telling = [label for label in in_order if argument in matters.get(label, ())]
+        if not chosen.intersection(telling):
             chosen.add(telling[0])
     return chosen
 
@@ -223,11 +224,14 @@ def result_of(call: Call) -> str:
     import torch
     from torch.utils import _pytree as pytree
 
-    from harness.cases.generated import module_and_inputs
+    from harness.cases.generated import build, module_and_inputs
 
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
+            built = build(str(call))  # what the case will draw must be taken too
+            built.module(*built.inputs)
+            # Drawn alike for all variants, so that a different result is the argument's doing.
             module, inputs = module_and_inputs(call, seed=0)
             results = pytree.tree_leaves(module(*inputs))
     except Exception:

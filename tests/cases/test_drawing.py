@@ -50,6 +50,7 @@ def test_a_set_keeps_to_the_domain():
 def test_range_of_uniform_draws():
     integers = drawn("int64", (200,), low=2, high=5)
     assert (integers.min(), integers.max()) == (2, 5)
+    assert drawn("int32", (200,), low=0.25, high=4.0).min() == 1
     floats = drawn(low=0.25, high=1.0)
     assert floats.min() >= 0.25
     assert floats.max() <= 1.0
