@@ -79,7 +79,13 @@ def test_what_is_found_is_shrunk_named_recorded_and_drawn_again_by_the_seed(suit
     assert record.case.startswith(SMALLEST)
     again = suite.run("--explore", "40", "--hypothesis-seed", "7", "-n", "2", run_dir="again")
     again.assert_outcomes(failed=1)
+    assert "checks collected" not in again.stdout.str()
     assert list(read_run(suite.path / "again").records) == [record.check_id]
+
+
+def test_what_is_found_fails_no_run_that_measures(suite):
+    suite.run("--explore", "40", "--hypothesis-seed", "7", "--measure").assert_outcomes(passed=1)
+    assert len(read_run(suite.path / "run").records) == 1
 
 
 def test_a_described_cause_is_no_new_finding(suite):
