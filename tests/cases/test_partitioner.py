@@ -1,10 +1,17 @@
 import ast
+import functools
+from pathlib import Path
 
 import pytest
 import torch
 
 from harness.cases.partitioner import INPUTS, PROMISES, Promise, build, cases, names_in
-from harness.evidence.vocabulary import Level
+from harness.evidence.causes import read_causes
+from harness.evidence.record import ErrorInfo, Record
+from harness.evidence.universe import read_universe
+from harness.evidence.vocabulary import Level, Outcome, Phase
+
+KNOWN_ISSUES = Path(__file__).resolve().parents[2] / "suites" / "known_issues"
 
 
 def test_every_rule_is_tried_as_it_stands_once_and_switched_off_on_every_program():
@@ -56,3 +63,43 @@ def test_the_product_that_is_to_be_skipped_leaves_the_range_of_fp16_on_its_way()
     x, y = build("(x * 300) * (y * 300) * 1e-5 + y").inputs
     assert torch.isinf(((x * 300) * (y * 300)).half()).any()
     assert torch.isfinite(((x * 300) * (y * 300) * 1e-5 + y).half()).all()
+
+
+@pytest.fixture(scope="module")
+def kept_from_the_partitioner():
+    """Functional ATen operators that give a tensor, are claimed, outside Core ATen, and decomposed by nothing."""
+    from executorch.exir.program._program import _default_decomposition_table
+    from executorch.exir.verification.verifier import EXIRATenDialectVerifier
+
+    admitted = EXIRATenDialectVerifier()._get_core_aten_ops_exception_list()
+    table = _default_decomposition_table()
+    names = []
+    for operator in read_universe().operators.values():
+        claimed = {"coremltools", "executorch"} & set(operator.sources) and operator.name.startswith("aten.")
+        left_alone = {"composite", "view", "view_copy", "mutable"} & set(operator.tags) or "core" in operator.sources
+        if claimed and not left_alone and "Tensor" in operator.schema.rpartition("->")[2]:
+            overload = functools.reduce(getattr, operator.name.split("."), torch.ops)
+            by_export = torch._C.DispatchKey.Autograd in overload.py_kernels  # upsample_bilinear2d
+            if overload not in table and overload not in admitted and not by_export:
+                names.append(operator.name)
+    return names
+
+
+def test_what_the_edge_dialect_refuses_though_claimed_goes_to_its_cause_and_nothing_else_does(
+    kept_from_the_partitioner,
+):
+    causes = {cause.cause: cause for cause in read_causes(KNOWN_ISSUES)}
+
+    def explains(cause, operator):
+        message = f'\nOperator torch._ops.{operator} is not in Core ATen opset (https://pytorch.org)."'
+        error = ErrorInfo("SpecViolationError", message.strip(), "")
+        return causes[cause].explains(Record("ops/x", "r", "u", Outcome.UNSUPPORTED, Phase.EDGE, error=error))
+
+    own = "repeat-interleave-decomposed-into-refused-operator"
+    told = {
+        name for name in read_universe().operators if explains("claimed-operator-without-decomposition-refused", name)
+    }
+    assert told | {name for name in kept_from_the_partitioner if explains(own, name)} == set(kept_from_the_partitioner)
+    tried = {promise.op for promise in PROMISES if promise.kind == "reaches"}
+    assert tried <= told
+    assert explains("operator-outside-core-aten", "aten.lgamma.default")
