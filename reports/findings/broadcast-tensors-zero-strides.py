@@ -1,6 +1,6 @@
-"""broadcast_tensors lowers to Core ML and then cannot be emitted.
+"""broadcast_tensors and meshgrid lower to Core ML and then cannot be emitted.
 
-The partitioner keeps broadcast_tensors whole. Its results are views with stride 0, the delegate that replaces it
+The partitioner keeps them whole. Their results are views with stride 0, the delegate that replaces it
 keeps that description of them, though it returns ordinary tensors, and to_executorch() refuses a stride of 0. expand
 has no such trouble: it is replaced by expand_copy first.
 """
@@ -23,9 +23,10 @@ class Call(torch.nn.Module):
         return self.function(*tensors)
 
 
-#: Calls that eager and torch.export take. The first does not lower.
+#: Calls that eager and torch.export take. The first two do not lower.
 CALLS = {
     "torch.broadcast_tensors(x, y)": (lambda x, y: torch.broadcast_tensors(x, y), torch.ones(3), torch.ones(2, 1)),
+    "torch.meshgrid(x, y)": (lambda x, y: torch.meshgrid(x, y, indexing="ij"), torch.ones(3), torch.ones(2)),
     "x.expand(2, 3)": (lambda x: x.expand(2, 3), torch.ones(3)),
 }
 

@@ -12,7 +12,7 @@ from executorch.backends.apple.coreml.compiler import CoreMLBackend
 from executorch.backends.apple.coreml.partition import CoreMLPartitioner
 from executorch.exir import to_edge_transform_and_lower
 
-TELLING = ("must be const at compile time", "op_type: prelu) Input alpha=")
+TELLING = ("must be const at compile time", "op_type: prelu) Input alpha=", "'float' and 'NoneType'")
 
 
 class Call(torch.nn.Module):
@@ -44,6 +44,7 @@ def main() -> int:
         "instance_norm, weight an input": (lambda x, w: F.instance_norm(x, weight=w, bias=w), torch.randn(2, 4, 5), w),
         "stft, window an input": (lambda x, w: torch.stft(x, 4, window=w, return_complex=True), torch.randn(2, 100), w),
         "prelu of rank 1, weight an input": (F.prelu, torch.randn(3), w[0]),
+        "prelu of rank 3, weight an input": (F.prelu, torch.randn(2, 4, 3), w),
         "prelu without channels, weight an input": (F.prelu, torch.randn(1, 0, 3), w[0]),
     }
     neighbours = {
