@@ -32,8 +32,31 @@ def error_info(error: BaseException) -> ErrorInfo:
 
     One that says nothing (a bare `assert`) is told from others by the function that raised it.
     """
-    message = str(error).strip() or _place(error)
+    message = without_machine_paths(str(error).strip()) or _place(error)
     return ErrorInfo(type(error).__name__, message[:MESSAGE_LIMIT], signature(type(error).__name__, message))
+
+
+_PATH = re.compile(r"(?<![\w.:/])/(?:[\w.+@-]+/)+[\w.+@-]+")
+#: What comes before these folders is the machine's, not the fault's.
+_ROOTS = ("site-packages/", "harness/")
+
+
+def without_machine_paths(text: str) -> str:
+    """Absolute paths cut to what lies in the packages or in the harness, others to their last part.
+
+    >>> without_machine_paths('File "/home/me/v/lib/python3.11/site-packages/torch/_ops.py", line 3; see /tmp/x/a.mil')
+    'File "torch/_ops.py", line 3; see a.mil'
+    """
+
+    def cut(match: re.Match[str]) -> str:
+        path = match.group()
+        for root in _ROOTS:
+            before, found, rest = path.rpartition(root)
+            if found and before.endswith("/"):
+                return rest if root == "site-packages/" else root + rest
+        return path.rsplit("/", 1)[1]
+
+    return _PATH.sub(cut, text)
 
 
 def _place(error: BaseException) -> str:

@@ -107,3 +107,9 @@ def test_an_exception_without_a_message_is_told_by_its_place() -> None:
 
 def test_the_examples_in_the_docstrings() -> None:
     assert doctest.testmod(errors).failed == 0
+
+
+def test_a_message_names_no_place_of_this_machine():
+    error = ValueError('File "/tmp/clone/harness/cases/opinfo.py", line 162; see https://a.org/b/c and a/b')
+    message = error_info(error).message
+    assert message == 'File "harness/cases/opinfo.py", line 162; see https://a.org/b/c and a/b'
