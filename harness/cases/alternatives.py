@@ -80,7 +80,7 @@ BY_NAME: dict[str, tuple[Any, ...]] = {
     "downscale_factor": (2,),
     "base": (2.0, 10.0),
     "steps": (5, 1),
-    "exponent": (2, 3, 0.5, -1, 0, 2.0),
+    "exponent": (0.5, 2, 3, -1, 0, 2.0),
     "delta": (0.5, 2.0),
     "margin": (0.5,),
     "normalized_shape": ("last", "last2"),

@@ -95,6 +95,7 @@ def test_an_argument_matters_in_a_pair_that_eager_takes_only_with_the_other():
     found = [("seed", "call"), ("options", "stride=2"), ("option_pairs", "stride=2,output_padding=1")]
     matters = arguments_that_matter(found, ["r", "s", "t"])
     assert matters["stride=2,output_padding=1"] == {"output_padding"}
+    assert chosen_for_standard("aten.x.y", found, matters) == {"call", "stride=2", "stride=2,output_padding=1"}
 
 
 def test_uneven_sizes_come_first():
