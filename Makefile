@@ -39,9 +39,9 @@ docs-check: $(READY)
 known-issues: $(READY)
 	$(BIN)/python -m pytest suites --level $(LEVEL) -n $(JOBS) -q --update-known-issues
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml install.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[models,dev]'
+	$(BIN)/python install.py models dev
 	touch $@
 
 clean:

@@ -19,6 +19,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
 from harness import __version__
 from harness.evidence.environment import MEASURED, version_of
 from harness.evidence.vocabulary import HARDWARE_UNITS, Unit
@@ -55,6 +58,7 @@ class Facts:
     """What the machine said. `macos` is None elsewhere; the fields below it are asked on macOS only.
 
     `versions` and `pins` are by distribution: what is installed (None: not) and what the harness was made for.
+    `asked` has what the installed packages ask of each other: who, of whom, and a version specifier.
     `runtime_has_coreml` is whether a library of the ExecuTorch wheel names the Core ML backend.
     """
 
@@ -63,6 +67,7 @@ class Facts:
     python: str
     versions: dict[str, str | None]
     pins: dict[str, str] = field(default_factory=dict)
+    asked: tuple[tuple[str, str, str], ...] = ()
     native_module: bool = False
     simulated: bool = False
     runtime_has_coreml: bool = False
@@ -106,12 +111,20 @@ def _software(facts: Facts) -> list[Finding]:
             required = name in REQUIRED
             text = "not installed" + (f" (needs {pin})" if pin else "" if required else " (optional)")
             findings.append(Finding(Level.ERROR if required else Level.INFO, name, text))
-        elif pin is not None and version.split("+")[0] != pin:
+        elif unmet := [ask for ask in facts.asked if ask[1] == name and not _fits(version, ask[2])]:
+            wishes = ", ".join(f"{who} {facts.versions[who]} asks for {wanted}" for who, _, wanted in unmet)
+            findings.append(Finding(Level.WARNING, name, f"{version}; {wishes}, and may fail with another"))
+        elif pin is not None and not _fits(version, f"=={pin}"):
             text = f"{version}, made for {pin}: results are recorded with the version they were measured with"
             findings.append(Finding(Level.WARNING, name, text))
         else:
             findings.append(Finding(Level.OK, name, version))
     return findings
+
+
+def _fits(version: str, specifier: str) -> bool:
+    """`8.3.0` fits `==8.3`, `2.13.0+cpu` fits `==2.13.0`."""
+    return SpecifierSet(specifier).contains(version.split("+")[0], prereleases=True)
 
 
 def _mac(facts: Facts) -> list[Finding]:
@@ -211,6 +224,7 @@ def gather() -> Facts:
         python=platform.python_version(),
         versions={name: version_of(name) for name in MEASURED},
         pins=pins(importlib.metadata.requires(DISTRIBUTION) or [] if version_of(DISTRIBUTION) else []),
+        asked=tuple(asked()),
         native_module=host.has_native_module(),
         simulated=host.is_simulated_host(),
         runtime_has_coreml=_runtime_has_coreml(),
@@ -230,6 +244,16 @@ def pins(requirements: Iterable[str]) -> dict[str, str]:
         if match := re.match(r"\s*([A-Za-z0-9._-]+)\s*\(?==\s*([^\s;,)]+)", requirement):
             found[match[1].lower()] = match[2]
     return found
+
+
+def asked() -> Iterable[tuple[str, str, str]]:
+    """What each measured package that is installed asks of another here: who, of whom, version specifier."""
+    for who in MEASURED:
+        for line in (importlib.metadata.requires(who) or []) if version_of(who) else []:
+            wanted = Requirement(line)
+            applies = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+            if applies and wanted.specifier and wanted.name.lower() in MEASURED:
+                yield who, wanted.name.lower(), str(wanted.specifier)
 
 
 def _xcode_version(text: str | None) -> str | None:

@@ -47,6 +47,31 @@ def test_a_complete_mac_has_nothing_to_complain_about() -> None:
         assert about(MAC, f"unit {unit}").text == "runs programs for iOS15, iOS16, iOS17, iOS18"
 
 
+def test_a_pin_of_two_numbers_is_met_by_three() -> None:
+    facts = replace(LINUX, versions={**VERSIONS, "coremltools": "8.3.0"}, pins={"coremltools": "8.3"})
+    assert about(facts, "coremltools").level is Level.OK
+
+
+def test_a_version_that_another_package_does_not_ask_for_is_told() -> None:
+    asked = (("executorch", "coremltools", "==9.0"), ("executorch", "torch", ">=2.12"))
+    facts = replace(LINUX, versions={**VERSIONS, "coremltools": "8.3.0"}, pins={"coremltools": "8.3"}, asked=asked)
+    assert about(facts, "coremltools").level is Level.WARNING
+    assert about(facts, "coremltools").text.startswith("8.3.0; executorch 1.5.1 asks for ==9.0")
+    assert about(facts, "torch").level is Level.OK
+    assert about(replace(facts, versions=VERSIONS, pins=PINS), "coremltools").level is Level.OK
+    assert exit_code(diagnose(facts)) == 0
+
+
+def test_what_is_asked_is_read_from_the_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    requires = {
+        "executorch": ["coremltools==9.0; python_version >= '3'", "torch==1; extra == 'x'", "pandas>=2", "numpy"],
+        "coremltools": ["Numpy>=1.14.5"],
+    }
+    monkeypatch.setattr(doctor, "version_of", lambda name: "1" if name in requires else None)
+    monkeypatch.setattr(doctor.importlib.metadata, "requires", requires.__getitem__)
+    assert list(doctor.asked()) == [("executorch", "coremltools", "==9.0"), ("coremltools", "numpy", ">=1.14.5")]
+
+
 @pytest.mark.parametrize(
     ("macos", "targets"),
     [

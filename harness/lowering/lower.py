@@ -15,8 +15,9 @@ import torch
 
 from harness.cases.case import AS_IT_IS, Built, Partitioning
 from harness.evidence.record import ErrorInfo
-from harness.evidence.vocabulary import Outcome, Phase
+from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 from harness.lowering import speedups
+from harness.lowering.backend import import_failure
 from harness.lowering.errors import error_info
 from harness.lowering.graph import UnplannableGraph, count_ops, plan_of
 from harness.lowering.partitioning import edge_config, make_partitioner
@@ -91,12 +92,17 @@ def export(built: Built, on_phase: PhaseListener = silence) -> Exported:
 
 
 def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence) -> Lowered:
-    """Lower to the edge dialect, partition, convert, package and emit. Never raises for what the backend does."""
-    from executorch.exir import to_edge_transform_and_lower
+    """Lower to the edge dialect, partition, convert, package and emit. Never raises for what the backend does.
 
+    Raises `HarnessError` for a recipe that the installed packages cannot carry out.
+    """
     timing = {"export": exported.seconds}
     if exported.program is None:
         return Lowered(failure=exported.failure, timing=timing)
+    if (failure := import_failure()) is not None:
+        return _failed(Phase.PARTITION, failure, exported, timing)
+    from executorch.exir import to_edge_transform_and_lower
+
     speedups.before_lowering()
     phases = _PhaseLadder(on_phase)
     started = time.perf_counter()
@@ -108,6 +114,8 @@ def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence)
             partitioner = make_partitioner(exported.partitioning, recipe)
             config = edge_config(exported.partitioning)
             edge = to_edge_transform_and_lower(program, partitioner=[partitioner], compile_config=config)
+    except HarnessError:
+        raise
     except Exception as error:
         return _failed(phases.current, error, exported, timing)
     timing["lower"] = time.perf_counter() - started

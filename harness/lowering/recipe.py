@@ -42,10 +42,16 @@ class Recipe:
         return cls(precision, TARGETS[target])
 
     def compile_specs(self) -> list[Any]:
-        """The compile specs as a user of `CoreMLBackend` would write them."""
+        """The compile specs as a user of `CoreMLBackend` would write them.
+
+        Raises `HarnessError` when the installed coremltools does not have the target.
+        """
         import coremltools as ct
         from executorch.backends.apple.coreml.compiler import CoreMLBackend
 
+        if not hasattr(ct.target, self.target):
+            version = ct.__version__
+            raise HarnessError(f"recipe {self.name}: coremltools {version} has no deployment target {self.target}")
         return CoreMLBackend.generate_compile_specs(
             compute_precision={"fp16": ct.precision.FLOAT16, "fp32": ct.precision.FLOAT32}[self.precision],
             minimum_deployment_target=getattr(ct.target, self.target),

@@ -11,7 +11,7 @@ from executorch.backends.apple.coreml.compiler import CoreMLBackend
 from executorch.backends.apple.coreml.partition import CoreMLPartitioner
 from executorch.exir import EdgeProgramManager
 
-from harness.evidence.vocabulary import Outcome, Phase
+from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 from harness.lowering import graph
 from harness.lowering.fingerprint import program_digest
 from harness.lowering.lower import Exported, Lowered, lower, missing_kernels
@@ -225,3 +225,22 @@ def test_export_keeps_the_seconds_and_the_operators(exported: Callable[..., Expo
     assert made.failure is None
     assert made.seconds > 0
     assert made.ops == {"aten.mul.Tensor": 1}
+
+
+def test_a_backend_that_cannot_be_imported_fails_every_lowering_alike(
+    scale: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure = ModuleNotFoundError("No module named 'coremltools.of_another_version'")
+    monkeypatch.setattr("harness.lowering.lower.import_failure", lambda: failure)
+    for recipe in (FP32, FP16):
+        found = lower(scale, recipe)
+        assert found.program is None
+        assert found.failure is not None
+        assert (found.failure.phase, found.failure.outcome) == (Phase.PARTITION, Outcome.CONVERT_ERROR)
+        assert (found.failure.error.type, found.failure.error.message) == ("ModuleNotFoundError", str(failure))
+
+
+def test_a_recipe_that_cannot_be_carried_out_is_no_outcome(scale: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recipe, "compile_specs", raising(HarnessError("no such target")))
+    with pytest.raises(HarnessError, match="no such target"):
+        lower(scale, FP16)

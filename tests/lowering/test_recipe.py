@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from harness.evidence.vocabulary import HarnessError
@@ -37,3 +39,13 @@ def test_compile_specs_carry_precision_and_target(name: str, precision: str, tar
     assert CoreMLBackend.model_compute_precision_from_compile_specs(specs).name == precision
     # The specification version: iOS17 is 8, iOS18 is 9.
     assert int(CoreMLBackend.min_deployment_target_from_compile_specs(specs)) == target
+
+
+def test_a_target_that_this_coremltools_does_not_have_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import coremltools as ct
+
+    monkeypatch.setattr(ct, "target", SimpleNamespace(iOS18=ct.target.iOS18))
+    monkeypatch.setattr(ct, "__version__", "8.3.0")
+    with pytest.raises(HarnessError, match=r"^recipe fp16-ios26: coremltools 8\.3\.0 has no deployment target iOS26$"):
+        Recipe.parse("fp16-ios26").compile_specs()
+    assert Recipe.parse("fp16-ios18").compile_specs()
