@@ -23,7 +23,7 @@ from harness.lowering.recipe import DEFAULT_RECIPES, Recipe
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent / "planted"))
 
-from converter_faults import FAULTS, KINDS, Fault  # noqa: E402
+from converter_faults import FAULTS, HIDDEN, KINDS, Fault  # noqa: E402
 
 #: In this order: fp32 bounds are the tighter ones.
 RECIPES = [Recipe.parse(name) for name in sorted(DEFAULT_RECIPES, reverse=True)]
@@ -65,6 +65,15 @@ def standard_cases(op: str) -> tuple[Case, ...]:
     return tuple(case for case in generated.cases() if case.op == op and case.level is not Level.FULL)
 
 
+def in_order(fault: Fault) -> list[Case]:
+    """Cases that vary the argument a fault is named after come first, which saves time and changes nothing else."""
+    argument = fault.what.partition(" ")[0]
+    return sorted(
+        standard_cases(f"aten.{fault.op}"),
+        key=lambda case: f"{argument}=" not in case.id.rpartition("/")[2].split(",")[-1],
+    )
+
+
 @pytest.fixture(scope="module")
 def bench() -> Bench:
     torch.set_num_threads(1)
@@ -90,7 +99,7 @@ def test_a_generated_case_catches_it(
     fault: Fault, bench: Bench, causes: Causes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first case that fails with the plant and not without ends the search."""
-    tried = [(case, recipe) for recipe in RECIPES for case in standard_cases(f"aten.{fault.op}")]
+    tried = [(case, recipe) for recipe in RECIPES for case in in_order(fault)]
     assert tried, f"no generated case of {fault.op}"
     for case, recipe in tried:
         with monkeypatch.context() as patch:
@@ -105,7 +114,20 @@ def test_a_generated_case_catches_it(
     pytest.fail(f"none of {len(tried)} checks catches it")
 
 
+@pytest.mark.parametrize(("op", "labels"), HIDDEN, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_fault_hides_only_behind_a_known_cause(
+    op: str, labels: tuple[str, ...], bench: Bench, causes: Causes
+) -> None:
+    """What would tell fails already. When its cause is mended, the fault of the same name belongs to `FAULTS`."""
+    telling = [case for case in standard_cases(f"aten.{op}") if case.id.rpartition("/")[2] in labels]
+    assert len(telling) == len(labels)
+    for case in telling:
+        sound = bench.without(case, RECIPES[0])
+        assert sound.outcome not in FINE, sound
+        assert causes.cause_of(sound) is not None, sound
+
+
 def test_the_table_is_as_broad_as_it_says() -> None:
     assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 36
-    assert {fault.kind for fault in FAULTS} <= set(KINDS)
-    assert len({fault.op for fault in FAULTS}) >= 10
+    assert {fault.kind for fault in FAULTS} == set(KINDS)
+    assert len({fault.op for fault in FAULTS}) >= 40
