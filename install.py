@@ -60,8 +60,7 @@ def main(extras: Sequence[str]) -> int:
         constraints = Path(folder) / "pins.txt"
         constraints.write_text("\n".join(pins) + "\n", encoding="utf-8")
         code = _pip("install", "--quiet", "--constraint", str(constraints), *lines)
-    code = code or _pip("install", "--quiet", "--no-deps", "--editable", str(PROJECT))
-    return code
+    return code or _pip("install", "--quiet", "--no-deps", "--editable", str(PROJECT))
 
 
 def _pip(*arguments: str) -> int:

@@ -85,7 +85,7 @@ def run(paths, cwd):
 
 
 def not_shown(slug, code, output):
-    """What a maintainer does about it: a defect that is mended in these versions gets a limit, a broken script a cure."""
+    """What a maintainer does about it: a defect mended in these versions gets a limit, a broken script a cure."""
     here = ", ".join(f"{name} {version}" for name, version in installed().items() if name in MEASURED_HERE and version)
     if code == 1:
         return (

@@ -7,12 +7,14 @@ Asking the packages takes some ten seconds, so it is worked out once and kept as
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from harness.evidence.universe import LEFT_OUT, SOURCES, Operator, Universe, installed_versions, universe_path
+from harness.evidence.vocabulary import HarnessError
 
 #: Imported for the operators and converters that they register.
 REGISTERING = (
@@ -38,11 +40,15 @@ TAGS = (
 
 
 def make_universe() -> Universe:
-    """Ask the installed packages."""
+    """Ask the installed packages. Raises `HarnessError` when they do not go together."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for module in REGISTERING:
-            importlib.import_module(module)
+            try:
+                importlib.import_module(module)
+            except ImportError as error:
+                here = ", ".join(f"{name} {version}" for name, version in installed_versions().items())
+                raise HarnessError(f"{module} cannot be imported with {here}: {error}") from error
     claims = _Claims()
     operators, left_out = {}, Counter(dict.fromkeys(LEFT_OUT, 0))
     dispatched = set(_dispatched(("aten", *NAMESPACES)))
@@ -165,7 +171,11 @@ def _tags(overload: Any) -> tuple[str, ...]:
 
 
 def main() -> int:
-    universe = make_universe()
+    try:
+        universe = make_universe()
+    except HarnessError as error:
+        print(error, file=sys.stderr)
+        return 2
     path = universe_path(universe.versions)
     path.write_text(universe.to_text(), encoding="utf-8")
     print(f"{path.name}: {len(universe.operators)} operators")

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from harness.cases import universe_index
 from harness.cases.universe_index import NAMESPACES, make_universe
 from harness.evidence.universe import universe_path
 
@@ -95,3 +96,10 @@ def test_left_out_is_counted_and_no_claimed_name_is_forgotten(universe, claims):
     silent = set(claims.converters) - reached - set(universe.names_without_operator)
     assert {name.split(".")[0].split("::")[0] for name in silent}.isdisjoint(NAMESPACES)
     assert silent == set()
+
+
+def test_packages_that_do_not_go_together_are_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(universe_index, "REGISTERING", ("coremltools_of_another_version",))
+    assert universe_index.main() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("coremltools_of_another_version cannot be imported with torch ")
