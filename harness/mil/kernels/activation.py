@@ -143,5 +143,7 @@ def softsign(context: Context, x: Array) -> Array:
 
 @kernel("thresholded_relu")
 def thresholded_relu(context: Context, x: Array, alpha: float = 1.0) -> Array:
-    """x where x >= alpha, else 0."""
+    """x where x >= alpha, else 0; so is NaN, which is not documented."""
+    if np.isnan(x).any():
+        context.note(UNDOCUMENTED, "threshold of NaN")
     return np.where(x >= alpha, x, np.zeros((), x.dtype))

@@ -13,12 +13,12 @@ import torch
 
 from harness.mil.casting import as_torch
 from harness.mil.casting import cast as cast_float
-from harness.mil.context import INTEGER_OVERFLOW, NAN_TO_INTEGER, Context
+from harness.mil.context import INTEGER_OVERFLOW, NAN_TO_INTEGER, UNDOCUMENTED, Context
 from harness.mil.kernels._common import note_nan
 from harness.mil.registry import kernel
 from harness.mil.types import Array, numpy_dtype
 
-# Operators that are one numpy function: float in, float out (`abs`, `sign`, `square`, `exp2` take int32 as well).
+# Operators that are one numpy function: float in, float out (`abs`, `square`, `exp2` take int32 as well).
 _PLAIN: dict[str, Callable[..., Any]] = {
     "abs": np.abs,
     "acos": np.arccos,
@@ -32,7 +32,6 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "exp2": np.exp2,
     "floor": np.floor,
     "round": np.rint,  # half to even: the documentation says that 0.5 becomes 0
-    "sign": np.sign,
     "sin": np.sin,
     "sinh": np.sinh,
     "sqrt": np.sqrt,
@@ -47,11 +46,19 @@ def _register(name: str, function: Callable[..., Any]) -> None:
     def plain(context: Context, x: Array) -> Array:
         return function(x)
 
-    plain.__doc__ = f"`{name}(x)` element by element. fp16, fp32; int32 for abs, exp2, sign and square."
+    plain.__doc__ = f"`{name}(x)` element by element. fp16, fp32; int32 for abs, exp2 and square."
 
 
 for _name, _function in _PLAIN.items():
     _register(_name, _function)
+
+
+@kernel("sign")
+def sign(context: Context, x: Array) -> Array:
+    """-1, 0 or 1; of NaN, which is not documented, NaN. fp16, fp32, int32."""
+    if x.dtype.kind == "f" and np.isnan(x).any():
+        context.note(UNDOCUMENTED, "sign of NaN")
+    return np.sign(x)
 
 
 @kernel("erf")

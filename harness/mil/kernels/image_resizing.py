@@ -1,7 +1,8 @@
 """Resizing, cropping and resampling of images. `x` [..., H, W], fp16, fp32.
 
 Semantics: coremltools' documentation of `iOS15`, `iOS16`, `iOS17` `image_resizing`. Sampling positions are computed in
-float64 in every mode: they are the geometry of the operator, not its arithmetic.
+float64 in every mode: they are the geometry of the operator, not its arithmetic. Whether an infinity or NaN counts
+where its weight is 0, and in which order the products are added, is not documented: interpolating them is noted.
 """
 
 from __future__ import annotations
@@ -35,8 +36,14 @@ def grid(mode: str, size: float, count: int, first: float = 0.0) -> Array:
     return positions + first
 
 
-def interpolate(x: Array, axis: int, positions: Array) -> Array:
+def _note_non_finite(context: Context, x: Array) -> None:
+    if not np.isfinite(x).all():
+        context.note(UNDOCUMENTED, "interpolation between infinities or NaN")
+
+
+def interpolate(context: Context, x: Array, axis: int, positions: Array) -> Array:
     """Linear interpolation of `x` along `axis` at positions in [0, size - 1]; those outside are clamped."""
+    _note_non_finite(context, x)
     size = x.shape[axis]
     positions = np.clip(positions, 0, size - 1)
     low = np.floor(positions).astype(np.int64)
@@ -103,7 +110,7 @@ def upsample_bilinear(
     mode = "STRICT_ALIGN_CORNERS" if align_corners else "UNALIGN_CORNERS" if half else "DEFAULT"
     for axis, factor in ((-2, scale_factor_height), (-1, scale_factor_width)):
         size = x.shape[axis]
-        x = interpolate(x, axis, grid(mode, size, _scaled(size, factor)))
+        x = interpolate(context, x, axis, grid(mode, size, _scaled(size, factor)))
     return x
 
 
@@ -117,7 +124,7 @@ def resize_bilinear(
 ) -> Array:
     """Bilinear to a target size; the sampling modes are those of `grid`."""
     for axis, target in ((-2, target_size_height), (-1, target_size_width)):
-        x = interpolate(x, axis, grid(sampling_mode, x.shape[axis], target))
+        x = interpolate(context, x, axis, grid(sampling_mode, x.shape[axis], target))
     return x
 
 
@@ -139,7 +146,7 @@ def resize(
             continue
         positions = grid(sampling_mode, size, target)
         if interpolation_mode == "LINEAR":
-            x = interpolate(x, axis, positions)
+            x = interpolate(context, x, axis, positions)
         elif interpolation_mode == "NEAREST_NEIGHBOR":
             if (positions % 1).any():
                 context.note(UNDOCUMENTED, f"nearest neighbour from {size} to {target}")
@@ -176,7 +183,7 @@ def _crop(context: Context, image: Array, box: Array, target: tuple[int, int], m
         positions = grid(mode, end - start + 1, count, start)
         beyond = (positions < 0) | (positions > image.shape[1 + axis] - 1)
         outside |= beyond[:, None] if axis == 0 else beyond[None, :]
-        result = interpolate(result, 1 + axis, positions)
+        result = interpolate(context, result, 1 + axis, positions)
     if outside.any():
         context.note(UNDOCUMENTED, "sampling positions outside of the image")
         result = np.where(outside, result.dtype.type(pad_value), result)
@@ -308,6 +315,8 @@ def resample(
     if not (np.isfinite(row).all() and np.isfinite(column).all()):
         context.note(UNDOCUMENTED, "coordinates that are not finite")
         row, column = np.nan_to_num(row, nan=-1.0), np.nan_to_num(column, nan=-1.0)
+    if sampling_mode.lower() == "bilinear":
+        _note_non_finite(context, x)
     result = np.empty((*x.shape[:2], *positions.shape[1:3]), x.dtype)
     for i, (image, r, c) in enumerate(zip(x, row, column, strict=True)):
         result[i] = _sample(image, r, c, sampling_mode.lower(), padding_mode.lower(), padding_value)

@@ -1,9 +1,12 @@
 """Reductions. `x` of any shape; `axes` None reduces everything. fp16, fp32, int32; the result has the type of `x`.
 
-Semantics: coremltools' documentation of `iOS15.reduction`, `iOS17.reduction`.
+Semantics: coremltools' documentation of `iOS15.reduction`, `iOS17.reduction`. Of no elements it says nothing: the
+result is the identity of the operation (sum 0, maximum the smallest number), which we note.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -13,34 +16,44 @@ from harness.mil.registry import Ints, kernel
 from harness.mil.types import INT32, Array, numpy_dtype
 
 
-def _axes(axes: Ints | None, x: Array) -> Ints:
-    return tuple(range(x.ndim)) if axes is None else axes
+def _axes(context: Context, axes: Ints | None, x: Array) -> Ints:
+    over = tuple(range(x.ndim)) if axes is None else axes
+    if _count(x, over) == 0:
+        context.note(UNDOCUMENTED, "reduction of no elements")
+    return over
 
 
 def _count(x: Array, axes: Ints) -> int:
     return int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
 
 
+def _limit(x: Array, sign: int) -> Any:
+    """The largest (sign 1) or smallest (-1) number of the type of `x`."""
+    info = np.iinfo(x.dtype) if x.dtype.kind != "f" else None
+    return sign * np.inf if info is None else info.max if sign > 0 else info.min
+
+
 @kernel("reduce_sum")
 def reduce_sum(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
     """Sum over `axes`."""
-    return context.accumulate(x, _axes(axes, x), keep_dims)
+    return context.accumulate(x, _axes(context, axes, x), keep_dims)
 
 
 @kernel("reduce_mean")
 def reduce_mean(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
     """Arithmetic mean; of integers undocumented, truncated towards zero."""
-    over = _axes(axes, x)
+    over = _axes(context, axes, x)
     if x.dtype.kind != "f":
         context.note(UNDOCUMENTED, "mean of integers")
-        return np.trunc(np.mean(x, axis=over, keepdims=keep_dims, dtype=np.float64))
+        total = np.sum(x, axis=over, keepdims=keep_dims, dtype=np.float64)
+        return np.trunc(total / max(_count(x, over), 1))
     return context.accumulate(x, over, keep_dims) / x.dtype.type(_count(x, over))
 
 
 @kernel("reduce_max")
 def reduce_max(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
     """Largest element; NaN is propagated (undocumented)."""
-    result = np.asarray(np.max(x, axis=_axes(axes, x), keepdims=keep_dims))
+    result = np.asarray(np.max(x, axis=_axes(context, axes, x), keepdims=keep_dims, initial=_limit(x, -1)))
     note_nan(context, result)
     return result
 
@@ -48,7 +61,7 @@ def reduce_max(context: Context, x: Array, axes: Ints | None = None, keep_dims: 
 @kernel("reduce_min")
 def reduce_min(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
     """Smallest element; NaN is propagated (undocumented)."""
-    result = np.asarray(np.min(x, axis=_axes(axes, x), keepdims=keep_dims))
+    result = np.asarray(np.min(x, axis=_axes(context, axes, x), keepdims=keep_dims, initial=_limit(x, 1)))
     note_nan(context, result)
     return result
 
@@ -56,38 +69,38 @@ def reduce_min(context: Context, x: Array, axes: Ints | None = None, keep_dims: 
 @kernel("reduce_prod")
 def reduce_prod(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
     """Product."""
-    return np.prod(x, axis=_axes(axes, x), keepdims=keep_dims, dtype=x.dtype)
+    return np.prod(x, axis=_axes(context, axes, x), keepdims=keep_dims, dtype=x.dtype)
 
 
 @kernel("reduce_l1_norm")
 def reduce_l1_norm(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
     """Sum of absolute values."""
-    return context.accumulate(np.abs(x), _axes(axes, x), keep_dims)
+    return context.accumulate(np.abs(x), _axes(context, axes, x), keep_dims)
 
 
 @kernel("reduce_l2_norm")
 def reduce_l2_norm(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
     """Square root of the sum of squares."""
-    return np.sqrt(context.accumulate(np.square(x), _axes(axes, x), keep_dims))
+    return np.sqrt(context.accumulate(np.square(x), _axes(context, axes, x), keep_dims))
 
 
 @kernel("reduce_sum_square")
 def reduce_sum_square(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
     """Sum of squares."""
-    return context.accumulate(np.square(x), _axes(axes, x), keep_dims)
+    return context.accumulate(np.square(x), _axes(context, axes, x), keep_dims)
 
 
 @kernel("reduce_log_sum")
 def reduce_log_sum(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
     """Natural logarithm of the sum."""
-    return np.log(context.accumulate(x, _axes(axes, x), keep_dims))
+    return np.log(context.accumulate(x, _axes(context, axes, x), keep_dims))
 
 
 @kernel("reduce_log_sum_exp")
 def reduce_log_sum_exp(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
     """log(sum(e^x)), computed after subtracting the maximum, so that it does not overflow when its value does not."""
-    over = _axes(axes, x)
-    peak = np.max(x, axis=over, keepdims=True)
+    over = _axes(context, axes, x)
+    peak = np.max(x, axis=over, keepdims=True, initial=_limit(x, -1))
     peak = np.where(np.isfinite(peak), peak, np.zeros((), x.dtype))
     result = np.log(context.accumulate(np.exp(x - peak), over, keep_dims=True)) + peak
     return result if keep_dims else np.squeeze(result, axis=over)

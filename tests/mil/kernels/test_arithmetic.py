@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from coremltools.converters.mil import Builder as mb
 
+from harness.mil import Description, Function, Model, Operation, Program, TensorType
+from harness.mil.program import Block, Literal, NamedType
+from harness.mil.types import name_of
+
 TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}
 
 
@@ -318,3 +322,41 @@ def test_recurrent(bench, rng, direction):
             seen[t] = state
         expected += [seen, state] + ([cell] if g == 4 else [])
     bench.check(build, {"x": x, "h0": h0, "c0": c0}, *expected, **TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "expected"),
+    [
+        ("reduce_max", np.int32, -(2**31)),
+        ("reduce_min", np.int32, 2**31 - 1),
+        ("reduce_max", np.float32, -np.inf),
+        ("reduce_min", np.float16, np.inf),
+        ("reduce_sum", np.float32, 0),
+        ("reduce_prod", np.float32, 1),
+        ("reduce_mean", np.int32, 0),
+        ("reduce_mean", np.float32, np.nan),
+        ("reduce_log_sum_exp", np.float32, -np.inf),
+    ],
+)
+def test_a_reduction_of_no_elements_is_the_identity_and_undocumented(name, dtype, expected):
+    declared = TensorType(name_of(np.dtype(dtype)), (2,))
+    x = Literal(np.zeros((2, 0), dtype), TensorType(declared.dtype, (2, 0)))
+    axes = Literal(np.int32([1]), TensorType("int32", (1,)))
+    operation = Operation(name, "y", {"x": x, "axes": axes}, (NamedType("y", declared),))
+    function = Function("main", "CoreML8", (), Block((), ("y",), (operation,)), Description())
+    with np.errstate(all="ignore"):
+        result = Model(Program({"main": function})).run({})
+    np.testing.assert_array_equal(result.outputs["y"], np.full(2, expected, dtype))
+    assert "undocumented" in {d.kind for d in result.diagnostics}
+
+
+def test_sign_and_threshold_of_nan_are_undocumented(bench):
+    x = np.float32([np.nan, -2, 2])
+    for build, expected in (
+        (lambda x: mb.sign(x=x), [np.nan, -1, 1]),
+        (lambda x: mb.thresholded_relu(x=x, alpha=1.0), [0, 0, 2]),
+    ):
+        result = bench.run(build, {"x": x})
+        np.testing.assert_array_equal(next(iter(result.outputs.values())), np.float32(expected))
+        assert "undocumented" in {d.kind for d in result.diagnostics}
+        assert not bench.run(build, {"x": np.float32([-2, 0, 2])}).diagnostics

@@ -99,6 +99,15 @@ def test_a_fractional_factor_is_undocumented(bench):
     assert "undocumented" in {d.kind for d in result.diagnostics}
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1.0])
+def test_interpolation_beside_an_infinity_is_undocumented(bench, value):
+    """Whether an element of weight 0 counts, and in which order the products are added, is not said."""
+    x = np.zeros((1, 1, 3, 3), np.float32)
+    x[0, 0, 1, 1] = value
+    result = bench.run(lambda x: mb.upsample_bilinear(x=x, scale_factor_height=2.0, scale_factor_width=2.0), {"x": x})
+    assert ("undocumented" in {d.kind for d in result.diagnostics}) == (not np.isfinite(value))
+
+
 @pytest.mark.parametrize("padding", [("constant", "zeros"), ("border", "border"), ("reflection", "reflection")])
 @pytest.mark.parametrize("sampling", ["bilinear", "nearest"])
 def test_resample_as_grid_sample(bench, rng, sampling, padding):

@@ -86,7 +86,11 @@ declare(
     ulps=2,
 )
 declare(
-    "thresholded_relu", unary(alpha=[None, -2.0, 1.0, 2.5]), _with(lambda v, alpha=1.0: v if v >= alpha else 0), ulps=1
+    "thresholded_relu",
+    unary(alpha=[None, -2.0, 1.0, 2.5]),
+    _with(lambda v, alpha=1.0: v if v >= alpha else 0),
+    ulps=1,
+    kinds=nan_kind("x"),
 )
 
 

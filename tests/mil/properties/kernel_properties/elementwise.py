@@ -73,7 +73,14 @@ declare("abs", unary(dtypes=NUMBERS), each(math.fabs))
 declare("ceil", unary(), each(whole(math.ceil)))
 declare("floor", unary(), each(whole(math.floor)))
 declare("round", unary(), each(whole(lambda v: round(v))))  # Python's round is half to even too
-declare("sign", unary(dtypes=NUMBERS), each(lambda v: v if v != v else (v > 0) - (v < 0)), ulps=1, slack=0)
+declare(
+    "sign",
+    unary(dtypes=NUMBERS),
+    each(lambda v: v if v != v else (v > 0) - (v < 0)),
+    ulps=1,
+    slack=0,
+    kinds=nan_kind("x"),
+)
 declare("square", unary(dtypes=NUMBERS), each(lambda v: v * v))
 declare("sqrt", unary(), each(lambda v: v if v == 0 else math.sqrt(v)), ulps=1, slack=0)
 declare("exp", unary(), each(math.exp), ulps=2, slack=0)

@@ -54,15 +54,29 @@ def reduced(function: Callable[[list[Any]], Any], dtype: Any = np.float64) -> Ca
 
 
 def _largest(items: list[Any]) -> Any:
+    if not items:
+        return -math.inf
     return math.nan if any(i != i for i in items) else sorted(items)[-1]
 
 
 def _smallest(items: list[Any]) -> Any:
+    if not items:
+        return math.inf
     return math.nan if any(i != i for i in items) else sorted(items)[0]
 
 
 def _any_nan(x: Any, **more: Any) -> set[str]:
     return {"undocumented"} if x.dtype.kind == "f" and np.isnan(x).any() else set()
+
+
+def _of_nothing(x: Any, axes: tuple[int, ...] | None = None, **more: Any) -> set[str]:
+    """The documentation leaves open what a reduction of no elements gives."""
+    gone = x.shape if axes is None else [x.shape[a] for a in axes]
+    return {"undocumented"} if 0 in gone else set()
+
+
+def _nan_or_nothing(x: Any, **more: Any) -> set[str]:
+    return _any_nan(x) | _of_nothing(x, **more)
 
 
 def _product(items: list[Any]) -> Any:
@@ -86,20 +100,35 @@ def _log_sum_exp(items: list[float]) -> float:
     return _log(sum(math.inf if i == math.inf else math.exp(i) for i in items))
 
 
-declare("reduce_sum", reduction(least=0, strict=True), reduced(sum), ulps=1, slack=0)
+declare("reduce_sum", reduction(least=0, strict=True), reduced(sum), ulps=1, slack=0, kinds=_of_nothing)
 declare("reduce_mean", reduction(), reduced(_mean), ulps=1, slack=0)
 declare("reduce_max", reduction(), reduced(_largest), ulps=1, slack=0, kinds=_any_nan)
 declare("reduce_min", reduction(), reduced(_smallest), ulps=1, slack=0, kinds=_any_nan)
-declare("reduce_prod", reduction(FLOATS, 0.5, 1.5, least=0), reduced(_product), ulps=60, slack=0)
-declare("reduce_l1_norm", reduction(least=0), reduced(lambda items: sum(abs(i) for i in items)), ulps=1, slack=0)
+declare("reduce_prod", reduction(FLOATS, 0.5, 1.5, least=0), reduced(_product), ulps=60, slack=0, kinds=_of_nothing)
+declare(
+    "reduce_l1_norm",
+    reduction(least=0),
+    reduced(lambda items: sum(abs(i) for i in items)),
+    ulps=1,
+    slack=0,
+    kinds=_of_nothing,
+)
 declare(
     "reduce_l2_norm",
     reduction(FLOATS, least=0),
     reduced(lambda items: math.sqrt(sum(i * i for i in items))),
     ulps=1,
     slack=0,
+    kinds=_of_nothing,
 )
-declare("reduce_sum_square", reduction(least=0), reduced(lambda items: sum(i * i for i in items)), ulps=1, slack=0)
+declare(
+    "reduce_sum_square",
+    reduction(least=0),
+    reduced(lambda items: sum(i * i for i in items)),
+    ulps=1,
+    slack=0,
+    kinds=_of_nothing,
+)
 declare("reduce_log_sum", reduction(FLOATS, -1, 4), reduced(lambda items: _log(sum(items))), ulps=4, slack=1)
 declare("reduce_log_sum_exp", reduction(FLOATS), reduced(_log_sum_exp), ulps=4, slack=2)
 
