@@ -1,7 +1,7 @@
 """The partitioner claims tensors of more than five dimensions, which Core ML does not have.
 
 The limit is checked at the end of the conversion, so that one such tensor makes the whole model fail to lower. Left to
-ExecuTorch, whose kernels take any rank, it would run.
+ExecuTorch, whose kernels take more, it would run.
 """
 
 import coremltools as ct
