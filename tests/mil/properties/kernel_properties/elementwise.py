@@ -69,6 +69,13 @@ def saturated(function: Callable[[float], float]) -> Callable[[float], float]:
     return apply
 
 
+def nan_kind(*names: str) -> Callable[..., set[str]]:
+    """NaN among the named arguments is noted as undocumented."""
+    return lambda **arguments: {
+        "undocumented" for n in names if arguments[n].dtype.kind == "f" and np.isnan(arguments[n]).any()
+    }
+
+
 declare("abs", unary(dtypes=NUMBERS), each(math.fabs))
 declare("ceil", unary(), each(whole(math.ceil)))
 declare("floor", unary(), each(whole(math.floor)))
@@ -140,13 +147,6 @@ def _maximum(a: float, b: float) -> float:
 
 def _minimum(a: float, b: float) -> float:
     return -_maximum(-a, -b)
-
-
-def nan_kind(*names: str) -> Callable[..., set[str]]:
-    """NaN among the named arguments of a minimum or maximum is noted as undocumented."""
-    return lambda **arguments: {
-        "undocumented" for n in names if arguments[n].dtype.kind == "f" and np.isnan(arguments[n]).any()
-    }
 
 
 declare(
