@@ -60,9 +60,7 @@ def main() -> int:
         found += isinstance(error, IndexError) or "axis should be in the range [-1, -1]" in str(error)
         print(f"{text}: {type(error).__name__}: {str(error) or frame.line} (in {frame.name})")
     print(
-        "shown: an axis of a tensor of rank 0 is an error in the converter"
-        if found
-        else "not shown: every call lowers"
+        "shown: an axis of a tensor of rank 0 is an error in the converter" if found else "not shown: every call lowers"
     )
     return 0 if found else 1
 
