@@ -202,6 +202,12 @@ def lerp(ref: Tensor, a: Args, f: Format) -> Tensor:
     return ref.abs() + 2 * step
 
 
+def linspace(ref: Tensor, a: Args, f: Format) -> Tensor:
+    # start + i * ((end - start) / (steps - 1)): difference (1/2), division (2.5) and product (1/2) round on i * step,
+    # however near to 0 the sum is.
+    return 3.5 * (ref - _t(a.start)).abs() + ref.abs()
+
+
 def remainder(ref: Tensor, a: Args, f: Format) -> Tensor:
     # a - b * floor(a / b): exact in fmod's own algorithm; the formula rounds the product, of the size of a.
     return _t(a.self).abs().expand(ref.shape) + ref.abs()
@@ -295,10 +301,12 @@ def antialias(taps: int) -> Callable[[Args, Tensor], int]:
 def position(ref: Tensor, a: Args, f: Format) -> Tensor:
     """Rounding of the source position of a resize, which no implementation carries in less than fp32.
 
-    Four roundings of a coordinate up to the extent, times the step between neighbours: at most twice the largest value.
+    Four roundings of a coordinate up to the extent, times the step between neighbours: at most twice the largest value
+    that is finite.
     """
     extent = max(a.self.shape[2:], default=1)
-    return (8 * extent * 2.0 ** (f.frac - 23) * a.self.abs().amax()).expand(ref.shape)
+    largest = torch.nan_to_num(a.self.abs(), nan=0.0, posinf=0.0).amax() if a.self.numel() else torch.zeros(())
+    return (8 * extent * 2.0 ** (f.frac - 23) * largest).expand(ref.shape)
 
 
 def cubic_position(ref: Tensor, a: Args, f: Format) -> Tensor:

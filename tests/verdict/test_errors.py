@@ -112,3 +112,24 @@ def test_lengths():
 def test_a_resize_does_not_round_positions_to_fp16():
     a = SimpleNamespace(self=torch.ones(1, 1, 100, dtype=torch.float64))
     assert float(e.position(ref(1.0), a, FP16) * FP16.epsilon) == float(e.position(ref(1.0), a, FP32) * FP32.epsilon)
+
+
+def test_an_infinity_does_not_take_the_bound_from_finite_pixels():
+    image = torch.tensor([[[1.0, -3.0, math.inf, math.nan]]])
+    bound = e.position(torch.zeros(1, 1, 8), SimpleNamespace(self=image), FP32)
+    assert float(bound[0, 0, 0]) == 8 * 4 * 3
+
+
+def test_linspace_near_zero_is_off_by_roundings_of_its_start():
+    start, end, steps = -5.0, 5.1, 50
+    exact = torch.linspace(start, end, steps, dtype=torch.float64)
+    a = SimpleNamespace(start=start, end=end)
+    for f in (FP16, FP32):
+        first = torch.tensor(start, dtype=f.dtype)
+        step = (torch.tensor(end, dtype=f.dtype) - first) / (steps - 1)
+        # The end itself is rounded to the format, which is no error of the operator.
+        meant = torch.linspace(start, float(torch.tensor(end, dtype=f.dtype)), steps, dtype=torch.float64)
+        off = (first + torch.arange(steps).to(f.dtype) * step).double() - meant
+        assert bool((off.abs() <= e.linspace(exact, a, f) * f.epsilon).all())
+        assert bool((off.abs() > f.ulp(exact)).any())
+    assert float(e.linspace(ref(0.0), a, FP32)) == 3.5 * 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.verdict.formulas import FORMULAS
 
@@ -28,6 +29,7 @@ CALLS = [
     (aten._logcumsumexp.default, (X, 1), {}),
     (aten.logaddexp.default, (X, X.flip(0)), {}),
     (aten._cdist_forward.default, (X, X.flip(1), 3.0, None), {}),
+    (aten._cdist_forward.default, (X, X.flip(1), 2.0, 1), {}),
     (aten._euclidean_dist.default, (X[0], X[1]), {}),
     (aten.linalg_vector_norm.default, (X, 2, [1]), {}),
     (aten.linalg_vector_norm.default, (X, 3, [1], True), {}),
@@ -72,3 +74,20 @@ def test_every_formula_is_called_here():
         "aten._batch_norm_with_update",
     }
     assert set(FORMULAS) - called == twins
+
+
+@pytest.mark.parametrize(("mode", "rows", "products"), [(None, 5, 0), (None, 26, 1), (0, 26, 1), (1, 5, 1), (2, 26, 0)])
+def test_cdist_is_a_product_where_its_mode_or_its_size_says_so(mode, rows, products):
+    with _Calls() as calls:
+        FORMULAS["aten._cdist_forward"](torch.ones(rows, 2), torch.ones(3, 2), 2.0, mode)
+    assert calls.names.count("aten::mm") == products
+
+
+class _Calls(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(func._schema.name)
+        return func(*args, **(kwargs or {}))

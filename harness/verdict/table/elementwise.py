@@ -41,7 +41,7 @@ ulp("softsign", 3.5, 3.5, "a sum and a division")
 ulp("polar angle", 6, 2, "atan2")
 ulp("hypot", 4, 2, "OpenCL: 4 | 2 ulp")
 ulp("logspace", 16, 4, "OpenCL: pow 16 | 4 ulp")
-ulp("arange linspace range", 1, 1, "start + i * step, computed once at conversion")
+ulp("arange range", 1, 1, "start + i * step, computed once at conversion")
 ulp("nextafter", 1, 1, "a neighbour of the input in the format of the case's dtype")
 ulp("native_dropout_backward", 2, 2, "two products")
 
@@ -52,6 +52,7 @@ abs_error(
     "IEEE: 1 ulp of the sum; alpha is one more product",
 )
 abs_error("rsub", e.rsub_scaled, "as sub")
+abs_error("linspace", e.linspace, "start + i * step, the step a difference and a division (2.5)")
 abs_error("exp exp2 special_exp2", e.exp, "Vulkan: 3 + 2|x| | 1 + 2|x| ulp")
 abs_error("expm1 special_expm1", e.expm1, "as exp, relative to the result: that is what expm1 is for")
 abs_error("sinh cosh", e.sinh_cosh, "exp(x) +- exp(-x)")
