@@ -202,6 +202,19 @@ def lerp(ref: Tensor, a: Args, f: Format) -> Tensor:
     return ref.abs() + 2 * step
 
 
+def integral_quotient(ref: Tensor, a: Args, f: Format) -> Tensor:
+    # A quotient within 2.5 ulp of an integer may end up on either side of it; one that is representable, an integer
+    # above all, is expected as it is.
+    mode = getattr(a, "rounding_mode", "floor")
+    if mode is None:
+        return 2.5 * ref.abs()
+    cut = torch.floor if mode == "floor" else torch.trunc
+    quotient = _t(a.self) / _t(a.other)
+    off = torch.where(f.round(quotient) == quotient, 0.0, 2.5 * f.ulp(quotient))
+    step = torch.maximum((cut(quotient + off) - ref).abs(), (cut(quotient - off) - ref).abs())
+    return torch.nan_to_num(step, nan=0.0, posinf=0.0) / f.epsilon + ref.abs() / 2
+
+
 def linspace(ref: Tensor, a: Args, f: Format) -> Tensor:
     # start + i * ((end - start) / (steps - 1)): difference (1/2), division (2.5) and product (1/2) round on i * step,
     # however near to 0 the sum is.

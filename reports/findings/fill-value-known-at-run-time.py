@@ -1,8 +1,8 @@
 """Filling a tensor with a value that is known at run time fills it with 0.
 
 The converter function `fill` (coremltools/converters/mil/frontend/torch/ops.py) reads `.val` of the value, which is
-None for a tensor that is computed or given, and MIL `fill` takes None for its default, 0. The whole result is folded to a
-constant. The value is not asked for.
+None for a tensor that is computed or given, and MIL `fill` takes None for its default, 0. The whole result is folded to
+a constant. The value is not asked for.
 """
 
 import json

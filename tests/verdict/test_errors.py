@@ -133,3 +133,20 @@ def test_linspace_near_zero_is_off_by_roundings_of_its_start():
         assert bool((off.abs() <= e.linspace(exact, a, f) * f.epsilon).all())
         assert bool((off.abs() > f.ulp(exact)).any())
     assert float(e.linspace(ref(0.0), a, FP32)) == 3.5 * 5
+
+
+@pytest.mark.parametrize(("mode", "quotient", "integers"), [
+    ("trunc", 138.99, 1), ("trunc", 138.5, 0), ("trunc", 139.0, 0), ("floor", 0.0, 0), ("trunc", -138.99, 1), ("trunc", 1e-9, 0),
+    ("floor", 138.99, 1), ("floor", -1e-9, 1), ("floor", 1e-9, 1), ("floor", 0.5, 0),
+])  # fmt: skip
+def test_a_quotient_close_to_an_integer_may_be_on_either_side_of_it(mode, quotient, integers):
+    x = torch.tensor(quotient, dtype=torch.float64)
+    a = SimpleNamespace(self=x, other=torch.ones((), dtype=torch.float64), rounding_mode=mode)
+    exact = x.trunc() if mode == "trunc" else x.floor()
+    allowed = float(e.integral_quotient(exact, a, FP16)) * FP16.epsilon
+    assert integers <= allowed < integers + 0.5
+
+
+def test_a_quotient_that_is_not_cut_off_is_a_division():
+    a = SimpleNamespace(self=ref(1.0), other=ref(3.0), rounding_mode=None)
+    assert float(e.integral_quotient(ref(1 / 3), a, FP32)) == pytest.approx(2.5 / 3)
