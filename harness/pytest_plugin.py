@@ -391,7 +391,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     # xdist's workers summarise too, unseen: only the process that sees all records may speak, and rewrite.
     if run.is_worker or run.read_only or not (run.directory / "environment.json").exists():
         return
-    from harness.publish.summary import summary_text
+    from harness.publish.summary import one_failure, summary_text
 
     collected = set(run.collected) or _collected_by_workers(config)
     if not collected:
@@ -400,6 +400,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     records = [record for record in evidence.records if record.check_id in collected]
     terminalreporter.section("Core ML conformance")
     terminalreporter.write_line(summary_text(records))
+    if alike := one_failure(records):
+        terminalreporter.write_line(f"\n{alike}")
     terminalreporter.write_line(f"\nchecks collected: {len(collected)}, records written: {len(records)}")
     shown = _shown(run.directory, config)
     terminalreporter.write_line(f"records: {shown}")

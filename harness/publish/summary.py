@@ -48,6 +48,14 @@ def summary_text(records: Sequence[Record]) -> str:
     return tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True, colalign=align)
 
 
+def one_failure(records: Sequence[Record]) -> str:
+    """The error, where several checks all end in the very same (the backend does not work at all here); else empty."""
+    errors = [record.error for record in records if record.error is not None]
+    if len(records) < 2 or len(errors) < len(records) or len({(e.type, e.message) for e in errors}) > 1:
+        return ""
+    return f"all {len(records)} checks end alike in {records[0].phase}: {errors[0].type}: {errors[0].message}"
+
+
 def count_line(records: Iterable[Record]) -> str:
     """`120 checks: 100 pass, 20 fallback`."""
     total = Counter(record.outcome for record in records)

@@ -1,7 +1,10 @@
+from harness.evidence.record import ErrorInfo
+from harness.evidence.vocabulary import Phase
 from harness.publish.summary import (
     count_line,
     count_table,
     describe_environment,
+    one_failure,
     summary_markdown,
     summary_text,
     what_went_wrong,
@@ -31,6 +34,17 @@ def test_text(record):
     lines = summary_text([record()]).splitlines()
     assert lines[0].split() == ["outcome", "fp16-ios18", "reference", "all"]
     assert lines[-1].split() == ["checks", "1", "1"]
+
+
+def test_a_backend_that_does_not_work_at_all_is_one_line(record):
+    def failed(message, sample=0):
+        info = ErrorInfo("ModuleNotFoundError", message, message)
+        return record(outcome="convert_error", phase=Phase.PARTITION, sample=sample, error=info)
+
+    alike = [failed("no such module"), failed("no such module", 1)]
+    assert one_failure(alike) == "all 2 checks end alike in partition: ModuleNotFoundError: no such module"
+    for other in ([], alike[:1], [*alike, record()], [*alike, failed("another")]):
+        assert one_failure(other) == ""
 
 
 def test_count_line(record):
