@@ -116,7 +116,8 @@ def cast(context: Context, x: Array, dtype: str) -> Array:
 
     Not documented, our choice: float to integer truncates towards zero, and what does not fit saturates, NaN
     becoming 0, as the conversion instructions of Apple's processors do; both are noted. Integers that do not fit
-    wrap around. bool is x != 0, so NaN is true.
+    wrap around, which is noted but for int16 to uint16: Core ML is reported to make 65524 of -12
+    (github.com/apple/coremltools/pull/2626). bool is x != 0, so NaN is true.
     """
     return convert(context, x, context.stored(numpy_dtype(dtype)))
 
@@ -141,6 +142,7 @@ def convert(context: Context, x: Array, target: np.dtype[Any]) -> Array:
                 INTEGER_OVERFLOW, f"{int((~fits).sum())} values do not fit {target}, for example {x[~fits][0]}"
             )
         return np.clip(whole, limits.min, limits.max).astype(target)
-    if x.size and (int(x.min()) < limits.min or int(x.max()) > limits.max):
+    lowest = -(2**15) if target == np.uint16 else limits.min
+    if x.size and (int(x.min()) < lowest or int(x.max()) > limits.max):
         context.note(INTEGER_OVERFLOW, f"{x.dtype} values do not fit {target}")
     return x.astype(target)

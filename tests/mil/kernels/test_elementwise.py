@@ -179,6 +179,19 @@ def test_cast_truncates_saturates_and_notes(bench):
     assert {d.kind for d in result.diagnostics} == {"nan_to_integer", "integer_overflow"}
 
 
+@pytest.mark.parametrize(
+    ("value", "got", "kinds"),
+    [(-12, 65524, []), (-40000, 25536, ["integer_overflow"]), (65536, 0, ["integer_overflow"])],
+)
+def test_a_negative_integer_wraps_into_uint16(bench, value, got, kinds):
+    def build(x):
+        return mb.cast(x=mb.cast(x=x, dtype="uint16"), dtype="int32")
+
+    result = bench.run(build, {"x": np.int32([7, value])})
+    assert next(iter(result.outputs.values())).tolist() == [7, got]
+    assert [d.kind for d in result.diagnostics] == kinds
+
+
 def test_cast_to_bool_and_back(bench):
     x = np.array([-0.0, 0.0, 1e-6, -3.0], np.float32)
     bench.check(lambda x: mb.cast(x=mb.cast(x=x, dtype="bool"), dtype="fp32"), {"x": x}, [0, 0, 1, 1])
