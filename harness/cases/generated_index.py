@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import importlib
 import itertools
@@ -61,6 +62,14 @@ FIRST: dict[str, tuple[str, ...]] = {
     "dtypes": ("int32", "int64", "bool", "float16"),
     "constants": ("constants", "tensor1-constant"),
 }
+#: Variants that eager takes although they mean nothing: operator, label, why. They are left out.
+MEANINGLESS: tuple[tuple[str, str, str], ...] = (
+    ("aten._weight_norm.default", "rank4", "the norm's shape must be the weight's with all dims but one of size 1"),
+    ("aten._weight_norm_interface.default", "dim=1", "the norm has the shape of dim 0"),
+    ("dim_order_ops.*", "rank*", "dim_order must name every dim"),
+    ("quant.dequantize_codebook.default", "block_size=-1x-1", "one block, a codebook of two"),
+    ("torchao.*", "quant_min=True", "a bound of a range of integers"),
+)
 #: Seed calls written by hand.
 SEEDS = Path(__file__).with_name("seeds.txt")
 _LARGEST = 50_000
@@ -110,7 +119,7 @@ def index_of(seed: Call) -> list[Variant]:
     """The seed call and those variants of it that eager takes, each with its level."""
     found = [("seed", "call", seed)]
     if not is_random(seed.op):
-        found += variants(seed, signature_of(seed.op))
+        found += [row for row in variants(seed, signature_of(seed.op)) if not is_meaningless(seed.op, row[1])]
     results = results_of([call for _, _, call in found])
     if not results[0]:
         return []
@@ -122,6 +131,11 @@ def index_of(seed: Call) -> list[Variant]:
         Variant(label, axis, "standard" if label in chosen else "full", call.dtype, str(call))
         for (axis, label, call), _ in taken
     ]
+
+
+def is_meaningless(op: str, label: str) -> bool:
+    """True for a row of `MEANINGLESS`."""
+    return any(fnmatch.fnmatchcase(op, ops) and fnmatch.fnmatchcase(label, labels) for ops, labels, _ in MEANINGLESS)
 
 
 def arguments_that_matter(found: Sequence[tuple[str, str]], results: Sequence[str]) -> dict[str, set[str]]:

@@ -1,3 +1,5 @@
+import fnmatch
+
 import pytest
 import torch
 
@@ -113,3 +115,11 @@ def test_other_axes_begin_elsewhere_for_other_operators():
     found = [("seed", "call")] + [("ranks", f"rank{n}") for n in range(6)]
     chosen = {next(iter(chosen_for_standard(f"aten.op{n}.default", found, {}) - {"call"})) for n in range(40)}
     assert len(chosen) == 6
+
+
+def test_every_meaningless_variant_would_be_taken_otherwise_and_is_left_out():
+    listed = {(variant.op, variant.label) for variant in read_index(torch.__version__)}
+    assert not any(generated_index.is_meaningless(op, label) for op, label in listed)
+    for ops, labels, reason in generated_index.MEANINGLESS:
+        assert reason
+        assert any(fnmatch.fnmatchcase(op, ops) for op in seed_calls(torch.__version__)), (ops, labels)
