@@ -110,6 +110,6 @@ def test_the_examples_in_the_docstrings() -> None:
 
 
 def test_a_message_names_no_place_of_this_machine():
-    error = ValueError('File "/tmp/clone/harness/cases/opinfo.py", line 162; see https://a.org/b/c and a/b')
+    error = ValueError('File "/home/me/harness/cases/opinfo.py", line 162; see https://a.org/b/c and a/b')
     message = error_info(error).message
     assert message == 'File "harness/cases/opinfo.py", line 162; see https://a.org/b/c and a/b'

@@ -136,7 +136,8 @@ def test_linspace_near_zero_is_off_by_roundings_of_its_start():
 
 
 @pytest.mark.parametrize(("mode", "quotient", "integers"), [
-    ("trunc", 138.99, 1), ("trunc", 138.5, 0), ("trunc", 139.0, 0), ("floor", 0.0, 0), ("trunc", -138.99, 1), ("trunc", 1e-9, 0),
+    ("trunc", 138.99, 1), ("trunc", 138.5, 0), ("trunc", 139.0, 0), ("floor", 0.0, 0), ("trunc", -138.99, 1),
+    ("trunc", 1e-9, 0),
     ("floor", 138.99, 1), ("floor", -1e-9, 1), ("floor", 1e-9, 1), ("floor", 0.5, 0),
 ])  # fmt: skip
 def test_a_quotient_close_to_an_integer_may_be_on_either_side_of_it(mode, quotient, integers):
