@@ -64,7 +64,7 @@ FIRST: dict[str, tuple[str, ...]] = {
 }
 #: Variants that eager takes although they mean nothing: operator, label, why. They are left out.
 MEANINGLESS: tuple[tuple[str, str, str], ...] = (
-    ("aten._weight_norm.default", "rank4", "the norm's shape must be the weight's with all dims but one of size 1"),
+    ("aten._weight_norm.default", "rank*", "the norm's shape must be the weight's with all dims but one of size 1"),
     ("aten._weight_norm_interface.default", "dim=1", "the norm has the shape of dim 0"),
     ("dim_order_ops.*", "rank*", "dim_order must name every dim"),
     ("quant.dequantize_codebook.default", "block_size=-1x-1", "one block, a codebook of two"),
