@@ -14,11 +14,13 @@ from harness.evidence.vocabulary import SEVERITY, UNJUDGED, WORKING, Outcome
 from harness.publish.markdown import anchor, code, codes, counted, plain, table
 from harness.publish.naming import may_fill, subject
 from harness.publish.problems import Problem, problems
+from harness.publish.promises import is_switched_off
 from harness.publish.summary import describe_environment
 
 PAGE = "findings.md"
 PRECISION = "Imprecise"
 LIMITATIONS = "Limitations"
+HELD_BACK = "Held back by the partitioner"
 NO_JUDGEMENT = "Cases that judge nothing"
 #: Sections of causes: heading, what it means, and the outcomes, of which a cause's worst decides.
 BY_OUTCOME: tuple[tuple[str, str, frozenset[Outcome]], ...] = (
@@ -56,8 +58,13 @@ BY_OUTCOME: tuple[tuple[str, str, frozenset[Outcome]], ...] = (
 PRECISION_INTRO = (
     "The emitted program is right; carried out in the recipe's precision it loses more than its bound allows."
 )
+HELD_BACK_INTRO = (
+    "Defects that nobody meets, because the partitioner leaves these operators to ExecuTorch: seen only where a check "
+    "makes it take them. They are what a rule is for, or what stands in the way of claiming more "
+    "([partitioner.md](partitioner.md))."
+)
 _SECTION_OF = {outcome: heading for heading, _, outcomes in BY_OUTCOME for outcome in outcomes}
-HEADINGS = (*(heading for heading, *_ in BY_OUTCOME[:-1]), PRECISION, BY_OUTCOME[-1][0])
+HEADINGS = (*(heading for heading, *_ in BY_OUTCOME[:-1]), PRECISION, BY_OUTCOME[-1][0], HELD_BACK)
 
 
 @dataclass
@@ -80,6 +87,8 @@ class Finding:
             return NO_JUDGEMENT
         if self.cause.stage == "limitation":
             return LIMITATIONS
+        if self.records and all(is_switched_off(record) for record in self.records):
+            return HELD_BACK
         return PRECISION if self.cause.stage == "precision" else _SECTION_OF[self.worst]
 
     @property
@@ -132,7 +141,8 @@ def findings_context(evidence: Evidence, causes: Sequence[Cause]) -> dict[str, A
 
 
 def _headings() -> list[tuple[str, str]]:
-    intros = {heading: intro for heading, intro, _ in BY_OUTCOME} | {PRECISION: PRECISION_INTRO}
+    intros = {heading: intro for heading, intro, _ in BY_OUTCOME}
+    intros |= {PRECISION: PRECISION_INTRO, HELD_BACK: HELD_BACK_INTRO}
     return [(heading, intros[heading]) for heading in HEADINGS]
 
 

@@ -28,6 +28,11 @@ def is_promise(record: Record) -> bool:
     return record.case.startswith(f"{SUITE}/")
 
 
+def is_switched_off(record: Record) -> bool:
+    """True for a check that made the partitioner take what it rejects or never meets: no user's program by default."""
+    return is_promise(record) and record.case.rsplit("-", 2)[1] == "off"
+
+
 def without_promises(evidence: Evidence) -> Evidence:
     return Evidence(evidence.environments, [r for r in evidence.records if not is_promise(r)])
 

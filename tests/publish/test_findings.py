@@ -4,7 +4,16 @@ import pytest
 
 from harness.evidence.causes import Cause, Rule
 from harness.evidence.vocabulary import Outcome
-from harness.publish.findings import HEADINGS, LIMITATIONS, NO_JUDGEMENT, PAGE, PRECISION, cause_links, find_findings
+from harness.publish.findings import (
+    HEADINGS,
+    HELD_BACK,
+    LIMITATIONS,
+    NO_JUDGEMENT,
+    PAGE,
+    PRECISION,
+    cause_links,
+    find_findings,
+)
 from harness.publish.pages import build_pages
 
 A, B, C = "aten.a.default", "aten.b.default", "aten.c.default"
@@ -179,3 +188,13 @@ def test_the_support_page_leads_from_a_problem_to_its_cause(record, evidence):
         "| `aten.a.default` | [a](findings.md#a) | `ops/aten.a.default/float32/opinfo-0@fp16-ios18@reference` |" in page
     )
     assert "| got 1 | untriaged |" in page
+
+
+def test_what_only_a_switched_off_rule_shows_harms_no_user(record, page):
+    causes = [cause("a", outcome="wrong_value")]
+    off = record(A, "wrong_value", cause="a").with_(case=f"partitioner/{A}/float32/rejects-a-off-0")
+    assert "### title of a" in section(page(causes, off), HELD_BACK)
+    both = page(causes, off, record(B, "wrong_value", 1, cause="a"))
+    assert "### title of a" in section(both, "Silently wrong")
+    on = off.with_(case=f"partitioner/{A}/float32/skips-a-on-0")
+    assert "### title of a" in section(page(causes, on), "Silently wrong")
