@@ -21,7 +21,7 @@ import os
 import sys
 import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -208,29 +208,42 @@ def _uneven(label: str) -> bool:
     return name not in DIMENSIONS and len(set(sizes)) > 1 and all(size.isdigit() for size in sizes)
 
 
-def results_of(calls: Sequence[Call]) -> list[str]:
-    """`result_of` each call, asked in a process of its own: some arguments end it, which is a refusal too."""
-    context = multiprocessing.get_context("fork")
+def results_of(calls: Sequence[Call], asked: Callable[[Call], str] | None = None) -> list[str]:
+    """`result_of` each call (or `asked`), in another process: some arguments end it, which is a refusal too."""
+    global _process
     answers: list[str] = []
     while len(answers) < len(calls):
-        reader, writer = context.Pipe(duplex=False)
-        process = context.Process(target=_answer, args=(calls[len(answers) :], writer))
-        process.start()
-        writer.close()
+        if _process is None:
+            # Spawned, not forked: a fork of a process whose threads hold locks may wait for them for ever.
+            context = multiprocessing.get_context("spawn")
+            _process, there = context.Pipe()
+            context.Process(target=_answer, args=(there,), daemon=True).start()
+            there.close()
         try:
-            while len(answers) < len(calls):
-                answers.append(reader.recv())
-        except EOFError:
-            answers.append("")  # the call it was asked last ended it
-        process.join()
+            _process.send((asked or result_of, calls[len(answers)]))
+            answers.append(_process.recv())
+        except (EOFError, OSError):
+            answers.append("")  # the call ended it
+            _process = None
     return answers
 
 
-def _answer(calls: Sequence[Call], writer: Connection) -> None:
+#: To the process that answers, once there is one.
+_process: Connection | None = None
+
+
+def _answer(questions: Connection) -> None:
+    import torch
+
+    torch.set_num_threads(1)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)  # what PyTorch prints as it dies
-    for call in calls:
-        writer.send(result_of(call))
+    while True:
+        try:
+            asked, call = questions.recv()
+        except EOFError:
+            return
+        questions.send(asked(call))
 
 
 def result_of(call: Call) -> str:
@@ -324,7 +337,6 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(1)
-    overload("quantized_decomposed.add.default")  # imported before the processes are forked
     seeds = seed_calls(torch.__version__)
     lines = []
     for number, op in enumerate(sorted(seeds), start=1):

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import torch
 
 SUITE = "ops"
+#: Samples whose eager result depends on uninitialised memory, and only sometimes shows it: entry, option, value, why.
+UNSTEADY = (
+    ("linalg.lstsq", "driver", "gelsy", "eager's lstsq by LAPACK's gelsy gives another result from call to call"),
+)
 
 
 @functools.cache
@@ -107,6 +111,9 @@ def build(name: str, variant: str, dtype: str, number: int, constants: bool = Fa
             sample = _samples(name, variant, dtype)[number]
         except Exception as error:
             raise CaseFault(f"OpInfo's sample generator raised {type(error).__name__}: {error}") from None
+    for entry, option, value, reason in UNSTEADY:
+        if name == entry and sample.kwargs.get(option) == value:
+            raise CaseFault(reason)
     leaves, spec = pytree.tree_flatten((sample.input, sample.args, sample.kwargs))
     tensors = tuple(leaf.detach() for leaf in leaves if isinstance(leaf, torch.Tensor))
     if any(t.layout is not torch.strided for t in tensors):

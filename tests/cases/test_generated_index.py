@@ -1,4 +1,5 @@
 import fnmatch
+import operator
 
 import pytest
 import torch
@@ -51,13 +52,14 @@ def test_lines_are_read_as_they_are_written():
     assert variant.op == "aten.add.Tensor"
 
 
-def test_what_eager_refuses_is_left_out_and_what_ends_its_process_too(monkeypatch):
+def test_what_eager_refuses_is_left_out_and_what_ends_its_process_too():
     good, bad = parse("aten.mm.default(float32(2, 3), float32(3, 4))"), parse("aten.mm.default(float32(2), float32(3))")
     one, refused, again = results_of([good, bad, good])
     assert one == again
     assert (bool(one), refused) == (True, "")
-    monkeypatch.setattr(generated_index, "result_of", lambda call: __import__("os")._exit(11) if call is bad else "r")
-    assert results_of([bad, good, bad, good, good]) == ["", "r", "", "r", "r"]
+    # What raises in the other process ends it; the next question is put to a new one.
+    assert results_of([bad, good, bad, good], operator.methodcaller("ends")) == [""] * 4
+    assert results_of([good]) == [one]
 
 
 def test_large_results_are_left_out():
