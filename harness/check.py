@@ -16,7 +16,7 @@ import torch
 
 from harness.cases.case import Built, Case, CaseFault
 from harness.evidence.record import ErrorInfo, Record
-from harness.evidence.vocabulary import Outcome, Phase, Unit
+from harness.evidence.vocabulary import Outcome, Phase, Unit, unit_kind
 from harness.lowering.cache import LoweringCache
 from harness.lowering.errors import error_info
 from harness.lowering.lower import Exported, Lowered, export, lower
@@ -73,8 +73,19 @@ class Checker:
         self._units: dict[str, Any] = {}
         self._last: _Prepared | None = None
 
-    def check(self, case: Case, recipe: Recipe, unit: str, on_phase: PhaseListener = lambda _phase: None) -> Record:
-        """One check, one record. Raises `HarnessError` for an unknown unit and for a user's file that is no case."""
+    def check(
+        self,
+        case: Case,
+        recipe: Recipe,
+        unit: str,
+        on_phase: PhaseListener = lambda _phase: None,
+        *,
+        plan: bool = True,
+    ) -> Record:
+        """One check, one record; without `plan` no compute plan is asked for.
+
+        Raises `HarnessError` for an unknown unit and for a user's file that is no case.
+        """
         ladder = _Ladder(on_phase)
         record = Record(
             case=case.id,
@@ -110,7 +121,7 @@ class Checker:
             if problem is not None:
                 error = ErrorInfo("EmittedProgram", problem, problem)
                 return record.with_(outcome=Outcome.EMIT_ERROR, phase=Phase.EMIT, error=error)
-        return self._run(record, runner, prepared, lowered, recipe, ladder)
+        return self._run(record, runner, prepared, lowered, recipe, ladder, plan)
 
     def _unit(self, name: str) -> Any:
         if name not in self._units:
@@ -145,17 +156,24 @@ class Checker:
         return prepared.lowered[recipe.name]
 
     def _run(
-        self, record: Record, runner: Any, prepared: _Prepared, lowered: Lowered, recipe: Recipe, ladder: _Ladder
+        self,
+        record: Record,
+        runner: Any,
+        prepared: _Prepared,
+        lowered: Lowered,
+        recipe: Recipe,
+        ladder: _Ladder,
+        plan: bool,
     ) -> Record:
         assert lowered.program is not None
         assert prepared.built is not None
         started = time.perf_counter()
         try:
-            if record.unit == Unit.EXECUTORCH:
+            if unit_kind(record.unit) == Unit.EXECUTORCH:
                 ladder.enter(Phase.RUN)
                 result = ProgramResult(outputs=list(runner.run_pte(lowered.pte, prepared.built.inputs)))
             else:
-                result = run_program(lowered.program, runner, prepared.built.inputs, ladder.enter)
+                result = run_program(lowered.program, runner, prepared.built.inputs, ladder.enter, plan=plan)
         except NotRunnable as error:
             return record.with_(phase=ladder.current, reason=str(error))
         except tuple(kind for kind, _ in _UNIT_FAILURES) as error:
@@ -166,6 +184,7 @@ class Checker:
             timing={**record.timing, "run": time.perf_counter() - started},
             mil_ops=dict(sorted(result.mil_ops.items())),
             placement=result.placement,
+            aten_placement=result.aten_placement,
             notes=_unique(result.notes),
         )
         return self._judge(record, prepared, lowered, recipe, result)

@@ -49,8 +49,11 @@ class Record:
     """One check: case x recipe x unit.
 
     Counts are of nodes: `delegated` and `fallback` by ATen overload, `mil_ops` by MIL operator type.
-    `placement` maps a MIL operator to `{"preferred": device, "supported": [devices]}`; an absent operator is
-    unknown. `missing_kernels` are fallback operators for which ExecuTorch's registry has no kernel.
+    `placement` maps a MIL operator to `{"preferred": device, "supported": [devices], "cost": share}`; an absent
+    operator is unknown. `aten_placement` is the same by ATen overload, joined through the package's debug information.
+    `stage` is where a wrong answer arose, as a cause's stage; `against_reference` tells how the reference executor
+    judged the same program and how far this unit's answer is from its. `missing_kernels` are fallback operators for
+    which ExecuTorch's registry has no kernel.
     `timing` is in seconds. `environment` names the block at the head of the file.
     """
 
@@ -71,6 +74,9 @@ class Record:
     missing_kernels: list[str] = field(default_factory=list)
     mil_ops: dict[str, int] = field(default_factory=dict)
     placement: dict[str, dict[str, Any]] = field(default_factory=dict)
+    aten_placement: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stage: str = ""
+    against_reference: dict[str, Any] = field(default_factory=dict)
     numerics: Numerics | None = None
     notes: list[str] = field(default_factory=list)
     timing: dict[str, float] = field(default_factory=dict)

@@ -29,6 +29,7 @@ class Outcome(StrEnum):
     PASS = "pass"
     PARTIAL = "partial"
     FALLBACK = "fallback"
+    NON_DETERMINISTIC = "non_deterministic"
     UNSUPPORTED = "unsupported"
     CONVERT_ERROR = "convert_error"
     INVALID_PROGRAM = "invalid_program"
@@ -49,6 +50,7 @@ OUTCOME_MEANINGS: dict[Outcome, str] = {
     Outcome.PASS: "everything delegated, result within bounds",
     Outcome.PARTIAL: "some nodes delegated, the rest fell back, result within bounds",
     Outcome.FALLBACK: "nothing delegated; ExecuTorch's own kernels run it",
+    Outcome.NON_DETERMINISTIC: "two equal predictions gave different answers, each within bounds",
     Outcome.UNSUPPORTED: "cleanly refused before Core ML (export or edge)",
     Outcome.CONVERT_ERROR: "claimed by the partitioner, then conversion raised: the whole model fails to lower",
     Outcome.INVALID_PROGRAM: "the emitted program contradicts itself (declared shape or dtype, missing value)",
@@ -71,6 +73,7 @@ SEVERITY: tuple[Outcome, ...] = (
     Outcome.PASS,
     Outcome.PARTIAL,
     Outcome.FALLBACK,
+    Outcome.NON_DETERMINISTIC,
     Outcome.UNSUPPORTED,
     Outcome.CONVERT_ERROR,
     Outcome.EMIT_ERROR,
@@ -98,7 +101,7 @@ BEFORE_RUNNING: frozenset[Phase] = frozenset(
 
 
 class Unit(StrEnum):
-    """A place to run a lowered program."""
+    """A place to run a lowered program. `executorch` and `device` may take a parameter: `executorch:cpu_only`."""
 
     REFERENCE = "reference"
     CPU_ONLY = "cpu_only"
@@ -106,10 +109,30 @@ class Unit(StrEnum):
     CPU_AND_NE = "cpu_and_ne"
     ALL = "all"
     EXECUTORCH = "executorch"
+    DEVICE = "device"
 
 
-#: Units that need Core ML itself; only records of a real Mac may fill their columns.
+#: Core ML's own units, through coremltools on this machine.
 HARDWARE_UNITS: tuple[Unit, ...] = (Unit.CPU_ONLY, Unit.CPU_AND_GPU, Unit.CPU_AND_NE, Unit.ALL)
+
+
+def unit_kind(name: str) -> str:
+    """The unit without its parameter: `executorch` of `executorch:cpu_only`, `device` of `device:Test iPhone`."""
+    return name.partition(":")[0]
+
+
+def needs_core_ml(unit: str) -> bool:
+    """Whether Core ML itself answers: only a record made from a real Mac may fill such a unit's column."""
+    return unit_kind(unit) in (*HARDWARE_UNITS, Unit.DEVICE)
+
+
+def may_use_ane(unit: str) -> bool:
+    """Whether the unit lets Core ML use the Apple Neural Engine; whether it does, only a compute plan can say."""
+    kind, _, parameter = unit.partition(":")
+    if kind in (Unit.EXECUTORCH, Unit.DEVICE):
+        restricted = parameter.rpartition(":")[2]
+        return restricted not in (Unit.CPU_ONLY, Unit.CPU_AND_GPU)
+    return kind in (Unit.CPU_AND_NE, Unit.ALL)
 
 
 class Level(StrEnum):

@@ -50,6 +50,11 @@ BY_OUTCOME: tuple[tuple[str, str, frozenset[Outcome]], ...] = (
         frozenset({Outcome.OUT_OF_RANGE}),
     ),
     (
+        "Not the same twice",
+        "Two equal predictions give different answers, each within its bound.",
+        frozenset({Outcome.NON_DETERMINISTIC}),
+    ),
+    (
         "Refused or left out by a defect",
         "Nothing is wrong in what comes out, yet the operator could be delegated.",
         frozenset({Outcome.UNSUPPORTED, Outcome.FALLBACK, Outcome.PARTIAL}),

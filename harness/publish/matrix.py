@@ -24,7 +24,16 @@ from typing import Any
 
 from harness.evidence.files import Evidence
 from harness.evidence.record import Numerics, Record, natural_key
-from harness.evidence.vocabulary import HARDWARE_UNITS, SEVERITY, UNJUDGED, WORKING, HarnessError, Outcome, Unit
+from harness.evidence.vocabulary import (
+    HARDWARE_UNITS,
+    SEVERITY,
+    UNJUDGED,
+    WORKING,
+    HarnessError,
+    Outcome,
+    Unit,
+    may_use_ane,
+)
 from harness.publish.naming import (
     group_by_packet,
     is_model,
@@ -110,7 +119,7 @@ class Cell:
             before = headroom_of(self.closest) if self.closest else None
             if before is None or headroom < before:
                 self.closest = record
-        if record.unit in (Unit.CPU_AND_NE, Unit.ALL) and outcome in (Outcome.PASS, Outcome.PARTIAL):
+        if may_use_ane(record.unit) and outcome in (Outcome.PASS, Outcome.PARTIAL):
             self.ane_asked += 1
             supported = ane_supported(record)
             self.ane_known += supported is not None

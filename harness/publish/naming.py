@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.evidence.files import is_simulated
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import HARDWARE_UNITS
+from harness.evidence.vocabulary import needs_core_ml
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,6 @@ def may_fill(unit: str, environment: dict[str, Any] | None) -> bool:
     """
     if is_simulated(environment):
         return False
-    if unit in HARDWARE_UNITS:
+    if needs_core_ml(unit):
         return str((environment or {}).get("os", "")).startswith("macos")
     return True

@@ -43,6 +43,7 @@ SECTIONS: tuple[tuple[str, frozenset[Outcome | None]], ...] = (
         "Wrong result",
         frozenset(
             {
+                Outcome.NON_DETERMINISTIC,
                 Outcome.WRONG_VALUE,
                 Outcome.WRONG_SHAPE,
                 Outcome.WRONG_DTYPE,

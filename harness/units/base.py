@@ -28,10 +28,14 @@ class ProgramContradiction(Exception):
 
 @dataclass
 class Prediction:
-    """Outputs by position of `UnpackedDelegate.output_names`, and what was noticed on the way."""
+    """Outputs by position of `UnpackedDelegate.output_names`, and what was noticed on the way.
+
+    `again` are the outputs of a second, equal prediction where it gave others, bit by bit; None where it did not.
+    """
 
     outputs: list[np.ndarray]
     notes: list[str] = field(default_factory=list)
+    again: list[np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,19 @@ class OpenDelegate(Protocol):
     """A loaded package.
 
     `features` are the inputs by position. `predict` takes arrays of exactly these dtypes and shapes (rank 0 is [1]).
-    `mil_ops` counts the program's operators by MIL type, `placement` is as in `Record.placement`.
+    `mil_ops` counts the program's operators by MIL type. `placement` and `aten_placement` are as in the record, and
+    empty until `plan` was asked.
     """
 
     features: list[Feature]
     mil_ops: dict[str, int]
     placement: dict[str, dict[str, Any]]
+    aten_placement: dict[str, dict[str, Any]]
+
+    def plan(self) -> list[str]:
+        """Ask where each operator would run, where the unit can tell; gives notes. Never raises: a plan that cannot
+        be had leaves the placement unknown."""
+        ...
 
     def predict(self, inputs: list[np.ndarray]) -> Prediction: ...
 

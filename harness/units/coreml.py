@@ -241,13 +241,21 @@ class OpenCoreML:
         self.mil_ops = description.mil_ops
         self._outputs = description.outputs
         self._compiled: _CompiledPackage | None = compiled
-        compute_unit = ct.ComputeUnit[unit.upper()]
-        self._model = _load(compiled, compute_unit)
+        self._compute_unit = ct.ComputeUnit[unit.upper()]
+        self._model = _load(compiled, self._compute_unit)
         # The second prediction repeats the first from an equal state, so that only non-determinism can tell them apart.
         self._states = [_make_state(self._model), _make_state(self._model)] if description.states else [None, None]
-        placed = placement_of(compiled.path, compute_unit)
+        self.placement: dict[str, dict[str, Any]] = {}
+        self.aten_placement: dict[str, dict[str, Any]] = {}
+        self._load_notes = list(compiled.warnings)
+
+    def plan(self) -> list[str]:
+        """Load the compute plan; gives what to note about it."""
+        if self._compiled is None:
+            return []
+        placed = placement_of(self._compiled.path, self._compute_unit)
         self.placement = placed.ops
-        self._load_notes = [*compiled.warnings, *_placement_notes(unit, placed)]
+        return _placement_notes(self.unit, placed)
 
     def predict(self, inputs: list[np.ndarray]) -> Prediction:
         """Predict twice and compare bit by bit; the answer is the first one.
@@ -262,10 +270,12 @@ class OpenCoreML:
         notes = list(self._load_notes)
         first = self._predict_once(inputs, self._states[0], notes)
         second = self._predict_once(inputs, self._states[1], [])
-        for feature, before, after in zip(self._outputs, first, second, strict=True):
-            if before.shape != after.shape or before.tobytes() != after.tobytes():
-                notes.append(f"{NON_DETERMINISTIC}: {_difference(feature.name, before, after)}")
-        return Prediction(outputs=first, notes=notes)
+        differing = [
+            f"{NON_DETERMINISTIC}: {_difference(feature.name, before, after)}"
+            for feature, before, after in zip(self._outputs, first, second, strict=True)
+            if before.shape != after.shape or before.tobytes() != after.tobytes()
+        ]
+        return Prediction(outputs=first, notes=notes + differing, again=second if differing else None)
 
     def _predict_once(self, inputs: list[np.ndarray], state: Any, notes: list[str]) -> list[np.ndarray]:
         assert self._compiled is not None

@@ -24,9 +24,14 @@ METHOD = "forward"
 
 
 class ExecuTorchUnit:
-    """Runs `.pte` bytes. Nothing is loaded before the first question."""
+    """Runs `.pte` bytes. Nothing is loaded before the first question.
 
-    name = str(Unit.EXECUTORCH)
+    `compute_unit` is one of Core ML's (`cpu_only`, ...), empty for the one the program was lowered with.
+    """
+
+    def __init__(self, compute_unit: str = "") -> None:
+        self.compute_unit = compute_unit
+        self.name = f"{Unit.EXECUTORCH}:{compute_unit}" if compute_unit else str(Unit.EXECUTORCH)
 
     def unavailable(self, target: str) -> str | None:
         """Why a program with Core ML delegates for `target` cannot run here; None when it can.

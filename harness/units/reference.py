@@ -64,11 +64,15 @@ class OpenReference:
         self._state = model.make_state()
         self.mil_ops = model.op_counts()
         self.placement: dict[str, dict[str, Any]] = {}
+        self.aten_placement: dict[str, dict[str, Any]] = {}
         described = {f.name: f for f in model.function().description.inputs}
         lacking = [name for name in delegate.input_names if name not in described]
         if lacking:
             raise ProgramContradiction(f"metadata names inputs the package lacks: {', '.join(lacking)}")
         self.features = [_feature(described[name]) for name in delegate.input_names]
+
+    def plan(self) -> list[str]:
+        return []
 
     def predict(self, inputs: list[np.ndarray]) -> Prediction:
         arguments = {feature.name: array for feature, array in zip(self.features, inputs, strict=True)}

@@ -24,28 +24,45 @@ def _coreml(name: str) -> Callable[[], Any]:
     return make
 
 
-def _executorch() -> Any:
+def _executorch(compute_unit: str = "") -> Any:
     from harness.units.executorch import ExecuTorchUnit
 
-    return ExecuTorchUnit()
+    return ExecuTorchUnit(compute_unit)
 
 
-UNITS: dict[str, Callable[[], Any]] = {
+def _device(device: str = "") -> Any:
+    from harness.units.device import DeviceUnit
+
+    return DeviceUnit(device)
+
+
+UNITS: dict[str, Callable[..., Any]] = {
     str(Unit.REFERENCE): _reference,
     **{str(name): _coreml(str(name)) for name in HARDWARE_UNITS},
     str(Unit.EXECUTORCH): _executorch,
+    str(Unit.DEVICE): _device,
 }
+#: Parameters of units that take one: those of `executorch` are compute units, of `device` a name and such a unit.
+WITH_PARAMETER = (Unit.EXECUTORCH, Unit.DEVICE)
+FORMS = (*(str(unit) for unit in Unit if unit is not Unit.DEVICE), "executorch:<compute unit>", "device:<name>")
 
 
 def require_unit(name: str) -> str:
     """Raises `HarnessError` for an unknown unit, naming the known ones."""
-    if name not in UNITS:
-        raise HarnessError(f"unknown unit {name!r}: expected one of {', '.join(UNITS)}")
+    kind, colon, parameter = name.partition(":")
+    if kind not in UNITS or (colon and (kind not in WITH_PARAMETER or not parameter)):
+        raise HarnessError(f"unknown unit {name!r}: expected one of {', '.join(FORMS)}")
+    if kind == Unit.EXECUTORCH and colon and parameter not in HARDWARE_UNITS:
+        raise HarnessError(f"unit {name!r}: {parameter!r} is no compute unit; they are {', '.join(HARDWARE_UNITS)}")
+    if kind == Unit.DEVICE and (not colon or "@" in name or "::" in name):
+        raise HarnessError(f"unit {name!r}: expected device:<name>, a connected iPhone or iPad, without '@' and '::'")
     return name
 
 
 def make_unit(name: str) -> Any:
-    return UNITS[require_unit(name)]()
+    """The unit of a name; raises `HarnessError` for an unknown one."""
+    kind, colon, parameter = require_unit(name).partition(":")
+    return UNITS[kind](parameter) if colon else UNITS[kind]()
 
 
 def unavailable(name: str, target: str) -> str | None:
@@ -57,4 +74,5 @@ def unavailable(name: str, target: str) -> str | None:
 
 def units_here(target: str = "iOS18") -> list[str]:
     """The units that run on this machine when none is asked for: the reference, and Core ML's where it predicts."""
-    return [name for name in UNITS if name != Unit.EXECUTORCH and unavailable(name, target) is None]
+    names = (Unit.REFERENCE, *HARDWARE_UNITS)
+    return [str(name) for name in names if unavailable(name, target) is None]

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from harness.evidence.vocabulary import Phase
+from harness.evidence.vocabulary import Phase, needs_core_ml
 from harness.lowering.program import Call, DelegateCall, GetItem, LoweredProgram, TensorSpec, replace_values
 from harness.units.base import LoadFailed, OpenDelegate, ProgramContradiction, UnitRunner
 from harness.units.boundary import from_feature, to_feature
@@ -30,6 +30,7 @@ class ProgramResult:
     outputs: list[Any] = field(default_factory=list)
     mil_ops: dict[str, int] = field(default_factory=dict)
     placement: dict[str, dict[str, Any]] = field(default_factory=dict)
+    aten_placement: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -39,13 +40,19 @@ class OpenProgram:
 
     def __init__(self, program: LoweredProgram, delegates: Sequence[OpenDelegate]) -> None:
         self._program, self._delegates = program, delegates
+        self._plan_notes: list[str] = []
         self._buffers = {i.value.number: i.tensor for i in program.inputs if i.tensor is not None}  # and parameters
+
+    def plan(self) -> None:
+        """Ask each delegate's unit where its operators would run; what it notes stands in the results of `run`."""
+        for delegate in self._delegates:
+            self._plan_notes += delegate.plan()
 
     def run(self, inputs: Sequence[torch.Tensor]) -> ProgramResult:
         """Run the steps in order. Raises what the unit raises (`harness.units.base`) and `FallbackFailed`.
 
         The inputs are not changed."""
-        result = ProgramResult()
+        result = ProgramResult(notes=list(self._plan_notes))
         for delegate in self._delegates:
             result.placement = combine((result.mil_ops, result.placement), (delegate.mil_ops, delegate.placement))
             for op, count in delegate.mil_ops.items():
@@ -88,10 +95,18 @@ def run_program(
     unit: UnitRunner,
     inputs: Sequence[torch.Tensor],
     on_phase: Callable[[Phase], None] = lambda _phase: None,
+    *,
+    plan: bool = True,
 ) -> ProgramResult:
-    """Load a program and call it once. Raises what the unit raises and `FallbackFailed`; the inputs are not changed."""
+    """Load a program, ask for its compute plan unless `plan` is false, and call it once.
+
+    Raises what the unit raises and `FallbackFailed`; the inputs are not changed.
+    """
     on_phase(Phase.LOAD)
     with open_program(program, unit) as opened:
+        if plan and needs_core_ml(unit.name):
+            on_phase(Phase.PLAN)
+            opened.plan()
         on_phase(Phase.RUN)
         return opened.run(inputs)
 

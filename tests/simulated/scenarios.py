@@ -103,6 +103,7 @@ def _operator(name: str, root: Path, recipe: str = "fp16-ios18") -> dict[str, An
         opened = CoreMLUnit(unit).open(delegate)
         arrays = operators.features_of(program, inputs, opened.features)
         before = [array.copy() for array in arrays]
+        notes = opened.plan()
         prediction = opened.predict(arrays)
         state = reference.make_state("main")
         direct = reference(dict(zip(delegate.input_names, arrays, strict=True)), state=state)
@@ -116,7 +117,7 @@ def _operator(name: str, root: Path, recipe: str = "fp16-ios18") -> dict[str, An
                 array.shape == (direct[n].shape or (1,)) and np.array_equal(array, direct[n].reshape(array.shape))
                 for n, array in zip(delegate.output_names, prediction.outputs, strict=True)
             ),
-            "notes": prediction.notes,
+            "notes": notes + prediction.notes,
             "mil_ops": opened.mil_ops,
             "placement": opened.placement,
         }
@@ -322,7 +323,8 @@ def _placement(root: Path) -> dict[str, Any]:
 
     def on(unit: str) -> dict[str, Any]:
         opened = CoreMLUnit(unit).open(delegate)
-        notes = opened.predict(operators.features_of(program, inputs, opened.features)).notes
+        notes = opened.plan()
+        notes += opened.predict(operators.features_of(program, inputs, opened.features)).notes
         opened.close()
         return {"placement": opened.placement, "notes": notes}
 
@@ -337,7 +339,7 @@ def _placement(root: Path) -> dict[str, Any]:
     try:
         _, _, _, older = _delegate("linear", root / "placement-old", "fp16-ios17")
         opened = CoreMLUnit("all").open(older)
-        result["too_old"] = {"placement": opened.placement, "notes": opened._load_notes}
+        result["too_old"] = {"placement": opened.placement, "notes": opened.plan()}
         opened.close()
     finally:
         libcoremlpython.simulated_macos = played
