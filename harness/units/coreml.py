@@ -8,11 +8,13 @@ mishandles negative strides, and takes int32, float32 and float64 arrays of rank
 from __future__ import annotations
 
 import atexit
+import functools
 import hashlib
 import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from harness.lowering.program import UnpackedDelegate
 from harness.units import host
 from harness.units.base import Feature, LoadFailed, NotRunnable, PredictFailed, Prediction, ProgramContradiction
 from harness.units.host import is_simulated_host
-from harness.units.placement import Placement, placement_of, unmet_request
+from harness.units.placement import Placement, available_devices, placement_of, unmet_request
 
 __all__ = ["CoreMLUnit", "OpenCoreML", "is_simulated_host"]
 
@@ -57,7 +59,7 @@ class CoreMLUnit:
         Raises `NotRunnable` where Core ML cannot predict, `ProgramContradiction` when metadata and description
         disagree, `LoadFailed` with Core ML's message when it refuses the package.
         """
-        if reason := host.coreml_unavailable(self.name, None):
+        if reason := host.coreml_unavailable(self.name, None) or missing_device(self.name, _devices()):
             raise NotRunnable(reason)
         description = _describe(delegate)
         version = host.macos_version() or ()
@@ -69,6 +71,24 @@ class CoreMLUnit:
         except BaseException:
             _compiled.release(compiled)
             raise
+
+
+@functools.cache
+def _devices() -> tuple[str, ...]:
+    """What Core ML offers here; it does not change while a process lives."""
+    return tuple(available_devices())
+
+
+def missing_device(unit: str, devices: Sequence[str]) -> str | None:
+    """Why a unit would not be what its name says: Core ML answers on the CPU, silently, for a device it does not have.
+
+    `devices` are those it offers, empty where it cannot tell (before macOS 14): then nothing is missing.
+    """
+    wanted = {"cpu_and_gpu": "gpu", "cpu_and_ne": "ane"}.get(unit)
+    if wanted is None or not devices or wanted in devices:
+        return None
+    names = {"gpu": "GPU", "ane": "Neural Engine"}
+    return f"Core ML offers no {names[wanted]} on this machine ({', '.join(devices)} only): {unit} would be the CPU"
 
 
 @dataclass(frozen=True)

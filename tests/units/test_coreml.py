@@ -377,6 +377,23 @@ def test_compiled_models_of_dead_processes_are_removed(tmp_path: Path, monkeypat
     assert {path.name for path in tmp_path.iterdir()} == {names[os.getpid()], names["someone"]}
 
 
+@pytest.mark.parametrize(
+    ("unit", "devices", "reason"),
+    [
+        ("cpu_and_ne", ["cpu", "gpu"], "Core ML offers no Neural Engine on this machine (cpu, gpu only)"),
+        ("cpu_and_gpu", ["cpu"], "Core ML offers no GPU on this machine (cpu only)"),
+        ("cpu_and_ne", ["cpu", "gpu", "ane"], None),
+        ("cpu_and_ne", [], None),  # it cannot tell
+        ("all", ["cpu"], None),
+        ("cpu_only", ["cpu"], None),
+    ],
+)
+def test_a_unit_without_its_device_is_not_that_unit(unit: str, devices: list[str], reason: str | None) -> None:
+    found = coreml.missing_device(unit, devices)
+    assert (found or "").startswith(reason or "")
+    assert (found is None) == (reason is None)
+
+
 # -- conversions, without a host ----------------------------------------------------------------------------------
 
 
