@@ -1,48 +1,79 @@
-"""Run a function on the simulated Core ML host, in this process, which must be a fresh one.
+"""The simulated Core ML host in this process: `install`; `run.py` starts whole commands on it.
 
     echo '{"unit": "all"}' | python tests/simulated/host.py FILE.py:FUNCTION
 
-The JSON object on stdin becomes the function's keyword arguments, its result is the last line of stdout, as JSON. The
-fake native module has to be there before coremltools is first imported and would mislead everything after it: so it
+runs one function: the JSON object on stdin becomes its keyword arguments, its result is the last line of stdout, as JSON.
+The fake native module has to be there before coremltools is first imported and would mislead everything after it: so it
 lives and dies in a child process.
 """
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+#: What a process on the simulated host reads from its environment; faults have their own, see `faults.py`.
+MACOS = "COREML_SIMULATED_MACOS"
+DEVICES = "COREML_SIMULATED_DEVICES"
 
-def install(macos: tuple[int, ...] = (15, 5)) -> ModuleType:
-    """Install the fake native module and let coremltools believe in a Mac; returns the module.
+NATIVE_MODULE = "coremltools.libcoremlpython"
+_GATES = "coremltools.models.utils"
 
-    Only `_is_macos` and `_macos_version` are patched, and their copies in the modules that imported them by name.
-    Raises `RuntimeError` when coremltools is already imported.
+
+def install(macos: Sequence[int] = (15, 5), devices: Sequence[str] = ("cpu", "gpu", "ane")) -> ModuleType:
+    """Install the fake native module and let coremltools, once it is imported, believe in a Mac; returns the module.
+
+    Imports nothing of coremltools itself. Raises `RuntimeError` when coremltools is already imported.
     """
     if "coremltools" in sys.modules:
         raise RuntimeError("coremltools is already imported: the native module it looked for is settled")
     import libcoremlpython
 
     libcoremlpython.simulated_macos = tuple(macos)
-    sys.modules["coremltools.libcoremlpython"] = libcoremlpython
-    import coremltools
-    from coremltools.models import utils
-
-    coremltools.libcoremlpython = libcoremlpython
-    originals = {"_is_macos": utils._is_macos, "_macos_version": utils._macos_version}
-    patched = {"_is_macos": lambda: True, "_macos_version": lambda: libcoremlpython.simulated_macos}
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] != "coremltools":
-            continue
-        for attribute, original in originals.items():
-            if getattr(module, attribute, None) is original:
-                setattr(module, attribute, patched[attribute])
+    libcoremlpython.simulated_devices = tuple(devices)
+    sys.modules[NATIVE_MODULE] = libcoremlpython
+    sys.meta_path.insert(0, _Gates())
     return libcoremlpython
+
+
+def install_from_environment() -> ModuleType:
+    """`install` with what `run.py` put into the environment."""
+    devices = os.environ.get(DEVICES, "cpu,gpu,ane").split(",")
+    return install(parse_version(os.environ.get(MACOS, "15.5")), devices)
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """`"15.5"` to `(15, 5)`; raises `ValueError`."""
+    return tuple(int(part) for part in text.split("."))
+
+
+class _Gates:
+    """Finds `coremltools.models.utils` as ever, and patches its two questions about the system as soon as it is loaded:
+    whoever imports them by name gets the answers of the Mac that is played."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name != _GATES:
+            return None
+        found = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if found is not None and found.loader is not None:
+            load = found.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                load(module)
+                for question in ("_is_macos", "_macos_version"):
+                    assert hasattr(module, question), f"{_GATES} has no {question} any more"
+                module._is_macos = lambda: True  # type: ignore[attr-defined]
+                module._macos_version = lambda: sys.modules[NATIVE_MODULE].simulated_macos  # type: ignore[attr-defined]
+
+            found.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return found
 
 
 def main(reference: str) -> None:

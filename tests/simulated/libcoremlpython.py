@@ -4,6 +4,8 @@ Installed as `coremltools.libcoremlpython` before coremltools is imported (see `
 Python code compile, load, predict, plan and enumerate devices on any system. Predictions come from the reference
 executor. Where it is not known how strict the real module is, this one refuses. It claims no hardware: the attribute
 `simulated_macos`, which the real module does not have, marks everything measured with it as simulated.
+
+Every Python process on the simulated host loads it, so numpy, coremltools and the executor are imported where used.
 """
 
 from __future__ import annotations
@@ -14,14 +16,19 @@ import shutil
 import tempfile
 import time
 import weakref
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from faults import fault
 
-#: The marker, and the macOS version played; `host.install` sets it.
+if TYPE_CHECKING:
+    import numpy as np
+
+#: The marker, and the macOS version played; `host.install` sets both.
 simulated_macos: tuple[int, ...] = (15, 5)
+#: Devices of the machine played: a virtual Mac has no Neural Engine.
+simulated_devices: tuple[str, ...] = ("cpu", "gpu", "ane")
 
 UNITS = {
     "CPU_ONLY": ("cpu",),
@@ -31,8 +38,7 @@ UNITS = {
 }
 #: Newest specification version a macOS release loads.
 SPECIFICATION_OF_MACOS = {12: 6, 13: 7, 14: 8, 15: 9, 26: 10}
-_WIRE = {"FLOAT16": np.float32, "FLOAT32": np.float32, "DOUBLE": np.float64, "INT32": np.int32}
-_OPSET_PREFIX = {"CoreML5": "ios15", "CoreML6": "ios16", "CoreML7": "ios17", "CoreML8": "ios18", "CoreML9": "ios26"}
+_WIRE = {"FLOAT16": "float32", "FLOAT32": "float32", "DOUBLE": "float64", "INT32": "int32"}
 #: The package inside a simulated `.mlmodelc`.
 _INSIDE = "simulated.mlpackage"
 
@@ -85,12 +91,14 @@ class _State:
         self.values = values
 
     def read_state(self, name: str) -> np.ndarray:
+        import numpy as np
+
         return np.asarray(self._known(name), np.float32)
 
     def write_state(self, name: str, value: np.ndarray) -> None:
         if value.shape != self._known(name).shape:
             raise RuntimeError(f"state {name}: shape {value.shape}, declared {self._known(name).shape}")
-        self.values[name] = np.array(value, self.values[name].dtype)
+        self.values[name] = value.astype(self.values[name].dtype)
 
     def _known(self, name: str) -> np.ndarray:
         if name not in self.values:
@@ -113,9 +121,10 @@ class _MLModelProxy:
             path = _MLModelProxy.compileModel(path)
             weakref.finalize(self, shutil.rmtree, Path(path).parent, True)
         self.compiled = Path(path)
-        self._stumble("load")
         started = time.perf_counter_ns()
         self.model, self.spec = _open(self.compiled)
+        self.mil = _mil_types(self.model)
+        _stumble("load", self.unit, self.mil)
         self.function = function_name or self.spec.description.defaultFunctionName or "main"
         if self.function not in self.model.functions:
             raise RuntimeError(f"no function {self.function} in the model")
@@ -125,22 +134,11 @@ class _MLModelProxy:
         self.load_ns = time.perf_counter_ns() - started
         self.predict_ns: int | None = None
 
-    def _stumble(self, when: str) -> None:
-        """The faults that strike before any work is done."""
-        if (hit := fault(f"{when}_error", self.unit))[0]:
-            raise RuntimeError(hit[1])
-        if fault(f"{when}_abort", self.unit)[0]:
-            os.abort()
-        if when == "predict" and fault("predict_segfault", self.unit)[0]:
-            ctypes.string_at(0)
-        if (hit := fault(f"{when}_hang", self.unit))[0]:
-            time.sleep(hit[1])
-
     def predict(self, features: dict, state: Any = None) -> dict[str, np.ndarray]:
         _typed(input=(features, dict), state=(state, (_State, type(None))))
         if bool(self.description.state) != (state is not None):
             raise RuntimeError("a state is needed by a stateful model, and by no other")
-        self._stumble("predict")
+        _stumble("predict", self.unit, self.mil)
         arrays = {described.name: _checked(described, features) for described in self.description.input}
         started = time.perf_counter_ns()
         values = None if state is None else state.values
@@ -148,19 +146,21 @@ class _MLModelProxy:
         self.predict_ns = time.perf_counter_ns() - started
         self.calls += 1
         names = [described.name for described in self.description.output]
-        if fault("missing_output", self.unit)[0]:
+        if fault("missing_output", self.unit, self.mil)[0]:
             names = names[1:]
         return {name: self._answer(name, outputs[name]) for name in names}
 
     def _answer(self, name: str, value: np.ndarray) -> np.ndarray:
         """Declared types on the wire: FLOAT16 as float32, rank 0 as [1], and not always C-contiguous."""
+        import numpy as np
+
         described = next(d for d in self.description.output if d.name == name)
         answer = np.array(value, _WIRE[_dtype(described)]).reshape(value.shape or (1,))
-        if (hit := fault("wrong_value", self.unit))[0] and answer.size:
+        if (hit := fault("wrong_value", self.unit, self.mil))[0] and answer.size:
             answer.flat[0] += hit[1]
-        if (hit := fault("second_answer", self.unit))[0] and answer.size and self.calls % 2 == 0:
+        if (hit := fault("second_answer", self.unit, self.mil))[0] and answer.size and self.calls % 2 == 0:
             answer.flat[-1] += hit[1]
-        if (hit := fault("nan_above", self.unit))[0] and answer.dtype.kind == "f":
+        if (hit := fault("nan_above", self.unit, self.mil))[0] and answer.dtype.kind == "f":
             answer[np.abs(answer) > hit[1]] = np.nan
         if answer.ndim < 2:
             return answer
@@ -195,14 +195,14 @@ class _MLModelProxy:
     @staticmethod
     def compileModel(path: str) -> str:
         _typed(path=(path, str))
-        if (hit := fault("compile_error"))[0]:
-            raise RuntimeError(hit[1])
         package = Path(path)
         if not (package / "Manifest.json").is_file():
             raise RuntimeError(f"Error compiling model: {package.name} is not a package")
         compiled = Path(tempfile.mkdtemp(prefix="simulated-")) / f"{package.stem}.mlmodelc"
         shutil.copytree(package, compiled / _INSIDE)
-        spec = _open(compiled)[1]
+        model, spec = _open(compiled)
+        if (hit := fault("compile_error", None, _mil_types(model)))[0]:
+            raise RuntimeError(hit[1])
         newest = max(v for major, v in SPECIFICATION_OF_MACOS.items() if major <= simulated_macos[0])
         if spec.specificationVersion > newest:
             raise RuntimeError(f"specification version {spec.specificationVersion} is newer than {newest}")
@@ -210,25 +210,29 @@ class _MLModelProxy:
 
     @staticmethod
     def get_model_structure(path: str) -> Any:
-        return _structure(Path(path), "ALL")
+        from plan import structure
+
+        return structure(_open(Path(path))[1], "ALL")
 
     @staticmethod
     def get_compute_plan(path: str, compute_units: str) -> Any:
         from coremltools.models.compute_plan import MLComputePlan
+        from plan import structure
 
         if not path.rstrip("/").endswith(".mlmodelc"):
             os.abort()  # what Core ML does with a package
-        if (hit := fault("plan_error", compute_units))[0]:
-            raise RuntimeError(hit[1])
-        if fault("plan_missing", compute_units)[0]:
+        model, spec = _open(Path(path))
+        mil = _mil_types(model)
+        _stumble("plan", compute_units, mil)
+        if fault("plan_missing", compute_units, mil)[0]:
             return None
         proxy = _MLComputePlanProxy()
-        proxy.model_structure = _structure(Path(path), compute_units)
+        proxy.model_structure = structure(spec, compute_units, mil)
         return MLComputePlan(proxy)
 
     @staticmethod
     def get_available_compute_devices() -> list[Any]:
-        return [_device(name) for name in UNITS["ALL"]]
+        return [device(name) for name in simulated_devices]
 
     get_all_compute_devices = get_available_compute_devices
 
@@ -255,6 +259,21 @@ class _MLModelProxy:
             return _MLModelProxy.create_model_asset_from_path(_MLModelProxy.compileModel(str(package)))
 
 
+def _stumble(when: str, unit: str, mil: Collection[str]) -> None:
+    """The faults that strike before any work is done: `when` is `load`, `plan` or `predict`."""
+    if (hit := fault(f"{when}_error", unit, mil))[0]:
+        raise RuntimeError(hit[1])
+    if (hit := fault(f"{when}_llvm_abort", unit, mil))[0]:
+        os.write(2, f"{hit[1]}\n".encode())
+        os.abort()
+    if fault(f"{when}_abort", unit, mil)[0]:
+        os.abort()
+    if when == "predict" and fault("predict_segfault", unit, mil)[0]:
+        ctypes.string_at(0)
+    if (hit := fault(f"{when}_hang", unit, mil))[0]:
+        time.sleep(hit[1])
+
+
 def _typed(**arguments: tuple[Any, Any]) -> None:
     """The binding's own check of argument types."""
     for name, (value, kinds) in arguments.items():
@@ -276,6 +295,10 @@ def _open(compiled: Path) -> tuple[Any, Any]:
         raise RuntimeError(f"Unable to load model: {error}") from error
 
 
+def _mil_types(model: Any) -> set[str]:
+    return {op for function in model.functions for op in model.op_counts(function)}
+
+
 def _dtype(described: Any) -> str:
     array = described.type.multiArrayType
     return array.ArrayDataType.Name(array.dataType)
@@ -283,6 +306,8 @@ def _dtype(described: Any) -> str:
 
 def _checked(described: Any, features: dict) -> np.ndarray:
     """The caller's array for a feature, or an error where the real module has one."""
+    import numpy as np
+
     name = described.name
     if name not in features:
         raise RuntimeError(f"Feature {name} is required but not specified.")
@@ -305,7 +330,7 @@ def _checked(described: Any, features: dict) -> np.ndarray:
     return value
 
 
-def _device(name: str) -> Any:
+def device(name: str) -> Any:
     from coremltools.models import compute_device as devices
 
     if name == "cpu":
@@ -313,68 +338,3 @@ def _device(name: str) -> Any:
     if name == "gpu":
         return devices.MLGPUComputeDevice(_MLGPUComputeDeviceProxy())
     return devices.MLNeuralEngineComputeDevice(_MLNeuralEngineComputeDeviceProxy())
-
-
-def _structure(compiled: Path, unit: str) -> Any:
-    """The program as coremltools' structure dataclasses, the plan's answer in each operation's proxy."""
-    from coremltools.models import compute_plan as cp
-
-    spec = _open(compiled)[1]
-    functions = {}
-    for name, function in spec.mlProgram.functions.items():
-        block = function.block_specializations[function.opset]
-        inputs = [_named(value) for value in function.inputs]
-        functions[name] = cp.MLModelStructureProgramFunction(inputs, _block(block, function.opset, unit))
-    return cp.MLModelStructure(neuralnetwork=None, program=cp.MLModelStructureProgram(functions), pipeline=None)
-
-
-def _named(value: Any) -> Any:
-    from coremltools.models import compute_plan as cp
-
-    return cp.MLModelStructureProgramNamedValueType(value.name, cp.MLModelStructureProgramValueType())
-
-
-def _block(block: Any, opset: str, unit: str) -> Any:
-    from coremltools.models import compute_plan as cp
-
-    computing = sum(operation.type != "const" for operation in block.operations)
-    operations = []
-    for operation in block.operations:
-        proxy = _MLModelStructureProgramOperationProxy()
-        constant = operation.type == "const"
-        proxy.usage = None if constant else _usage(operation, unit)  # type: ignore[attr-defined]
-        proxy.weight = None if constant else 1 / computing  # type: ignore[attr-defined]
-        arguments = {
-            name: cp.MLModelStructureProgramArgument(
-                [cp.MLModelStructureProgramBinding(binding.name or None, None) for binding in argument.arguments]
-            )
-            for name, argument in operation.inputs.items()
-        }
-        inner = [_block(nested, opset, unit) for nested in operation.blocks]
-        outputs = [_named(value) for value in operation.outputs]
-        # Constants come without a version, operators with that of their opset.
-        name = "const" if constant else f"{_OPSET_PREFIX[opset]}.{operation.type}"
-        operations.append(cp.MLModelStructureProgramOperation(arguments, name, outputs, inner, proxy))
-    return cp.MLModelStructureProgramBlock([_named(v) for v in block.inputs], operations, list(block.outputs))
-
-
-def _usage(operation: Any, unit: str) -> Any:
-    """A plain policy: the CPU runs everything, the GPU every float, the Neural Engine every float16."""
-    from coremltools.models.compute_plan import MLComputePlanDeviceUsage
-    from coremltools.proto import MIL_pb2
-
-    if _listed("plan_unknown", unit, operation.type):
-        return None
-    types = {MIL_pb2.DataType.Name(value.type.tensorType.dataType) for value in operation.outputs}
-    able = ["cpu"]
-    if types <= {"FLOAT16", "FLOAT32"}:
-        able.append("gpu")
-    if types == {"FLOAT16"} and not _listed("ane_unsupported", unit, operation.type):
-        able.append("ane")
-    devices = [_device(name) for name in able if name in UNITS[unit]]
-    return MLComputePlanDeviceUsage(preferred_compute_device=devices[-1], supported_compute_devices=devices)
-
-
-def _listed(name: str, unit: str, op_type: str) -> bool:
-    active, types = fault(name, unit)
-    return active and ("*" in types or op_type in types)
