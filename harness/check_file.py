@@ -36,10 +36,12 @@ def run(
     from harness.cases import user_file
 
     cases = user_file.load(Path(path), name or None)
-    environment, block = environment_block(simulated=host.is_simulated_host())
+    environment, block = environment_block(simulated_macos=host.simulated_macos())
     checker = IsolatedChecker(Settings(environment, use_cache=not no_cache, deadline=MODEL_DEADLINE))
     records = []
     try:
+        if json_out is not None:
+            block["devices"] = checker.devices()
         for case in cases:
             for recipe in recipes:
                 for where in units:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+from harness.units import host
 from harness.units.child import Child, ChildDied, ChildRaised, ChildRefused, ChildTimedOut
 
 if TYPE_CHECKING:
@@ -82,6 +83,16 @@ class IsolatedChecker:
             reason = f"the harness itself failed: {error}"
             return record.with_(reason=reason, error=ErrorInfo("HarnessFault", error.trace[-1500:], str(error)[:160]))
 
+    def devices(self) -> list[str]:
+        """Devices Core ML offers on this machine (`cpu`, `gpu`, `ane`), asked in the child, because Core ML may end
+        the process that asks; empty where it cannot be asked or does not tell."""
+        if host.coreml_unavailable("all", None) is not None:
+            return []
+        try:
+            return self._child.call({"question": "devices"}, self.settings.deadline)["devices"]
+        except (ChildDied, ChildRaised):
+            return []
+
     def close(self) -> None:
         self._child.close()
 
@@ -122,12 +133,15 @@ def make_handler() -> Callable[[dict[str, Any], Callable[[dict[str, Any]], None]
     from harness.lowering.backend import import_failure
     from harness.lowering.cache import LoweringCache
     from harness.lowering.recipe import Recipe
+    from harness.units.placement import available_devices
 
     import_failure()  # now, and not within the deadline of the first check
     speedups.enable()
     checkers: dict[tuple[str, bool], Checker] = {}
 
     def handle(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        if request.get("question") == "devices":
+            return {"devices": available_devices()}
         key = (request["environment"], request["use_cache"])
         if key not in checkers:
             checkers[key] = Checker(key[0], LoweringCache() if key[1] else None)

@@ -144,7 +144,7 @@ class Run:
         """What the run directory knows. Raises `HarnessError` when this run cannot go on in it."""
         check_writable(self.directory)
         state = read_run(self.directory)
-        self._environment, self._block = environment_block(simulated=host.is_simulated_host())
+        self._environment, self._block = environment_block(simulated_macos=host.simulated_macos())
         if others := [name for name in state.environments if name != self._environment]:
             raise HarnessError(f"{self.directory}: holds a run of another environment, {others[0]}")
         if not self.is_worker:
@@ -155,12 +155,15 @@ class Run:
         """Open the journal and read what the run directory knows; done by the first check of a process."""
         if self._open is None:
             state = self.read()
+            settings = Settings(self._environment, not self.config.getoption("--no-cache"), self.selection.deadline)
+            checker = IsolatedChecker(settings)
+            if self._environment not in state.environments:
+                self._block["devices"] = checker.devices()
             write_environment(self.directory, self._environment, self._block)
             # What failed by the harness's own fault is tried again.
             self._before = {name: record for name, record in state.records.items() if not record.is_harness_fault}
             self._attempts = state.in_flight
-            settings = Settings(self._environment, not self.config.getoption("--no-cache"), self.selection.deadline)
-            self._open = Journal(self.directory, f"{self.worker}-{os.getpid()}"), IsolatedChecker(settings)
+            self._open = Journal(self.directory, f"{self.worker}-{os.getpid()}"), checker
         return self._open
 
     def record(self, case: Case, recipe: str, unit: str, causes: Causes) -> Record:

@@ -23,15 +23,19 @@ def version_of(distribution: str) -> str | None:
         return None
 
 
-def environment_block(*, simulated: bool = False, devices: list[str] | None = None) -> tuple[str, dict[str, Any]]:
-    """`(id, block)`. The id holds what decides an outcome: system, machine and the measured versions."""
+def environment_block(*, simulated_macos: str = "", devices: list[str] | None = None) -> tuple[str, dict[str, Any]]:
+    """`(id, block)`. The id holds what decides an outcome: system, machine and the measured versions.
+
+    `simulated_macos` is the version a simulated Core ML host plays (`15.5`), empty on a real machine; `devices` are
+    those Core ML offers (`cpu`, `gpu`, `ane`), empty where it cannot tell.
+    """
     versions = {name: version for name in MEASURED if (version := version_of(name))}
     system = {"Darwin": "macos"}.get(platform.system(), platform.system().lower())
     release = platform.mac_ver()[0] if system == "macos" else ""
     parts = [f"{system}{release}", platform.machine()]
     parts += [f"{name}{versions.get(name, '-')}" for name in ("executorch", "coremltools", "torch")]
-    if simulated:
-        parts.append("simulated")
+    if simulated_macos:
+        parts += [f"macos{simulated_macos}", "simulated"]
     block: dict[str, Any] = {
         "python": platform.python_version(),
         "harness": __version__,
@@ -43,8 +47,8 @@ def environment_block(*, simulated: bool = False, devices: list[str] | None = No
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "revision": git_revision(),
     }
-    if simulated:
-        block["simulated"] = True
+    if simulated_macos:
+        block |= {"simulated": True, "simulated_macos": simulated_macos}
     return "-".join(parts), block
 
 

@@ -50,6 +50,11 @@ def macos_version() -> tuple[int, ...] | None:
     return _real_macos_version()
 
 
+def simulated_macos() -> str:
+    """The version the simulated host plays, `15.5`; empty on a real machine."""
+    return dotted(macos_version() or ()) if is_simulated_host() else ""
+
+
 @functools.cache
 def _real_macos_version() -> tuple[int, ...] | None:
     if sys.platform != "darwin":

@@ -81,7 +81,7 @@ def _delegate(name: str, folder: Path, recipe: str = "fp16-ios18") -> tuple[Any,
 
 
 def _host() -> dict[str, Any]:
-    identity, block = environment_block(simulated=coreml.is_simulated_host(), devices=placement.available_devices())
+    identity, block = environment_block(simulated_macos=host.simulated_macos(), devices=placement.available_devices())
     return {
         "simulated": coreml.is_simulated_host(),
         "version": host.macos_version(),
