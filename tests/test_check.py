@@ -252,8 +252,8 @@ def test_not_run_when_the_graph_has_no_plan(monkeypatch: pytest.MonkeyPatch) -> 
 def test_not_run_when_the_verdict_hangs_on_undocumented_semantics(monkeypatch: pytest.MonkeyPatch) -> None:
     right = corridor.run_program
 
-    def noted(*arguments: object) -> object:
-        result = right(*arguments)  # type: ignore[arg-type]
+    def noted(*arguments: Any, **options: Any) -> Any:
+        result = right(*arguments, **options)
         result.outputs = [result.outputs[0] + 1]
         result.notes.append(f"{UNDOCUMENTED_NOTE}: topk: order of ties")
         return result

@@ -126,6 +126,15 @@ def needs_core_ml(unit: str) -> bool:
     return unit_kind(unit) in (*HARDWARE_UNITS, Unit.DEVICE)
 
 
+def runs_core_ml(unit: str) -> bool:
+    """Whether delegates are run by Core ML there, through coremltools or through ExecuTorch."""
+    return needs_core_ml(unit) or unit_kind(unit) == Unit.EXECUTORCH
+
+
+#: The stage of what Core ML itself gets wrong, in records and in causes.
+RUNTIME = "runtime"
+
+
 def may_use_ane(unit: str) -> bool:
     """Whether the unit lets Core ML use the Apple Neural Engine; whether it does, only a compute plan can say."""
     kind, _, parameter = unit.partition(":")

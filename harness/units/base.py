@@ -30,7 +30,7 @@ class ProgramContradiction(Exception):
 class Prediction:
     """Outputs by position of `UnpackedDelegate.output_names`, and what was noticed on the way.
 
-    `again` are the outputs of a second, equal prediction where it gave others, bit by bit; None where it did not.
+    `again` are the outputs of the second prediction where it gave others, bit by bit; None where it did not.
     """
 
     outputs: list[np.ndarray]
@@ -68,7 +68,12 @@ class OpenDelegate(Protocol):
         be had leaves the placement unknown."""
         ...
 
-    def predict(self, inputs: list[np.ndarray]) -> Prediction: ...
+    def predict(self, inputs: list[np.ndarray], second: list[np.ndarray] | None = None) -> Prediction:
+        """Predict with `inputs`, then again from a state that is equal to the first one's.
+
+        `second` is given once an earlier delegate's two predictions differed: then the second prediction takes it.
+        """
+        ...
 
     def close(self) -> None: ...
 

@@ -262,7 +262,7 @@ class OpenCoreML:
         self._outputs = description.outputs
         self._compiled: _CompiledPackage | None = compiled
         self._compute_unit = ct.ComputeUnit[unit.upper()]
-        self._model = _load(compiled, self._compute_unit)
+        self._model = self._load(compiled)
         # The second prediction repeats the first from an equal state, so that only non-determinism can tell them apart.
         self._states = [_make_state(self._model), _make_state(self._model)] if description.states else [None, None]
         self.placement: dict[str, dict[str, Any]] = {}
@@ -288,14 +288,16 @@ class OpenCoreML:
         if len(inputs) != len(self.features):
             raise PredictFailed(f"{len(inputs)} inputs for {len(self.features)} features")
         notes = list(self._load_notes)
-        first = self._predict_once(inputs, self._states[0], notes)
-        second = self._predict_once(inputs, self._states[1], [])
+        before = self._predict_once(inputs, self._states[0], notes)
+        after = self._predict_once(inputs if second is None else second, self._states[1], [])
         differing = [
-            f"{NON_DETERMINISTIC}: {_difference(feature.name, before, after)}"
-            for feature, before, after in zip(self._outputs, first, second, strict=True)
-            if before.shape != after.shape or before.tobytes() != after.tobytes()
+            f"{NON_DETERMINISTIC}: {_difference(feature.name, one, other)}"
+            for feature, one, other in zip(self._outputs, before, after, strict=True)
+            if one.shape != other.shape or one.tobytes() != other.tobytes()
         ]
-        return Prediction(outputs=first, notes=notes + differing, again=second if differing else None)
+        if second is not None:  # other inputs, other answers
+            return Prediction(before, notes, again=after)
+        return Prediction(before, notes + differing, again=after if differing else None)
 
     def _predict_once(self, inputs: list[np.ndarray], state: Any, notes: list[str]) -> list[np.ndarray]:
         assert self._compiled is not None
@@ -306,6 +308,8 @@ class OpenCoreML:
                 warnings.simplefilter("always", RuntimeWarning)
                 answer = self._model.predict(data, state)
         except Exception as error:
+        except NotRunnable:  # a device that is gone
+            raise
             raise PredictFailed(_message(error, self._compiled.path)) from error
         notes += _texts(caught)
         missing = sorted({feature.name for feature in self._outputs} - set(answer))
@@ -343,11 +347,11 @@ def _make_state(model: Any) -> Any:
         raise LoadFailed(f"making the state failed: {_message(error)}") from error
 
 
-def _placement_notes(unit: str, placed: Placement) -> list[str]:
+def _placement_notes(unit: str, placed: Placement, devices: Sequence[str]) -> list[str]:
     if placed.unknown is not None:
         return [f"placement unknown: {placed.unknown}"]
-    note = unmet_request(unit, placed)
-    return [note] if note else []
+    note = unmet_request(unit, placed, devices)
+    return [*placed.notes, note] if note else placed.notes
 
 
 def _to_core_ml(array: np.ndarray) -> np.ndarray:

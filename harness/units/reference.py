@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ class OpenReference:
         self._model = model
         self._mode = mode
         self._outputs = delegate.output_names
-        self._state = model.make_state()
+        self._states = [model.make_state()]
         self.mil_ops = model.op_counts()
         self.placement: dict[str, dict[str, Any]] = {}
         self.aten_placement: dict[str, dict[str, Any]] = {}
@@ -74,10 +75,20 @@ class OpenReference:
     def plan(self) -> list[str]:
         return []
 
-    def predict(self, inputs: list[np.ndarray]) -> Prediction:
+    def predict(self, inputs: list[np.ndarray], second: list[np.ndarray] | None = None) -> Prediction:
+        """The interpreter answers a question the same way twice: only with other inputs there is a second answer."""
+        if second is None:
+            outputs, notes = self._run(inputs, self._states[0])
+            return Prediction(outputs, notes)
+        if len(self._states) == 1:
+            self._states.append(copy.deepcopy(self._states[0]))  # up to here both saw the same
+        outputs, notes = self._run(inputs, self._states[0])
+        return Prediction(outputs, notes, again=self._run(second, self._states[1])[0])
+
+    def _run(self, inputs: list[np.ndarray], state: dict[str, Any]) -> tuple[list[np.ndarray], list[str]]:
         arguments = {feature.name: array for feature, array in zip(self.features, inputs, strict=True)}
         try:
-            result = self._model.run(arguments, mode=self._mode, state=self._state)
+            result = self._model.run(arguments, mode=self._mode, state=state)
         except mil.InvalidProgram as error:
             raise ProgramContradiction(str(error)) from error
         except mil.MissingKernel as error:
@@ -88,7 +99,7 @@ class OpenReference:
         if missing:
             raise ProgramContradiction(f"the program does not return {', '.join(missing)}")
         outputs = [np.atleast_1d(np.asarray(result.outputs[name])) for name in self._outputs]
-        return Prediction(outputs, [_note(d) for d in result.diagnostics])
+        return outputs, [_note(d) for d in result.diagnostics]
 
     def close(self) -> None:
         pass

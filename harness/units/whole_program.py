@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import numpy as np
 
 from harness.evidence.vocabulary import Phase, needs_core_ml
 from harness.lowering.program import Call, DelegateCall, GetItem, LoweredProgram, TensorSpec, replace_values
@@ -25,10 +27,14 @@ class FallbackFailed(Exception):
 
 @dataclass
 class ProgramResult:
-    """The user's outputs, flattened, and what was seen on the way."""
+    """The user's outputs, flattened, and what was seen on the way.
+
+    `again` are the outputs of a second, equal call where some delegate's two predictions differed; None elsewhere.
+    """
 
     outputs: list[Any] = field(default_factory=list)
     mil_ops: dict[str, int] = field(default_factory=dict)
+    again: list[Any] | None = None
     placement: dict[str, dict[str, Any]] = field(default_factory=dict)
     aten_placement: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -41,7 +47,8 @@ class OpenProgram:
     def __init__(self, program: LoweredProgram, delegates: Sequence[OpenDelegate]) -> None:
         self._program, self._delegates = program, delegates
         self._plan_notes: list[str] = []
-        self._buffers = {i.value.number: i.tensor for i in program.inputs if i.tensor is not None}  # and parameters
+        # And parameters. A second set once two equal predictions differed: what is written then differs too.
+        self._buffers = [{i.value.number: i.tensor for i in program.inputs if i.tensor is not None}]
 
     def plan(self) -> None:
         """Ask each delegate's unit where its operators would run; what it notes stands in the results of `run`."""
@@ -57,34 +64,46 @@ class OpenProgram:
             result.placement = combine((result.mil_ops, result.placement), (delegate.mil_ops, delegate.placement))
             for op, count in delegate.mil_ops.items():
                 result.mil_ops[op] = result.mil_ops.get(op, 0) + count
-        values = self._bind(inputs)
+        # The values of this call; a second set from where two equal predictions differed. Each goes its own way from
+        # there, through fallback nodes, later delegates and their states, as two calls of the program would.
+        runs = [self._bind(inputs, buffers) for buffers in self._buffers]
         for step in self._program.steps:
             if isinstance(step, DelegateCall):
-                arguments = replace_values(step.args, values)
                 opened, specs = self._delegates[step.delegate], self._program.delegates[step.delegate].outputs
-                values[step.out.number] = _predict(opened, specs, arguments, result)
-            elif isinstance(step, GetItem):
-                values[step.out.number] = values[step.source.number][step.index]
-            else:
-                values[step.out.number] = _call(step, values)
-        for placeholder, value in self._program.mutations:
-            if placeholder.number in self._buffers:  # not an input of the user, which is left as it is
-                self._buffers[placeholder.number] = values[value.number]
-        result.outputs = list(replace_values(self._program.outputs, values))
+                answers = _predict(opened, specs, [replace_values(step.args, values) for values in runs], result)
+                if len(answers) > len(runs):
+                    runs.append(copy.deepcopy(runs[0]))  # a fallback node may write to what it is given
+                for values, answer in zip(runs, answers, strict=True):
+                    values[step.out.number] = answer
+                continue
+            for values in runs:
+                if isinstance(step, GetItem):
+                    values[step.out.number] = values[step.source.number][step.index]
+                else:
+                    values[step.out.number] = _call(step, values)
+        self._buffers = [self._written(values, self._buffers[0]) for values in runs]
+        outputs = [list(replace_values(self._program.outputs, values)) for values in runs]
+        result.outputs, result.again = outputs[0], outputs[1] if len(outputs) > 1 else None
         return result
 
-    def _bind(self, inputs: Sequence[torch.Tensor]) -> dict[int, Any]:
+    def _bind(self, inputs: Sequence[torch.Tensor], buffers: dict[int, Any]) -> dict[int, Any]:
         supply = iter(inputs)
         values: dict[int, Any] = {}
-        for placeholder in self._program.inputs:
-            number = placeholder.value.number
-            values[number] = (next(supply) if placeholder.kind == "user" else self._buffers[number]).clone()
+        with torch.no_grad():
+            for placeholder in self._program.inputs:
+                number = placeholder.value.number
+                values[number] = (next(supply) if placeholder.kind == "user" else buffers[number]).clone()
         return values
 
 
 @contextmanager
 def open_program(program: LoweredProgram, unit: UnitRunner) -> Iterator[OpenProgram]:
     """Load every delegate; what they hold is released at the end. Raises what the unit raises."""
+    def _written(self, values: dict[int, Any], buffers: dict[int, Any]) -> dict[int, Any]:
+        """The buffers after a call; an input of the user is none, and left as it is."""
+        mutated = {placeholder.number: values[value.number] for placeholder, value in self._program.mutations}
+        return {number: mutated.get(number, before) for number, before in buffers.items()}
+
     with ExitStack() as stack:
         delegates = [_open(stack, unit, program, number) for number in range(len(program.delegates))]
         yield OpenProgram(program, delegates)
@@ -132,20 +151,36 @@ def _open(stack: ExitStack, unit: UnitRunner, program: LoweredProgram, number: i
 
 
 def _predict(
-    opened: OpenDelegate, specs: Sequence[TensorSpec | None], arguments: Sequence[Any], result: ProgramResult
-) -> list[torch.Tensor]:
-    features = []
-    for value, feature in zip(arguments, opened.features, strict=True):
-        array, notes = to_feature(value, feature)
-        features.append(array)
-        result.notes += notes
-    prediction = opened.predict(features)
+    opened: OpenDelegate,
+    specs: Sequence[TensorSpec | None],
+    arguments: Sequence[Sequence[Any]],
+    result: ProgramResult,
+) -> list[list[torch.Tensor]]:
+    """The answer to each set of arguments, of which there are one or two; to one set two answers, where they differ."""
+    features: list[list[np.ndarray]] = []
+    for values in arguments:
+        arrays, notes = [], result.notes if not features else []
+        for value, feature in zip(values, opened.features, strict=True):
+            array, more = to_feature(value, feature)
+            arrays.append(array)
+            notes += more
+        features.append(arrays)
+    prediction = opened.predict(*features)
     result.notes += prediction.notes
     tensors = []
-    for position, (array, spec) in enumerate(zip(prediction.outputs, specs, strict=True)):
-        tensor, notes = from_feature(array, spec, str(position))
+    for position, (array, spec) in enumerate(zip(arrays, specs, strict=True)):
+        tensor, more = from_feature(array, spec, str(position))
         tensors.append(tensor)
-        result.notes += notes
+    answers = [_tensors(prediction.outputs, specs, result.notes)]
+    if prediction.again is not None:
+        answers.append(_tensors(prediction.again, specs, []))
+    elif len(features) > 1:  # equal to the first
+        answers.append(copy.deepcopy(answers[0]))
+    return answers
+
+
+def _tensors(arrays: Sequence[np.ndarray], specs: Sequence[TensorSpec | None], notes: list[str]) -> list[torch.Tensor]:
+        notes += more
     return tensors
 
 
