@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.evidence.vocabulary import HarnessError, Level
+from harness.evidence.vocabulary import HarnessError, Level, may_use_ane
 
 if TYPE_CHECKING:
     import torch
@@ -36,11 +36,21 @@ AS_IT_IS = Partitioning()
 
 
 @dataclass(frozen=True)
+class Method:
+    """Another method of a case's program: `module(*inputs)` under this name."""
+
+    name: str
+    module: torch.nn.Module
+    inputs: tuple[torch.Tensor, ...]
+
+
+@dataclass(frozen=True)
 class Built:
     """A case made real: eager PyTorch runs `module(*inputs)`.
 
     `inputs` are tensors, each an input of the lowered program. `seed` is what torch was seeded with.
     `module` is in eval mode and takes no keyword arguments. `dynamic_shapes` is passed to `torch.export` as it is.
+    `method` is what the module is called in the program; the methods `beside` are lowered into the same program.
     """
 
     module: torch.nn.Module
@@ -48,6 +58,8 @@ class Built:
     seed: int
     dynamic_shapes: object = None
     partitioning: Partitioning = AS_IT_IS
+    method: str = "forward"
+    beside: tuple[Method, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,8 @@ class Case:
 
     `id` is stable across runs, machines and shards. `op` is the ATen overload the case is about (`aten.gelu.default`),
     `api` the public function it was reached through, `level` the lowest level at which it runs.
-    `whole_model` cases are judged by signal-to-quantization-noise instead of an operator's bound.
+    `whole_model` cases are judged by signal-to-quantization-noise instead of an operator's bound. `ane` cases ask
+    whether the Apple Neural Engine takes the operator, and say nothing new on units that may not use it.
     """
 
     id: str
@@ -67,6 +80,11 @@ class Case:
     level: Level
     build: Callable[[], Built] = field(compare=False, repr=False)
     whole_model: bool = False
+    ane: bool = False
+
+    def runs_on(self, unit: str) -> bool:
+        """Whether a run that names units, not cases, checks it there."""
+        return not self.ane or may_use_ane(unit)
 
 
 _LEVELS = {Level.SMOKE: 0, Level.STANDARD: 1, Level.FULL: 2}

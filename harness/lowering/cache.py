@@ -16,14 +16,14 @@ from pathlib import Path
 import platformdirs
 
 from harness.lowering.fingerprint import code_fingerprint, program_digest
-from harness.lowering.lower import Exported, Lowered, PhaseListener, lower, silence
+from harness.lowering.lower import Exported, Lowered, PhaseListener, lower, methods, silence
 from harness.lowering.recipe import Recipe
 
 #: Where it lies can be set, for a runner that keeps caches between jobs.
 LOCATION_VARIABLE = "COREML_HARNESS_CACHE"
 #: Oldest entries go first when it has grown past this.
 MAX_BYTES = 4 << 30
-_FORMAT = "1"
+_FORMAT = "2"
 #: What the machine did to a lowering (no space, no memory, no file handles) is not what the backend does.
 _PASSING = frozenset(
     {"MemoryError", "OSError", "FileNotFoundError", "PermissionError", "BlockingIOError", "TimeoutError"}
@@ -55,8 +55,9 @@ class LoweringCache:
 
     def _path(self, case_id: str, exported: Exported, recipe: Recipe) -> Path:
         assert exported.program is not None
-        how = repr(exported.partitioning)
-        parts = (_FORMAT, case_id, recipe.name, how, code_fingerprint(), program_digest(exported.program))
+        programs = [f"{name} {program_digest(program)}" for name, program in methods(exported).items()]
+        how = f"{exported.partitioning!r} {exported.method}"
+        parts = (_FORMAT, case_id, recipe.name, how, code_fingerprint(), *programs)
         key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
         return self.directory / key[:2] / key
 

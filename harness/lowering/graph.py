@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch.export.graph_signature import InputKind, OutputKind
 
+from harness.lowering.debug_info import EdgeNode
 from harness.lowering.program import (
+    METHOD,
     Call,
     Delegate,
     DelegateCall,
     GetItem,
     Input,
     LoweredProgram,
+    Reference,
     Step,
     TensorSpec,
     Value,
@@ -53,12 +57,23 @@ def count_ops(graph: torch.fx.Graph) -> dict[str, int]:
     return dict(sorted(Counter(name for name in names if not name.startswith(("operator.", "_operator."))).items()))
 
 
-def plan_of(program: torch.export.ExportedProgram) -> LoweredProgram:
-    """Read a lowered `ExportedProgram` (not yet emitted: `to_executorch` rewrites it in place).
+def edge_nodes(graph: torch.fx.Graph) -> tuple[EdgeNode, ...]:
+    """The operators of a delegate's graph, as what the emitted program is made from."""
+    found = []
+    for node in graph.nodes:
+        name = overload_name(node.target) if node.op == "call_function" else "operator."
+        if not name.startswith(("operator.", "_operator.")):
+            results = (user.name for user in node.users if getattr(user.target, "__name__", "") == "getitem")
+            found.append(EdgeNode((node.name, *results), name, node.meta.get("debug_handle")))
+    return tuple(found)
+
+
+def plan_of(program: torch.export.ExportedProgram, method: str = METHOD) -> LoweredProgram:
+    """Read a lowered `ExportedProgram` (not yet emitted: `to_executorch` rewrites it in place), a method of that name.
 
     Raises `UnplannableGraph` for control flow outside delegates and for anything else without a step.
     """
-    return _Planner(program).plan()
+    return replace(_Planner(program).plan(), method=method)
 
 
 class _Planner:
@@ -118,6 +133,7 @@ class _Planner:
         if attribute not in self.delegate_numbers:
             module = getattr(self.program.graph_module, attribute)
             self.delegate_numbers[attribute] = len(self.delegates)
+            kinds = {spec.kind for spec in module.original_module.graph_signature.output_specs}
             self.delegates.append(
                 Delegate(
                     processed=bytes(module.processed_bytes),
@@ -126,6 +142,10 @@ class _Planner:
                     ),
                     outputs=_results_of(module.original_module),
                     ops=count_ops(module.original_module.graph),
+                    compile_specs=tuple((spec.key, bytes(spec.value)) for spec in module.compile_specs),
+                    stateful=OutputKind.BUFFER_MUTATION in kinds,
+                    shared=_shared_package(module),
+                    nodes=edge_nodes(module.original_module.graph),
                 )
             )
         return self.delegate_numbers[attribute]
@@ -163,6 +183,15 @@ class _Planner:
             else:
                 raise UnplannableGraph(f"output of kind {spec.kind}")
         return tuple(users), tuple(mutations)
+
+
+def _shared_package(module: Any) -> bytes:
+    """The package a delegate refers to, out of the data it shares with other methods; empty where it refers to none."""
+    reference = Reference.parse(bytes(module.processed_bytes))
+    store = module.named_data_store_output
+    if reference is None or store is None or reference.key not in store.pte_data:
+        return b""
+    return bytes(store.buffers[store.pte_data[reference.key].buffer_index])
 
 
 def _results_of(delegated: torch.export.ExportedProgram) -> tuple[TensorSpec | None, ...]:

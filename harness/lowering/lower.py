@@ -21,7 +21,7 @@ from harness.lowering.backend import import_failure
 from harness.lowering.errors import error_info
 from harness.lowering.graph import UnplannableGraph, count_ops, plan_of
 from harness.lowering.partitioning import edge_config, make_partitioner
-from harness.lowering.program import LoweredProgram
+from harness.lowering.program import METHOD, LoweredProgram
 from harness.lowering.recipe import Recipe
 
 PhaseListener = Callable[[Phase], None]
@@ -48,13 +48,18 @@ class Failure:
 
 @dataclass(frozen=True)
 class Exported:
-    """`torch.export`'s answer, shared by the recipes of a case: a program, or the failure."""
+    """`torch.export`'s answer, shared by the recipes of a case: a program, or the failure.
+
+    `beside` holds the other methods of the program by name, `ops` counts those of the case's own `method` only.
+    """
 
     program: torch.export.ExportedProgram | None
     failure: Failure | None
     ops: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     partitioning: Partitioning = AS_IT_IS
+    method: str = METHOD
+    beside: dict[str, torch.export.ExportedProgram] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Lowered:
     `exported_ops` counts the ATen overloads of the exported graph. `missing_kernels` are operators left to
     ExecuTorch for which its own registry has no kernel: the program would not load. `pte` is the emitted program.
     `unplannable` says why the program, though lowered, cannot be run here. Seconds in `timing`.
+    Of a program of several methods `pte` holds all of them, the rest is about the case's own.
     """
 
     program: LoweredProgram | None = None
@@ -86,9 +92,12 @@ def export(built: Built, on_phase: PhaseListener = silence) -> Exported:
     try:
         with _quiet():
             program = torch.export.export(built.module, built.inputs, dynamic_shapes=built.dynamic_shapes)  # type: ignore[arg-type]
+            beside = {method.name: torch.export.export(method.module, method.inputs) for method in built.beside}
     except Exception as error:
         return Exported(None, Failure(Phase.EXPORT, FAILURES[Phase.EXPORT], error_info(error)))
-    return Exported(program, None, count_ops(program.graph), time.perf_counter() - started, built.partitioning)
+    seconds = time.perf_counter() - started
+    ops = count_ops(program.graph)
+    return Exported(program, None, ops, seconds, built.partitioning, built.method, beside)
 
 
 def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence) -> Lowered:
@@ -106,14 +115,14 @@ def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence)
     speedups.before_lowering()
     phases = _PhaseLadder(on_phase)
     started = time.perf_counter()
-    # A copy: lowering takes constants out of the program it is given.
-    program = copy.deepcopy(exported.program)
+    # Copies: lowering takes constants out of the programs it is given.
+    programs = {name: copy.deepcopy(program) for name, program in methods(exported).items()}
     try:
-        with _quiet(), _observed(phases):
+        with _quiet(), _observed(phases, several=len(programs) > 1):
             phases.enter(Phase.EDGE)
             partitioner = make_partitioner(exported.partitioning, recipe)
             config = edge_config(exported.partitioning)
-            edge = to_edge_transform_and_lower(program, partitioner=[partitioner], compile_config=config)
+            edge = to_edge_transform_and_lower(programs, partitioner=[partitioner], compile_config=config)
     except HarnessError:
         raise
     except Exception as error:
@@ -122,7 +131,7 @@ def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence)
     plan, unplannable = None, ""
     try:
         # Before emitting, which rewrites the graph in place. What else it raises is a fault of ours, no finding.
-        plan = plan_of(edge.exported_program())
+        plan = plan_of(edge.exported_program(exported.method), exported.method)
     except UnplannableGraph as error:
         unplannable = f"the lowered graph cannot be run outside ExecuTorch: {error}"
     phases.enter(Phase.EMIT)
@@ -142,6 +151,15 @@ def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence)
         unplannable=unplannable,
         timing=timing,
     )
+
+
+def methods(exported: Exported) -> dict[str, torch.export.ExportedProgram]:
+    """The programs lowered together, by name and in its order: each case of a program lowers the same one.
+
+    The first is the default function of a package they share.
+    """
+    assert exported.program is not None
+    return dict(sorted({exported.method: exported.program, **exported.beside}.items()))
 
 
 def _failed(phase: Phase, error: Exception, exported: Exported, timing: dict[str, float]) -> Lowered:
@@ -193,22 +211,28 @@ class _PhaseLadder:
 
 
 @contextlib.contextmanager
-def _observed(phases: _PhaseLadder) -> Iterator[None]:
-    """Tell the phases apart by wrapping the three functions where they begin; what these do is not changed."""
+def _observed(phases: _PhaseLadder, several: bool = False) -> Iterator[None]:
+    """Tell the phases apart by wrapping the functions where they begin; what these do is not changed.
+
+    The packages of several methods are made into one, which belongs to packaging.
+    """
     from executorch.backends.apple.coreml.compiler import CoreMLBackend
     from executorch.backends.apple.coreml.partition import CoreMLPartitioner
 
+    begin = [
+        (CoreMLPartitioner, "partition", Phase.PARTITION),
+        (CoreMLBackend, "_convert_to_mlmodel", Phase.CONVERT),
+        (CoreMLBackend, "preprocess_model", Phase.PACKAGE),
+    ]
+    if several:
+        begin.append((CoreMLBackend, "preprocess_multimethod", Phase.PACKAGE))
     wrapped: list[tuple[type, str, Any]] = []
     try:
-        for owner, name, phase in (
-            (CoreMLPartitioner, "partition", Phase.PARTITION),
-            (CoreMLBackend, "_convert_to_mlmodel", Phase.CONVERT),
-            (CoreMLBackend, "preprocess_model", Phase.PACKAGE),
-        ):
+        for owner, name, phase in begin:
             original = owner.__dict__[name]
-            function = phases.wrap(phase, original.__func__ if isinstance(original, staticmethod) else original)
+            kind = type(original) if isinstance(original, (staticmethod, classmethod)) else lambda function: function
             wrapped.append((owner, name, original))
-            setattr(owner, name, staticmethod(function) if isinstance(original, staticmethod) else function)
+            setattr(owner, name, kind(phases.wrap(phase, getattr(original, "__func__", original))))
         yield
     finally:
         for owner, name, original in wrapped:

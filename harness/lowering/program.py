@@ -14,6 +14,11 @@ from typing import Any
 
 import torch
 
+from harness.lowering.debug_info import EdgeNode
+
+#: The method of a program that names none.
+METHOD = "forward"
+
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -76,54 +81,112 @@ class GetItem:
 Step = Call | DelegateCall | GetItem
 
 
+#: What `processed` begins with when it only refers to a package that several methods share.
+REFERENCE_MAGIC = b"CMJR"
+_REFERENCE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a delegate of a program of several methods holds: the key of the package among the program's named data, and
+    the function of it to run."""
+
+    key: str
+    function: str
+
+    @classmethod
+    def parse(cls, processed: bytes) -> Reference | None:
+        """None when these bytes are a package themselves. Raises `ValueError` for a reference that cannot be read."""
+        if not processed.startswith(REFERENCE_MAGIC):
+            return None
+        try:
+            content = json.loads(processed[len(REFERENCE_MAGIC) :])
+            version, key, function = content["version"], content["key"], content["functionName"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"the delegate's reference cannot be read: {type(error).__name__}: {error}") from error
+        if version != _REFERENCE_VERSION:
+            raise ValueError(f"the delegate's reference is of version {version!r}, known is {_REFERENCE_VERSION}")
+        if not (isinstance(key, str) and key and isinstance(function, str) and function):
+            raise ValueError(f"the delegate's reference names no data or no function: {content}")
+        return cls(key, function)
+
+
 @dataclass(frozen=True)
 class Delegate:
     """One delegate: the flattened package, and what torch expects to go in and come out.
 
-    `processed` unflattens into `lowered_module/{model.mlpackage, metadata.json, debug_info.json}`.
-    `inputs` and `outputs` follow the delegate node; `ops` counts the ATen overloads inside.
+    `processed` is what the runtime hands the backend: a package, or the `Reference` to one, whose bytes are `shared`
+    then. `inputs` and `outputs` follow the delegate node; `ops` counts the ATen overloads inside, `nodes` are theirs.
+    `compile_specs` go into the `.pte` beside `processed`. `stateful`: it took over a buffer and writes to it.
     """
 
     processed: bytes
     inputs: tuple[TensorSpec | None, ...]
     outputs: tuple[TensorSpec | None, ...]
     ops: dict[str, int]
+    compile_specs: tuple[tuple[str, bytes], ...] = ()
+    stateful: bool = False
+    shared: bytes = b""
+    nodes: tuple[EdgeNode, ...] = ()
+
+    @property
+    def function(self) -> str:
+        """The function of a package shared by several methods; empty for a package of its own."""
+        reference = Reference.parse(self.processed)
+        return reference.function if reference else ""
 
     def unpack(self, directory: Path) -> UnpackedDelegate:
-        """Write the package under `directory`, which must exist, and read its metadata.
+        """Write the package under `directory`, which must exist and be empty, and read its metadata.
 
-        Raises `ValueError` when the bytes do not hold a Core ML package.
+        The bytes unflatten into one folder, `{model.mlpackage, metadata.json, debug_info.json}`, the last only for a
+        package of its own. Raises `ValueError` when they do not hold a Core ML package with the function asked for.
         """
         from executorch.backends.apple.coreml import executorchcoreml
 
-        executorchcoreml.unflatten_directory_contents(self.processed, str(directory))
-        root = directory / "lowered_module"
-        package = root / "model.mlpackage"
-        if not package.is_dir():
+        reference = Reference.parse(self.processed)
+        if reference is not None and not self.shared:
+            raise ValueError(f"the delegate refers to data named {reference.key}, which the program does not hold")
+        executorchcoreml.unflatten_directory_contents(self.shared if reference else self.processed, str(directory))
+        package = next(iter(directory.glob("*/model.mlpackage")), None)
+        if package is None or not package.is_dir():
             raise ValueError("the delegate holds no model.mlpackage")
+        root = package.parent
         metadata = json.loads((root / "metadata.json").read_text())
+        if reference is not None:
+            methods = metadata.get("methods", {})
+            if reference.function not in methods:
+                known = ", ".join(sorted(methods)) or "none"
+                raise ValueError(f"the metadata has no function {reference.function} (it has {known})")
+            metadata = methods[reference.function]
         debug = root / "debug_info.json"
         return UnpackedDelegate(
             package=package,
             input_names=tuple(metadata["inputNames"]),
             output_names=tuple(metadata["outputNames"]),
             debug_info=json.loads(debug.read_text()) if debug.exists() else {},
+            function=reference.function if reference else "",
+            nodes=self.nodes,
         )
 
 
 @dataclass(frozen=True)
 class UnpackedDelegate:
-    """A delegate on disk. Features are mapped by position of these names, never by argument name."""
+    """A delegate on disk. Features are mapped by position of these names, never by argument name.
+
+    `function` is the one of a multifunction package to run; empty for the only function of another.
+    """
 
     package: Path
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
     debug_info: dict[str, Any] = field(default_factory=dict)
+    function: str = ""
+    nodes: tuple[EdgeNode, ...] = ()
 
 
 @dataclass(frozen=True)
 class LoweredProgram:
-    """The whole program: delegates plus fallback nodes.
+    """One method of a lowered program, nearly always its only one: delegates plus fallback nodes.
 
     `outputs` are the user's outputs in flattened order: a `Value`, or a constant the graph returns as it is.
     `mutations` are buffers the program writes back: (placeholder's value, new value).
@@ -134,6 +197,12 @@ class LoweredProgram:
     outputs: tuple[Any, ...]
     delegates: tuple[Delegate, ...]
     mutations: tuple[tuple[Value, Value], ...] = ()
+    method: str = METHOD
+
+    @property
+    def stateful(self) -> bool:
+        """Whether a second call finds what the first one wrote."""
+        return bool(self.mutations) or any(delegate.stateful for delegate in self.delegates)
 
     @property
     def delegated_ops(self) -> dict[str, int]:

@@ -1,30 +1,49 @@
 """The ExecuTorch unit: the emitted `.pte` on the ExecuTorch runtime, as an application would run it.
 
-The macOS wheels register `CoreMLBackend`; other wheels do not, and can run only a program in which every operator
-fell back. The compute unit is a compile spec inside the `.pte`, not a choice made here.
+The file is written to disk, read back, and loaded from there. The macOS wheels register `CoreMLBackend`; other wheels
+do not, and refuse a program with Core ML delegates: that is the runtime's own answer, and the record holds it. The
+compute unit is a compile spec inside the `.pte`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib.util
+import mmap
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from harness.evidence.vocabulary import Unit
+from harness.evidence.vocabulary import Phase, Unit
+from harness.lowering.emitted import BACKEND, with_compute_unit
+from harness.lowering.program import LoweredProgram
+from harness.lowering.readback import read_back, written
 from harness.units import host
 from harness.units.base import LoadFailed, NotRunnable, PredictFailed
+from harness.units.whole_program import ProgramResult
 
-BACKEND = "CoreMLBackend"
-METHOD = "forward"
+#: Where a wheel has the backend's code, below the package's folder; a build of one's own may have it in the other.
+LIBRARIES = ("lib/libexecutorch_backend_coreml.dylib", "extension/pybindings/_C*.so")
+#: What a build says of itself. State is code behind a macro that needs the SDK of macOS 15 (`MODEL_STATE_IS_SUPPORTED`
+#: in ETCoreMLModel.mm): with it there is a call of `newState`. Where functions are lacking there is a sentence instead
+#: (ETCoreMLModelManager.mm).
+_STATE_SELECTOR = b"newState\0"
+_NO_FUNCTIONS = b"Multifunction CoreML models require iOS 18.0+ / macOS 15.0+ SDK to build."
+_CORE_ML_CLASS = b"MLModelConfiguration"
+
+
+class EmittedOtherwise(Exception):
+    """The `.pte` does not hold what was lowered (`emit_error`)."""
 
 
 class ExecuTorchUnit:
-    """Runs `.pte` bytes. Nothing is loaded before the first question.
+    """Runs a `.pte`. Nothing is loaded before the first question.
 
     `compute_unit` is one of Core ML's (`cpu_only`, ...), empty for the one the program was lowered with.
     """
@@ -34,45 +53,91 @@ class ExecuTorchUnit:
         self.name = f"{Unit.EXECUTORCH}:{compute_unit}" if compute_unit else str(Unit.EXECUTORCH)
 
     def unavailable(self, target: str) -> str | None:
-        """Why a program with Core ML delegates for `target` cannot run here; None when it can.
+        """Why a program with Core ML delegates for `target` cannot run here, where that is plain without the runtime.
 
-        Importing the runtime is the only way to learn which backends it registers; with torch loaded that is cheap.
+        A runtime that lacks the backend is no such reason: it says so itself, once it is given the program.
         """
-        try:
-            registered = registered_backends()
-        except NotRunnable as error:
-            return str(error)
-        if BACKEND not in registered:
-            return _not_registered(registered)
-        return host.system_too_old(target)
+        if importlib.util.find_spec("executorch") is None:
+            return "executorch is not installed"
+        return host.system_too_old(target) if host.macos_version() is not None else None
 
-    def run_pte(self, buffer: bytes, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """The outputs of method `forward`, flattened, as copies; the program is loaded anew for each call.
+    def run_pte(
+        self,
+        pte: bytes,
+        program: LoweredProgram,
+        inputs: Sequence[torch.Tensor],
+        on_phase: Callable[[Phase], None] = lambda _phase: None,
+    ) -> ProgramResult:
+        """The outputs of the program's method, flattened, as copies, and those of a second, equal call where they
+        differ bit by bit. A program with state is loaded anew for the second.
 
-        Raises `NotRunnable` when the program needs Core ML and this runtime has it not, `LoadFailed` and
-        `PredictFailed` with the runtime's message and what it logged.
+        Raises `EmittedOtherwise` when the file is not what was lowered, `NotRunnable` when this runtime was built
+        without what the program needs, `LoadFailed` and `PredictFailed`, all with the runtime's message and what it
+        logged.
         """
-        runtime = _runtime()
-        # The delegate's backend id stands in the flatbuffer as plain text.
-        if BACKEND.encode() in buffer and BACKEND not in (registered := registered_backends()):
-            raise NotRunnable(_not_registered(registered))
+        on_phase(Phase.EMIT)
+        if self.compute_unit:
+            try:
+                pte = with_compute_unit(pte, self.compute_unit)
+            except ValueError as error:
+                raise EmittedOtherwise(str(error)) from error
+        with written(pte) as path:
+            if problem := read_back(path, program, self.compute_unit):
+                raise EmittedOtherwise(problem)
+            on_phase(Phase.LOAD)
+            if reason := _lacking(program):
+                raise NotRunnable(reason)
+            method = _load(path, program)
+            on_phase(Phase.RUN)
+            first = _execute(method, inputs)
+            again = _execute(_load(path, program) if program.stateful else method, inputs)
+        same = len(first) == len(again) and all(map(_same_bits, first, again))
+        return ProgramResult(outputs=first, again=None if same else again)
 
-        def load() -> Any:
-            program = runtime.load_program(bytes(buffer))
-            if METHOD not in program.method_names:
-                raise RuntimeError(f"no method {METHOD}; the program has {', '.join(sorted(program.method_names))}")
-            # The method lives in memory the program owns: both are returned.
-            return program, program.load_method(METHOD)
 
-        try:
-            _program, method = load()
-        except Exception as error:
-            raise LoadFailed(_with_log(error, load)) from error
-        try:
-            outputs = method.execute([tensor.detach().contiguous() for tensor in inputs])
-        except Exception as error:
-            raise PredictFailed(_with_log(error, lambda: method.execute(list(inputs)))) from error
-        return [value.clone() if isinstance(value, torch.Tensor) else torch.tensor(value) for value in outputs]
+class _Loaded:
+    """A method with the program it lives in: its memory is the program's."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.program = _runtime().load_program(path)
+        if name not in self.program.method_names:
+            raise RuntimeError(f"no method {name}; the program has {', '.join(sorted(self.program.method_names))}")
+        self.method = self.program.load_method(name)
+
+
+def _load(path: Path, program: LoweredProgram) -> _Loaded:
+    _runtime()
+    try:
+        return _Loaded(path, program.method)
+    except Exception as error:
+        message = _with_log(error, lambda: _Loaded(path, program.method))
+        if program.delegates and BACKEND not in (registered := registered_backends()):
+            names = ", ".join(sorted(registered)) or "none"
+            where = f"the ExecuTorch runtime on this {host.system_name()}"
+            raise NotRunnable(f"{where} refused the program: {message} (registered: {names})") from error
+        raise LoadFailed(message) from error
+
+
+def _execute(loaded: _Loaded, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Copies throughout: the runtime may work in the memory it is given, and gives out its own."""
+
+    def call() -> Sequence[Any]:
+        copies = [tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in inputs]
+        return loaded.method.execute(copies)
+
+    try:
+        outputs = call()
+    except Exception as error:
+        raise PredictFailed(_with_log(error, call)) from error
+    return [value.clone() if isinstance(value, torch.Tensor) else torch.tensor(value) for value in outputs]
+
+
+def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.dtype == other.dtype and one.shape == other.shape and torch.equal(_bytes_of(one), _bytes_of(other))
+
+
+def _bytes_of(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.contiguous().reshape(-1).view(torch.uint8)
 
 
 def registered_backends() -> list[str]:
@@ -88,9 +153,41 @@ def _runtime() -> Any:
     return Runtime.get()
 
 
-def _not_registered(registered: list[str]) -> str:
-    names = ", ".join(sorted(registered)) or "none"
-    return f"the ExecuTorch runtime on this {host.system_name()} has no {BACKEND} (registered: {names})"
+def _lacking(program: LoweredProgram) -> str | None:
+    """What the program needs and this build of the backend was made without.
+
+    Asked before loading: without state the backend would predict on a stateful model as if it had none, which Core ML
+    may answer with anything.
+    """
+    needs = {
+        "state": any(delegate.stateful for delegate in program.delegates),
+        "functions": any(delegate.function for delegate in program.delegates),
+    }
+    if not any(needs.values()):
+        return None
+    built = built_with()
+    lacking = [what for what, needed in needs.items() if needed and built.get(what) is False]
+    if not lacking:
+        return None
+    what = {"state": "state", "functions": "multifunction models"}
+    return f"this ExecuTorch runtime's {BACKEND} was built without Core ML's {' and '.join(what[w] for w in lacking)}"
+
+
+@functools.cache
+def built_with() -> dict[str, bool]:
+    """Whether the backend's code here handles `state` and `functions`; empty where no such code is found."""
+    for library in _libraries():
+        with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as code:
+            if code.find(_CORE_ML_CLASS) >= 0:
+                return {"state": code.find(_STATE_SELECTOR) >= 0, "functions": code.find(_NO_FUNCTIONS) < 0}
+    return {}
+
+
+def _libraries() -> Iterator[Path]:
+    spec = importlib.util.find_spec("executorch")
+    for root in map(Path, (spec.submodule_search_locations or ()) if spec else ()):
+        for pattern in LIBRARIES:
+            yield from sorted(root.glob(pattern))
 
 
 def _with_log(error: Exception, again: Callable[[], object]) -> str:
