@@ -134,7 +134,7 @@ class _MLModelProxy:
         self.load_ns = time.perf_counter_ns() - started
         self.predict_ns: int | None = None
 
-    def predict(self, features: dict, state: Any = None) -> dict[str, np.ndarray]:
+    def predict(self, features: dict, state: Any) -> dict[str, np.ndarray]:
         _typed(input=(features, dict), state=(state, (_State, type(None))))
         if bool(self.description.state) != (state is not None):
             raise RuntimeError("a state is needed by a stateful model, and by no other")
