@@ -2,7 +2,7 @@
 
     echo '{"unit": "all"}' | python tests/simulated/host.py FILE.py:FUNCTION
 
-runs one function: the JSON object on stdin becomes its keyword arguments, its result is the last line of stdout, as JSON.
+runs one function: the JSON object on stdin becomes its keyword arguments, its result the last line of stdout, as JSON.
 The fake native module has to be there before coremltools is first imported and would mislead everything after it: so it
 lives and dies in a child process.
 """
@@ -24,7 +24,6 @@ MACOS = "COREML_SIMULATED_MACOS"
 DEVICES = "COREML_SIMULATED_DEVICES"
 
 NATIVE_MODULE = "coremltools.libcoremlpython"
-_GATES = "coremltools.models.utils"
 
 
 def install(macos: Sequence[int] = (15, 5), devices: Sequence[str] = ("cpu", "gpu", "ane")) -> ModuleType:
@@ -55,11 +54,11 @@ def parse_version(text: str) -> tuple[int, ...]:
 
 
 class _Gates:
-    """Finds `coremltools.models.utils` as ever, and patches its two questions about the system as soon as it is loaded:
-    whoever imports them by name gets the answers of the Mac that is played."""
+    """Finds modules of coremltools as ever, and patches some as soon as they are loaded: whoever imports from them by
+    name gets what the Mac that is played has."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name != _GATES:
+        if name not in _PATCHES:
             return None
         found = importlib.machinery.PathFinder.find_spec(name, path, target)
         if found is not None and found.loader is not None:
@@ -67,13 +66,31 @@ class _Gates:
 
             def exec_module(module: ModuleType) -> None:
                 load(module)
-                for question in ("_is_macos", "_macos_version"):
-                    assert hasattr(module, question), f"{_GATES} has no {question} any more"
-                module._is_macos = lambda: True  # type: ignore[attr-defined]
-                module._macos_version = lambda: sys.modules[NATIVE_MODULE].simulated_macos  # type: ignore[attr-defined]
+                _PATCHES[name](module)
 
             found.loader.exec_module = exec_module  # type: ignore[method-assign]
         return found
+
+
+def _patch_system(module: ModuleType) -> None:
+    """The two questions about the system."""
+    for question in ("_is_macos", "_macos_version"):
+        assert hasattr(module, question), f"{module.__name__} has no {question} any more"
+    module._is_macos = lambda: True  # type: ignore[attr-defined]
+    module._macos_version = lambda: sys.modules[NATIVE_MODULE].simulated_macos  # type: ignore[attr-defined]
+
+
+def _patch_runner(module: ModuleType) -> None:
+    """The Xcode project of the runner app, which only the macOS wheels have."""
+    project = Path(__file__).resolve().parent / "modelrunner"
+    assert hasattr(module._ModelRunnerAppBuilder, "_get_project_path")
+    module._ModelRunnerAppBuilder._get_project_path = staticmethod(lambda: project)
+
+
+_PATCHES = {
+    "coremltools.models.utils": _patch_system,
+    "coremltools.models.ml_program.experimental.remote_device": _patch_runner,
+}
 
 
 def main(reference: str) -> None:
