@@ -26,7 +26,8 @@ _MAPPINGS = {"Dict", "Mapping", "dict"}
 @dataclass(frozen=True)
 class Type:
     """`kind`: `named` is a class, function or module itself, `instance` a value of a class, `bound` a member of one,
-    `sequence` and `mapping` containers of `item`, `pair` a key and an item."""
+    `sequence` and `mapping` containers of `item`, `pair` a key and an item,
+    `awaitable` what gives one."""
 
     kind: str
     definition: Definition | None = None
@@ -170,6 +171,9 @@ class _Reader:
             value = self.value(node.value, names)
             self.bind(node.target, value, names)
             return value
+        if isinstance(node, ast.Await):
+            awaited = self.value(node.value, names)
+            return awaited.item if awaited and awaited.kind == "awaitable" else None
         if isinstance(node, ast.Lambda):
             self.value(node.body, dict(names))
             return None
@@ -258,7 +262,7 @@ class _Reader:
         if isinstance(found, Definition) and found.kind == "class":
             return Type("instance", found)
         owner = found.owner if isinstance(found, Member) else found
-        return self.annotated(owner.module, getattr(found.node, "returns", None))
+        return _called(found.node, self.annotated(owner.module, getattr(found.node, "returns", None)))
 
     def ours(
         self,
@@ -285,7 +289,7 @@ class _Reader:
         for key, value in keywords.items():
             if value and key:
                 _learn(self.given, (called, key), value)
-        return self.returns.get(called)
+        return _called(function, self.returns.get(called))
 
     def annotated(self, module: str, annotation: ast.AST | None) -> Type | None:
         """The type of a value with an annotation of the package."""
@@ -316,6 +320,11 @@ _OF_ENUMS = {"name", "value"}
 def _learn(known: dict[Any, Type | None], key: Any, value: Type) -> None:
     """What is of two types is of none that can be checked."""
     known[key] = value if known.get(key, value) == value else None
+
+
+def _called(function: ast.AST | None, returned: Type | None) -> Type | None:
+    """What a call gives, of a function that returns a type."""
+    return Type("awaitable", item=returned) if returned and isinstance(function, ast.AsyncFunctionDef) else returned
 
 
 def _arguments(function: Function) -> list[ast.arg]:
