@@ -332,6 +332,7 @@ def triage(
 @cli.command("list")
 @click.option("--op", metavar="GLOB", help="Only operators or functions that the glob names.")
 @click.option("--level", type=click.Choice(LEVELS), default=str(Level.STANDARD), show_default=True)
+@click.option("--unit", "units", metavar="UNIT", multiple=True, help="Cases for these; default: this machine's units.")
 @click.option(
     "--headroom", is_flag=True, help="Instead: how far recorded errors stay from their bounds, tightest first."
 )
@@ -351,7 +352,14 @@ def triage(
 )
 @_reports
 def list_cases(
-    op: str | None, level: str, headroom: bool, source: Path | None, coverage: bool, uncovered: Path, reports: Path
+    op: str | None,
+    level: str,
+    units: tuple[str, ...],
+    headroom: bool,
+    source: Path | None,
+    coverage: bool,
+    uncovered: Path,
+    reports: Path,
 ) -> int:
     """List the cases that the suites run."""
     if coverage:
@@ -368,7 +376,7 @@ def list_cases(
         raise HarnessError("--evidence goes with --headroom or --coverage: cases are listed from the suites")
     from harness.listing import run
 
-    return run(op=op, level=level)
+    return run(op=op, level=level, units=units)
 
 
 @cli.command(short_help="Run one check again, in full.")

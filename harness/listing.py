@@ -5,23 +5,30 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.cases import ane
 from harness.cases.case import Case, at_level, matches_op, require_match
 from harness.cases.find import SUITES
 from harness.evidence.record import Record
 from harness.evidence.universe import Universe, read_universe
 from harness.evidence.vocabulary import HarnessError, Level
 from harness.publish.coverage import NO_REASON, Coverage, counts, coverage, leading_apis, read_reasons, stale_reasons
+from harness.units.registry import require_unit, units_here
 
 
-def run(op: str | None = None, level: str = "standard") -> int:
-    """Print a case a line: id, API name, level. Raises `HarnessError` when `op` names nothing."""
+def run(op: str | None = None, level: str = "standard", units: Sequence[str] = ()) -> int:
+    """Print a case a line: id, API name, level; those that run on one of the units, by default of this machine's.
+
+    Raises `HarnessError` when `op` names nothing, and for an unknown unit.
+    """
+    units = [require_unit(unit) for unit in units] or units_here()
     everything = _all_cases()
     if op is not None:
         require_match(everything, [op])
-    chosen = [case for case in at_level(everything, Level(level)) if op is None or matches_op(case, op)]
+    here = [case for case in at_level(everything, Level(level)) if any(case.runs_on(unit) for unit in units)]
+    chosen = [case for case in here if op is None or matches_op(case, op)]
     width = max((len(case.id) for case in chosen), default=0)
     with contextlib.suppress(BrokenPipeError):
         for case in chosen:
@@ -37,14 +44,14 @@ def run_coverage(records: Iterable[Record], reasons_file: Path, op: str | None =
     """
     universe, cases, records = read_universe(), _all_cases(), list(records)
     reasons = read_reasons(reasons_file)
-    rows = coverage(universe, Counter(case.op for case in cases), records, reasons)
+    rows = coverage(universe, Counter(case.op for case in cases if not case.ane), records, reasons)
     stale = stale_reasons(rows, reasons)
     shown = [row for row in rows if op is None or fnmatch.fnmatchcase(row.operator.name, op)]
     if not shown:
         raise HarnessError(f"--op {op}: no operator of the universe has this name")
     lines = [*_uncovered_lines(shown), *(f"{reasons_file}: {line}" for line in stale), _count_line(shown)]
     if op is None:
-        lines.append(_api_line(universe, cases, records))
+        lines += [_api_line(universe, cases, records), _ane_line(universe)]
     print("\n".join(lines))
     return int(bool(stale) or any(not row.explained for row in shown))
 
@@ -56,6 +63,12 @@ def _api_line(universe: Universe, cases: Iterable[Case], records: Iterable[Recor
             made_for.setdefault(case.api, set()).add(case.op)
     leading = leading_apis(universe, made_for, records)
     return f"{len(made_for)} API entries of OpInfo: {len(leading)} lead to an operator of the universe"
+
+
+def _ane_line(universe: Universe) -> str:
+    without = ane.left_out(universe)
+    covered = len(universe.operators) - len(without)
+    return f"{covered} have a case that attracts the ANE, {len(without)} a reason why not (harness/cases/ane-*.jsonl)"
 
 
 def _all_cases() -> list[Case]:

@@ -54,6 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--level", default="standard", metavar="LEVEL", help="smoke, standard (the default) or full: how many cases"
     )
+    group.addoption("--ane", action="store_true", help="cases that attract the ANE on every unit, not only where it is")
     group.addoption("--shard", metavar="I/N", help="run the I-th of N parts of the cases")
     group.addoption("--run-dir", metavar="DIR", help="where records go; a run with the same directory resumes")
     group.addoption("--no-cache", action="store_true", help="lower everything anew")
@@ -71,6 +72,7 @@ class Selection:
         self.units = [require_unit(name) for name in config.getoption("--unit") or units_here()]
         self.recipes = [Recipe.parse(name) for name in config.getoption("--recipe") or DEFAULT_RECIPES]
         self.ops: list[str] = config.getoption("--op") or []
+        self.ane = bool(config.getoption("--ane"))
         try:
             self.level = Level(config.getoption("--level"))
         except ValueError:
@@ -80,12 +82,19 @@ class Selection:
         self.deadline = parse_deadline(config.getoption("--deadline"))
 
     def cases(self, cases: Sequence[Case]) -> list[Case]:
-        """Those of the level, operators and shard asked for. A shard takes every N-th case, so that each is alike."""
-        chosen = at_level(cases, self.level)
+        """Those of the level, operators, units and shard asked for.
+
+        A shard takes every N-th case, so that each is alike.
+        """
+        chosen = [case for case in at_level(cases, self.level) if any(self.pairs(case, unit) for unit in self.units)]
         if self.ops:
             chosen = [case for case in chosen if any(matches_op(case, pattern) for pattern in self.ops)]
         index, count = self.shard
         return chosen[index - 1 :: count]
+
+    def pairs(self, case: Case, unit: str) -> bool:
+        """Whether the case is checked on this unit."""
+        return self.ane or case.runs_on(unit)
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:
@@ -329,6 +338,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for case in chosen
         for recipe in run.selection.recipes
         for unit in run.selection.units
+        if run.selection.pairs(case, unit)
     ]
     metafunc.parametrize("check", parameters, indirect=True)
 

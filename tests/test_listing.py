@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.cases import find
 from harness.cases.find import SUITES
 from harness.evidence.vocabulary import HarnessError
 from harness.listing import run, run_coverage
+from harness.publish.coverage import NO_REASON
+from harness.units.registry import units_here
 
 REASONS = Path("suites/ops/uncovered.yaml")
 
@@ -25,7 +28,18 @@ def test_levels_hold_one_another_and_full_is_everything(capsys):
         {line[0] for line in listed(capsys, level=level)} for level in ("smoke", "standard", "full")
     )
     assert smoke < standard < full
-    assert full == {case.id for suite in SUITES.values() for case in suite()}
+    everything = [case for suite in SUITES.values() for case in suite()]
+    assert full == {case.id for case in everything if any(map(case.runs_on, units_here()))}
+
+
+def test_cases_that_attract_the_ane_are_listed_where_it_may_be_used(capsys):
+    here, there = (
+        {line[0] for line in listed(capsys, op="aten.gelu.default", units=units)}
+        for units in (["reference"], ["reference", "cpu_and_ne"])
+    )
+    assert there - here == {"ops/aten.gelu.default/float32/ane"}
+    with pytest.raises(HarnessError, match="unknown unit 'moon'"):
+        run(units=["moon"])
 
 
 @pytest.mark.parametrize("op", ["aten.gelu.default", "aten.gelu", "nn.functional.gelu", "aten.gel?", "model.*"])
@@ -86,6 +100,11 @@ def test_an_operator_with_neither_case_nor_reason_is_a_finding(capsys, tmp_path)
     assert code == 1
     assert lines[0] == "aten.randperm.default  core  NO CASE, NO REASON"
     assert lines[-1].endswith("0 with a reason, 1 with neither")
+
+
+def test_a_case_that_attracts_the_ane_covers_no_operator(capsys, monkeypatch):
+    monkeypatch.setitem(SUITES, "ops", lambda: [c for c in find.operators() if c.ane or c.op != "aten.log1p.default"])
+    assert coverage_lines(capsys, op="aten.log1p.default")[1][0].endswith(NO_REASON)
 
 
 @pytest.mark.parametrize(
