@@ -18,13 +18,13 @@ import yaml
 
 from harness.evidence.conditions import Versions, holds, installed, require_conditions
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+from harness.evidence.vocabulary import RUNTIME, HarnessError, Outcome, Phase
 
 #: Beside the known issues.
 FOLDER = "causes"
 #: Where in the stack a cause lies. `decomposition` is a step of ExecuTorch's or of torch.export's own; a `limitation`
 #: is documented, or a clean refusal.
-STAGES = ("partitioner", "decomposition", "converter", "mil_pass", "runtime", "precision", "limitation")
+STAGES = ("partitioner", "decomposition", "converter", "mil_pass", RUNTIME, "precision", "limitation")
 #: Where the script that shows a cause can show it: on any system, or only where Core ML predicts.
 SCRIPTS = ("linux", "mac")
 #: Outcomes that have no cause.
@@ -88,7 +88,16 @@ class Cause:
     when: Mapping[str, str] = field(default_factory=dict)
 
     def explains(self, record: Record) -> bool:
-        return any(rule.fits(record) for rule in self.matches)
+        return stages_agree(self.stage, record) and any(rule.fits(record) for rule in self.matches)
+
+
+def stages_agree(stage: str, record: Record) -> bool:
+    """Whether a cause of this stage can be behind the record.
+
+    What Core ML gets wrong with a right program has a cause in the runtime, if no documented limitation is behind it;
+    and nothing else has: one that a lowering explains must not hide what the runtime adds.
+    """
+    return stage == "limitation" or (stage == RUNTIME) == (record.stage == RUNTIME)
 
 
 class Causes:

@@ -14,13 +14,15 @@ from dataclasses import replace
 from harness.evidence.causes import Cause, Causes
 from harness.evidence.conditions import Versions, recorded
 from harness.evidence.files import Evidence, is_simulated
-from harness.evidence.known_issues import ANY_UNIT, KnownIssue, KnownIssues, matches
+from harness.evidence.known_issues import KnownIssue, KnownIssues, computes_wider, matches, on_any_unit
 from harness.evidence.record import Record, natural_key, split_check_id
-from harness.evidence.vocabulary import Outcome, Phase
+from harness.evidence.vocabulary import RUNTIME, Outcome, Phase
 
 
 def grouping_signature(record: Record) -> str:
     """What records of one untriaged cause have in common."""
+    if record.stage == RUNTIME:
+        return f"{grouping_signature(record.with_(stage=''))} at runtime"
     if record.outcome in (Outcome.PARTIAL, Outcome.FALLBACK):
         return f"not claimed by the partitioner: {', '.join(sorted(record.fallback)) or 'nothing to delegate'}"
     if record.outcome is Outcome.INVALID_CASE:
@@ -94,7 +96,7 @@ def update(
         for pattern in issue.checks:
             case, recipe, unit = split_check_id(pattern)
             covered = [r for r in cases.get(case, ()) if matches(r.recipe, r.unit, recipe, unit)]
-            if all(agrees(issue, record) for record in covered):
+            if all(agrees(issue, record) or computes_wider(issue, unit, record) for record in covered):
                 kept[id(issue)].add(pattern)
                 explained.update(record.check_id for record in covered)
     fresh: dict[_Group, set[str]] = defaultdict(set)
@@ -106,20 +108,20 @@ def update(
             else:
                 fresh[new].add(pattern)
     result = [_with_checks(issue, kept[id(issue)]) for issue in here.issues if kept[id(issue)]]
-    for (outcome, phase, cause, signature), checks in fresh.items():
+    for (outcome, phase, cause, signature, stage), checks in fresh.items():
         slug = cause or _cause_id(outcome, signature)
         same = next((i for i in result if (i.cause, i.outcome, i.phase) == (slug, outcome, phase)), None)
         if same is not None:
             result.remove(same)
             result.append(_with_checks(same, checks | set(same.checks)))
         else:
-            issue = KnownIssue(slug, outcome, signature, _stage(outcome), phase).described_by(by_slug.get(slug))
+            issue = KnownIssue(slug, outcome, signature, stage, phase).described_by(by_slug.get(slug))
             result.append(_with_checks(issue, checks))
     return elsewhere + result
 
 
-#: What makes records one entry: outcome, phase, the described cause, or else the signature.
-_Group = tuple[Outcome, Phase, str, str]
+#: What makes records one entry: outcome, phase, the described cause, or else the signature, and its stage.
+_Group = tuple[Outcome, Phase, str, str, str]
 #: Where a record goes: `(id of an entry, None)` or `(0, group)`; None when it needs no pattern.
 _Place = tuple[int, _Group | None]
 
@@ -133,8 +135,9 @@ def _place(
     if found is not None and agrees(found, record):
         return id(found), None
     cause = here.causes.cause_of(record)
-    signature = "" if cause is not None else grouping_signature(record)
-    return 0, (record.outcome, record.phase, cause.cause if cause is not None else "", signature)
+    if cause is not None:
+        return 0, (record.outcome, record.phase, cause.cause, "", cause.stage)
+    return 0, (record.outcome, record.phase, "", grouping_signature(record), _stage(record))
 
 
 def _patterns(placed: list[tuple[Record, _Place | None]]) -> Iterable[tuple[str, _Place]]:
@@ -142,14 +145,14 @@ def _patterns(placed: list[tuple[Record, _Place | None]]) -> Iterable[tuple[str,
     places = {place for _, place in placed}
     units = {record.unit for record, _ in placed}
     first, place = placed[0]
-    any_unit = first.outcome in ANY_UNIT
+    any_unit = all(on_any_unit(record) for record, _ in placed)
     if len(placed) > 1 and len(places) == 1 and place is not None and (any_unit or len(units) == 1):
         yield f"{first.case}@*@{'*' if any_unit else first.unit}", place
         return
     for record, place in placed:
         if place is not None:
             alike = all(other == place for r, other in placed if r.recipe == record.recipe)
-            unit = "*" if record.outcome in ANY_UNIT and alike else record.unit
+            unit = "*" if on_any_unit(record) and alike else record.unit
             yield f"{record.case}@{record.recipe}@{unit}", place
 
 
@@ -162,5 +165,7 @@ def _cause_id(outcome: Outcome, signature: str) -> str:
     return f"{str(outcome).replace('_', '-')}-{words}-{hashlib.sha256(signature.encode()).hexdigest()[:6]}"
 
 
-def _stage(outcome: Outcome) -> str:
-    return "limitation" if outcome in (Outcome.PARTIAL, Outcome.FALLBACK, Outcome.UNSUPPORTED) else "untriaged"
+def _stage(record: Record) -> str:
+    if record.stage == RUNTIME:
+        return RUNTIME
+    return "limitation" if record.outcome in (Outcome.PARTIAL, Outcome.FALLBACK, Outcome.UNSUPPORTED) else "untriaged"

@@ -101,6 +101,23 @@ def test_a_cause_explains_what_one_of_its_rules_fits(causes, record):
     assert [slug_of(some, record(o)) for o in ("crash", "timeout", "wrong_value", "pass")] == ["a", "a", None, None]
 
 
+@pytest.mark.parametrize(
+    ("stage", "of_the_program", "of_the_runtime"),
+    [
+        *((stage, True, False) for stage in ("partitioner", "decomposition", "converter", "mil_pass", "precision")),
+        ("runtime", False, True),
+        ("limitation", True, True),
+    ],
+)
+def test_no_lowering_explains_the_runtime_and_the_runtime_nothing_else(
+    causes, record, stage, of_the_program, of_the_runtime
+):
+    here = causes(cause("a-cause", stage=stage))
+    for found, explained in (("", of_the_program), ("lowering", of_the_program), ("precision", of_the_program)):
+        assert bool(here.cause_of(record("wrong_value", **RECORD, stage=found))) is explained
+    assert bool(here.cause_of(record("wrong_value", **RECORD, unit="cpu_only", stage="runtime"))) is of_the_runtime
+
+
 def test_the_first_cause_counts_files_by_name_then_order(tmp_path, record):
     wide, narrow = {"outcome": "crash", "op": "aten.*"}, {"outcome": "crash", "op": "aten.neg.*"}
     write(tmp_path, cause("late", narrow), name="b")

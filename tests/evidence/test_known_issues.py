@@ -55,6 +55,69 @@ def test_another_outcome_is_red(record):
     assert "expects wrong_value, got convert_error in convert: ValueError: boom at line 12" in judgement.message
 
 
+# The stage: whose fault it is.
+
+
+def on(record, unit, outcome="wrong_value", **fields):
+    return record(outcome, unit=unit, **fields)
+
+
+@pytest.mark.parametrize("stage", ["partitioner", "decomposition", "converter", "mil_pass", "precision", "untriaged"])
+def test_what_the_lowering_explains_is_expected_on_every_unit_and_hides_nothing_of_the_runtime(record, stage):
+    known = issue(stage=stage)
+    for unit, found in (("reference", ""), ("cpu_only", "lowering"), ("all", "precision"), ("executorch", "lowering")):
+        assert judge(on(record, unit, stage=found), known).verdict == "expected"
+    judgement = judge(on(record, "cpu_and_ne", stage="runtime"), known)
+    assert judgement.verdict == "red"
+    assert judgement.message.startswith(
+        f"changed: known issue neg-rounds is one of {stage}, got wrong_value in value ("
+    )
+
+
+def test_an_entry_of_the_runtime_explains_the_runtime_alone(record):
+    known = issue(stage="runtime")
+    assert judge(on(record, "cpu_only", stage="runtime"), known).verdict == "expected"
+    for unit, found in (("reference", ""), ("cpu_only", "lowering"), ("cpu_only", "")):
+        assert judge(on(record, unit, stage=found), known).verdict == "red"
+
+
+def test_a_documented_limitation_may_be_of_either(record):
+    for found in ("", "runtime", "lowering"):
+        assert judge(on(record, "cpu_only", stage=found), issue(stage="limitation")).verdict == "expected"
+
+
+def test_a_new_failure_names_its_stage(record):
+    judgement = judge(on(record, "cpu_only", stage="runtime", reason="off by 3"))
+    assert judgement.message == "new: wrong_value in value (stage runtime): off by 3"
+
+
+def test_a_unit_right_where_the_lowering_is_known_wrong_is_red_and_says_what_to_do(record):
+    passing = on(record, "cpu_only", "pass", against_reference={"outcome": "wrong_value", "equal": False})
+    judgement = judge(passing, issue(stage="converter"))
+    assert judgement.verdict == "red"
+    assert judgement.message == (
+        "unexpected pass: known issue neg-rounds expects wrong_value on any unit, cpu_only is right; the reference "
+        "executor: wrong_value. If it stays so, let the entry name the units that fail: coreml-harness triage on this "
+        "run, or pytest --update-known-issues"
+    )
+
+
+@pytest.mark.parametrize(
+    ("unit", "outcome", "pattern", "verdict"),
+    [
+        ("cpu_only", "pass", "*", "ok"),
+        ("executorch:cpu_only", "pass", "*", "ok"),
+        ("cpu_only", "partial", "*", "ok"),
+        ("cpu_only", "convert_error", "*", "red"),
+        ("reference", "pass", "*", "red"),  # ours is strict
+        ("cpu_only", "pass", "cpu_only", "red"),  # measured there before
+    ],
+)
+def test_a_unit_may_compute_wider_than_the_recipe_asks(record, unit, outcome, pattern, verdict):
+    known = issue("wrong_value", f"{CASE}@*@{pattern}", stage="precision")
+    assert judge(on(record, unit, outcome), known).verdict == verdict
+
+
 @pytest.mark.parametrize(("phase", "verdict"), [(Phase.EDGE, "expected"), (Phase.EXPORT, "red"), (None, "expected")])
 def test_another_phase_is_red_where_the_entry_names_one(record, phase, verdict):
     judgement = judge(record("unsupported", phase=Phase.EDGE), issue("unsupported", phase=phase))

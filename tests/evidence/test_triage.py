@@ -2,6 +2,7 @@ import dataclasses
 import itertools
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from harness.evidence.files import Evidence, merge_evidence, read_evidence
 from harness.evidence.known_issues import KnownIssue, KnownIssues, read_known_issues, write_known_issues
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.triage import grouping_signature, named, retriage, update
-from harness.evidence.vocabulary import Outcome, Phase
+from harness.evidence.vocabulary import WORKING, Outcome, Phase
 
 CASE = "ops/aten.neg.default/float32/opinfo-0"
 
@@ -50,7 +51,10 @@ def runs(draw):
             outcome = draw(st.sampled_from([Outcome.PASS, Outcome.PARTIAL, Outcome.WRONG_VALUE, Outcome.CONVERT_ERROR]))
             phase = draw(st.sampled_from([Phase.CONVERT, Phase.VALUE]))
             error = draw(st.sampled_from([None, ErrorInfo("E", "m", "one"), ErrorInfo("E", "m", "two")]))
-            records.append(Record(case, recipe, unit, outcome, phase, op="aten.neg.default", error=error))
+            stage = ""
+            if unit != "reference" and outcome not in WORKING:
+                stage = draw(st.sampled_from(["", "runtime", "lowering", "precision"]))
+            records.append(Record(case, recipe, unit, outcome, phase, op="aten.neg.default", error=error, stage=stage))
     return records
 
 
@@ -67,7 +71,7 @@ def entries(draw):
             f"cause-{number}",
             draw(st.sampled_from([Outcome.PARTIAL, Outcome.WRONG_VALUE, Outcome.CONVERT_ERROR])),
             f"title {number}",
-            stage="converter",
+            stage=draw(st.sampled_from(["untriaged", "converter", "precision", "runtime"])),
             phase=draw(st.sampled_from([None, Phase.CONVERT, Phase.VALUE])),
             when=draw(st.sampled_from([{}, {"os": installed()["os"]}, {"os": "some other"}])),
             checks=tuple(draw(st.lists(patterns, min_size=1, max_size=3))),
@@ -87,7 +91,8 @@ def descriptions(draw):
         error=st.sampled_from([None, re.compile("^E: m$"), re.compile("another")]),
     )
     when = st.sampled_from([{}, {}, {"os": "some other"}])
-    return [Cause(slug, "t", "runtime", "s", "e", "f.py", (draw(rules),), when=draw(when)) for slug in slugs]
+    stages = st.sampled_from(["converter", "precision", "runtime", "limitation"])
+    return [Cause(slug, "t", draw(stages), "s", "e", "f.py", (draw(rules),), when=draw(when)) for slug in slugs]
 
 
 @settings(max_examples=150)
@@ -96,9 +101,13 @@ def test_after_an_update_every_record_is_allowed_and_stands_under_its_cause(befo
     known = KnownIssues(update(before, records, causes), None, causes)
     for record in records:
         judgement = known.judge(record)
-        assert judgement.verdict == ("ok" if record.outcome is Outcome.PASS else "expected"), judgement.message
+        wider = record.outcome is Outcome.PARTIAL and judgement.verdict == "ok"
+        assert judgement.verdict == ("ok" if record.outcome is Outcome.PASS or wider else "expected"), judgement.message
         cause = known.causes.cause_of(record)
-        if record.outcome is not Outcome.PASS:
+        if wider:
+            assert (judgement.issue.stage, record.unit) == ("precision", "cpu_only")
+        elif record.outcome is not Outcome.PASS:
+            assert (judgement.issue.stage == "runtime") == (record.stage == "runtime") or cause.stage == "limitation"
             described = judgement.issue.described
             assert (described and described.cause) == (cause and cause.cause)
 
@@ -156,7 +165,7 @@ def test_a_run_of_one_recipe_leaves_the_entries_of_the_other(record):
 def test_a_glob_that_no_longer_fits_leaves_the_rest_of_its_checks_to_its_entry(record):
     triaged = issue("wrong_value", f"{CASE}@*@reference", stage="precision")
     (after,) = update([triaged], [record("pass", recipe="fp32-ios18"), record("wrong_value")])
-    assert after == dataclasses.replace(triaged, checks=(f"{CASE}@fp16-ios18@reference",))
+    assert after == dataclasses.replace(triaged, checks=(f"{CASE}@fp16-ios18@*",))
 
 
 def test_checks_not_run_change_nothing(record):
@@ -177,9 +186,51 @@ def test_new_ones_are_grouped_by_signature_and_untriaged(record):
     assert groups["boom"].cause.startswith("convert-error-boom-")
 
 
-def test_a_wrong_value_is_known_on_its_own_unit_only(record):
-    (after,) = update([], [record("wrong_value")])
-    assert after.checks == (f"{CASE}@fp16-ios18@reference",)
+@pytest.mark.parametrize(
+    ("outcome", "unit", "stage", "expected"),
+    [
+        ("wrong_value", "reference", "", "*"),  # the reference runs what was lowered: the program is wrong
+        ("out_of_range", "cpu_only", "precision", "*"),
+        ("wrong_shape", "cpu_only", "lowering", "*"),
+        ("wrong_value", "cpu_only", "runtime", "cpu_only"),
+        ("wrong_value", "cpu_only", "", "cpu_only"),  # nobody could tell
+        ("invalid_program", "reference", "", "reference"),  # seen by the reference alone
+        ("load_error", "cpu_only", "lowering", "cpu_only"),
+        ("non_deterministic", "all", "runtime", "all"),
+        ("partial", "cpu_only", "", "*"),
+    ],
+)
+def test_a_wrong_program_is_known_on_every_unit_and_a_wrong_unit_on_its_own(record, outcome, unit, stage, expected):
+    failing = record(outcome, unit=unit, stage=stage)
+    for records in ([failing], [failing, dataclasses.replace(failing, recipe="fp32-ios18")]):
+        (after,) = update([], records)
+        assert after.checks == (f"{CASE}@{'*' if len(records) > 1 else 'fp16-ios18'}@{expected}",)
+
+
+def test_a_runtime_defect_is_drafted_beside_the_lowerings_and_each_keeps_its_units(record):
+    """The same outcome of the same case: the unit's own must not stand under what explains the reference."""
+    lowering = issue("wrong_value", f"{CASE}@*@*", stage="converter")
+    records = [
+        record("wrong_value"),
+        record("wrong_value", unit="cpu_only", stage="lowering"),
+        record("wrong_value", unit="cpu_and_ne", stage="runtime"),
+    ]
+    after = {i.stage: i for i in update([lowering], records)}
+    assert after["converter"].checks == (f"{CASE}@fp16-ios18@cpu_only", f"{CASE}@fp16-ios18@reference")
+    assert after["runtime"].checks == (f"{CASE}@fp16-ios18@cpu_and_ne",)
+    assert after["runtime"].title == "aten.neg.default: wrong_value at runtime"
+    assert len(after) == 2
+
+
+def test_a_unit_that_is_right_after_all_narrows_the_entry(record):
+    lowering = issue("wrong_value", f"{CASE}@*@*", stage="converter")
+    (after,) = update([lowering], [record("wrong_value"), record("pass", unit="cpu_only")])
+    assert after == dataclasses.replace(lowering, checks=(f"{CASE}@fp16-ios18@reference",))
+
+
+def test_one_that_computes_wider_than_the_recipe_does_not(record):
+    precision = issue("wrong_value", f"{CASE}@*@*", stage="precision")
+    assert update([precision], [record("wrong_value"), record("pass", unit="cpu_only")]) == [precision]
 
 
 def test_a_limitation_is_not_called_untriaged(record):
