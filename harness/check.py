@@ -23,7 +23,7 @@ from harness.lowering.lower import Exported, Lowered, export, lower
 from harness.lowering.readback import read_back, written
 from harness.lowering.recipe import Recipe
 from harness.stage import RIGHT_WHEN_WIDENED, STILL_WRONG, beside
-from harness.units.base import LoadFailed, NotRunnable, PredictFailed, ProgramContradiction
+from harness.units.base import LoadFailed, NotRunnable, PredictFailed, ProgramContradiction, UnitDied
 from harness.units.executorch import EmittedOtherwise
 from harness.units.reference import UNDOCUMENTED_NOTE, ReferenceUnit
 from harness.units.registry import make_unit
@@ -43,6 +43,7 @@ _UNIT_FAILURES: tuple[tuple[type[Exception], Outcome], ...] = (
     (LoadFailed, Outcome.LOAD_ERROR),
     (PredictFailed, Outcome.RUN_ERROR),
     (FallbackFailed, Outcome.RUN_ERROR),
+    (UnitDied, Outcome.CRASH),
 )
 
 #: Outcomes that a run with fp16 widened can explain.

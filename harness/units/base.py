@@ -22,6 +22,10 @@ class PredictFailed(Exception):
     """The package loaded, then predicting raised (`run_error`)."""
 
 
+class UnitDied(Exception):
+    """What ran the program, outside of this process, ended with it (`crash`): the app on a device."""
+
+
 class ProgramContradiction(Exception):
     """The emitted program contradicts itself: declared shape or dtype, missing value (`invalid_program`)."""
 

@@ -1,27 +1,82 @@
-"""A connected iPhone or iPad, driven from a Mac through coremltools' remote-device tools."""
+"""A connected iPhone or iPad, driven from a Mac through coremltools' remote-device tools.
+
+The program is compiled on the Mac, sent to the runner app on the device, loaded there for a compute unit and asked.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from harness.evidence.vocabulary import Unit
 from harness.lowering.program import UnpackedDelegate
-from harness.units import host
-from harness.units.base import NotRunnable
+from harness.units import devicectl, host, runner_app
+from harness.units.base import NotRunnable, UnitDied
+from harness.units.coreml import OpenCoreML, _compiled, _describe
+from harness.units.placement import DEVICES, Placement, read_plan
+
+#: Part of the reason why a program with state is not run: the app makes one state at load, which nobody can reset.
+STATE = "a program with state: coremltools' device tools offer no state"
 
 
 class DeviceUnit:
     """The device of a name, in developer mode, connected to a Mac with Xcode."""
 
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self.name = f"{Unit.DEVICE}:{device}"
+    def __init__(self, parameter: str) -> None:
+        """`parameter` is `<name>[:<compute unit>]`; without one Core ML may use all of them."""
+        self.name = f"{Unit.DEVICE}:{parameter}"
+        self._parameter = parameter
+        self._device, self._compute_unit = devicectl.split(parameter)
 
     def unavailable(self, target: str) -> str | None:
         """Why this unit cannot run a program for `target` here; None when it can."""
-        if host.macos_version() is None:
-            return f"a connected device needs a Mac with Xcode; this is {host.system_name()}"
-        return "no remote device here"
+        return devicectl.unavailable(self._parameter, target)
 
-    def open(self, delegate: UnpackedDelegate) -> Any:
-        raise NotRunnable(self.unavailable("iOS18") or "")
+    def open(self, delegate: UnpackedDelegate) -> OpenOnDevice:
+        """Compile here (once for each package) and load there; the first time the runner app is started.
+
+        Raises `NotRunnable` where the device cannot be used or has gone, `ProgramContradiction` when metadata and
+        description disagree, `LoadFailed` with Core ML's message when it refuses the package.
+        """
+        if reason := devicectl.unavailable(self._parameter, None):
+            raise NotRunnable(reason)
+        description = _describe(delegate)
+        if description.states:
+            raise NotRunnable(STATE)
+        compiled = _compiled.acquire(delegate.package)
+        try:
+            app = runner_app.connect(self._device)
+            return OpenOnDevice(self._compute_unit, description, compiled, app)
+        except BaseException:
+            _compiled.release(compiled)
+            raise
+
+
+class OpenOnDevice(OpenCoreML):
+    """A package loaded on the device. What crosses the boundary, and how often, is as on the Mac."""
+
+    def __init__(self, compute_unit: str, description: Any, compiled: Any, app: runner_app.RunnerApp) -> None:
+        self._app = app
+        super().__init__(compute_unit, description, compiled)
+
+    def _load(self, compiled: Any) -> runner_app.RemoteModel:
+        return self._app.load(compiled.path, self._compute_unit, self._function)
+
+    def _placed(self, compiled: Any) -> Placement:
+        if self._app.found.ios < devicectl.MINIMUM_IOS_FOR_PLAN:
+            return Placement(unknown=f"a compute plan needs iOS {host.dotted(devicectl.MINIMUM_IOS_FOR_PLAN)} or later")
+        try:
+            return read_plan(self._model.compute_plan(), self._function, self._program)
+        except UnitDied:
+            raise
+        except Exception as error:
+            return Placement(unknown=f"the compute plan failed to load: {error}")
+
+    def _devices(self) -> Sequence[str]:
+        return DEVICES if self._app.found.has_ane else DEVICES[:-1]
+
+    def close(self) -> None:
+        """Unload on the device. The app goes on running for the next package."""
+        if self._compiled is not None:
+            self._model.close()
+        super().close()

@@ -69,7 +69,11 @@ class _MLModelStructureProgramOperationProxy:
 
 class _MLComputePlanProxy:
     def __init__(self) -> None:
-        self.model_structure: Any = None
+        self.structure: Any = None
+
+    @property
+    def model_structure(self) -> Any:
+        return self.structure
 
     def get_compute_device_usage_for_mlprogram_operation(self, operation: Any) -> Any:
         return getattr(operation, "__proxy__").usage  # noqa: B009 - a plain access would be name-mangled
@@ -227,7 +231,7 @@ class _MLModelProxy:
         if fault("plan_missing", compute_units, mil)[0]:
             return None
         proxy = _MLComputePlanProxy()
-        proxy.model_structure = structure(spec, compute_units, mil)
+        proxy.structure = structure(spec, compute_units, mil)
         return MLComputePlan(proxy)
 
     @staticmethod
