@@ -22,8 +22,8 @@ from harness.lowering import speedups
 from harness.lowering.cache import LoweringCache
 from harness.lowering.recipe import Recipe
 from harness.mil.kernels import KERNELS
+from harness.units import executorch as executorch_unit
 from harness.units import whole_program
-from harness.units.executorch import ExecuTorchUnit
 from harness.units.reference import UNDOCUMENTED_NOTE, ReferenceUnit
 
 FP32, FP16 = Recipe.parse("fp32-ios18"), Recipe.parse("fp16-ios18")
@@ -296,13 +296,23 @@ def test_invalid_case_when_it_cannot_be_built() -> None:
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="the macOS wheel registers CoreMLBackend")
 def test_the_executorch_runtime_says_what_it_lacks() -> None:
+    for unit in ("executorch", "executorch:cpu_and_ne"):
+        record = opinfo("aten.tanh.default/float32/opinfo-0", unit=unit)
+        assert (record.outcome, record.phase) == (Outcome.NOT_RUN, Phase.LOAD)
+        assert "error: 0x:20" in record.reason
+        assert "Backend CoreMLBackend is not registered" in record.reason
+        assert record.delegated == {"aten.tanh.default": 1}
+
+
+def test_what_is_not_in_the_emitted_file_is_an_emit_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executorch_unit, "read_back", lambda *_arguments: "the .pte does not hold delegate 0 of 1")
     record = opinfo("aten.tanh.default/float32/opinfo-0", unit="executorch")
-    assert (record.outcome, record.phase) == (Outcome.NOT_RUN, Phase.EAGER)
-    assert "CoreMLBackend" in record.reason
+    assert (record.outcome, record.phase) == (Outcome.EMIT_ERROR, Phase.EMIT)
+    assert record.error is not None
+    assert record.error.message == "the .pte does not hold delegate 0 of 1"
 
 
-def test_the_executorch_runtime_runs_the_emitted_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ExecuTorchUnit, "unavailable", lambda _self, _target: None)
+def test_the_executorch_runtime_runs_the_emitted_program() -> None:
     record = opinfo("aten.asinh.default/float32/opinfo-0", unit="executorch")
     assert (record.outcome, record.phase) == (Outcome.FALLBACK, Phase.VALUE)
     assert record.numerics is not None

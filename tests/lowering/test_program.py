@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from harness.lowering.program import (
     GetItem,
     Input,
     LoweredProgram,
+    Reference,
     TensorSpec,
     Value,
     replace_values,
@@ -66,3 +69,47 @@ def test_a_delegate_unpacks_to_a_package_and_its_names(program_of, tmp_path: Pat
 def test_bytes_that_are_no_package_are_refused(tmp_path: Path) -> None:
     with pytest.raises((ValueError, RuntimeError)):
         Delegate(b"no package", (), (), {}).unpack(tmp_path)
+
+
+# --- several methods: the delegate refers to a package they share --------------------------------------------
+
+
+def reference(**content: object) -> bytes:
+    return b"CMJR" + json.dumps({"version": 1, "key": "coreml_x", "functionName": "decode", **content}).encode()
+
+
+def test_a_package_of_its_own_is_no_reference() -> None:
+    assert Reference.parse(b"{}") is None
+    assert Delegate(b"{}", (), (), {}).function == ""
+
+
+def test_a_reference_names_the_data_and_the_function() -> None:
+    assert Reference.parse(reference()) == Reference("coreml_x", "decode")
+    assert Delegate(reference(), (), (), {}).function == "decode"
+
+
+@pytest.mark.parametrize(
+    ("processed", "message"),
+    [
+        (b"CMJR", "cannot be read"),
+        (b"CMJR[]", "cannot be read"),
+        (b'CMJR{"version": 1, "key": "k"}', "cannot be read: KeyError: 'functionName'"),
+        (reference(version=2), "of version 2, known is 1"),
+        (reference(key=""), "names no data or no function"),
+        (reference(functionName=3), "names no data or no function"),
+    ],
+)
+def test_a_reference_that_cannot_be_followed_is_refused(processed: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Reference.parse(processed)
+
+
+def test_data_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="data named coreml_x, which the program does not hold"):
+        Delegate(reference(), (), (), {}).unpack(tmp_path)
+
+
+def test_state_is_a_buffer_written_inside_or_outside_of_delegates() -> None:
+    assert not program().stateful
+    assert replace(program(), mutations=((Value(0), Value(3)),)).stateful
+    assert replace(program(), delegates=(Delegate(b"", (SPEC,), (SPEC,), {}, stateful=True),)).stateful
