@@ -246,6 +246,7 @@ class _OpenEager:
         self.features = unit.features(number)
         self.mil_ops: dict[str, int] = {}
         self.placement: dict[str, dict[str, Any]] = {}
+        self.aten_placement: dict[str, dict[str, Any]] = {}
 
     def predict(self, inputs: list[np.ndarray]) -> Prediction:
         return Prediction(self._unit.compute(self._number, inputs))

@@ -12,12 +12,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from harness.evidence.vocabulary import SEVERITY, Outcome, Unit
+from harness.publish.ane import NOT_ASKED, ORDINARY, Ane
 from harness.publish.matrix import Cell, Matrix, Row
 from harness.publish.naming import parse_recipe, short_operator
 from harness.publish.problems import fallback_operators
 from harness.publish.summary import describe_environment
 
 HEADER = ("Operator", "Compute DType", "Quantization", "Constraints")
+#: One more column where the Apple Neural Engine was asked for.
+ANE_HEADER = "Neural Engine"
 _DELEGATED = (Outcome.PASS, Outcome.PARTIAL)
 #: What happened to the calls that were not simply delegated with the right result.
 _CONSTRAINTS = {
@@ -41,11 +44,13 @@ _CONSTRAINTS = {
 def executorch_csv(matrix: Matrix) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(HEADER)
+    ane = matrix.asks_for_ane
+    writer.writerow((*HEADER, ANE_HEADER) if ane else HEADER)
     for row in sorted(matrix.operators, key=lambda row: short_operator(row.name)):
         if _delegated(row.cells.values()):
             precisions, quantizations = _precisions(row)
-            writer.writerow((short_operator(row.name), precisions, quantizations, constraints(row)))
+            line = (short_operator(row.name), precisions, quantizations, constraints(row))
+            writer.writerow((*line, neural_engine(row)) if ane else line)
     return out.getvalue()
 
 
@@ -74,6 +79,18 @@ def constraints(row: Row) -> str:
     return "; ".join(parts)
 
 
+def neural_engine(row: Row) -> str:
+    """`supported` or not by the plans that tell, over all environments; how often is told by the other pages."""
+    ane = sum(row.ane().values(), Ane())
+    tally = ane.attracting if ane.attracting.known else ane.ordinary
+    if not tally.known:
+        return ane.text or NOT_ASKED
+    supported = "supported" if tally.supported == tally.known else "supported in part"
+    parts = [supported if tally.supported else "not supported"]
+    parts += ["not placed there"] if tally.supported and not tally.placed else []
+    return ", ".join(parts) + ("" if tally is ane.attracting else f" ({ORDINARY})")
+
+
 def executorch_context(matrix: Matrix) -> dict[str, Any]:
     """What the page's template needs beside the CSV."""
 
@@ -84,6 +101,8 @@ def executorch_context(matrix: Matrix) -> dict[str, Any]:
     return {
         "measured_with": "; ".join(describe_environment(matrix.environments[e]) for e in sorted(matrix.environments)),
         "reference_only": bool(matrix.columns) and all(c.unit == Unit.REFERENCE for c in matrix.columns),
+        "asks_for_ane": matrix.asks_for_ane,
+        "ane_header": ANE_HEADER,
         "refused": always(Outcome.CONVERT_ERROR),
         "fallback": always(Outcome.FALLBACK),
         "no_kernel": ", ".join(f"`{short_operator(o.name)}`" for o in fallback_operators(matrix.records) if o.missing),

@@ -10,7 +10,7 @@ from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
 from harness.evidence.record import Numerics, Record, natural_key
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, HarnessError, Phase, Unit
-from harness.publish.matrix import ane_supported
+from harness.publish.ane import ane_supported
 from harness.publish.naming import parse_recipe
 from harness.publish.summary import describe_environment
 
@@ -153,9 +153,10 @@ def _placement(record: Record) -> str:
     if not record.placement:
         return ""
     lines = []
-    for name, plan in sorted(record.placement.items()):
+    for name, plan in [*sorted(record.aten_placement.items()), *sorted(record.placement.items())]:
         supported = ", ".join(plan.get("supported") or []) or "unknown"
-        lines.append(f"{name}: prefers {plan.get('preferred') or 'unknown'}; supported on {supported}")
+        cost = f"; {plan['cost']:.1%} of the work" if "cost" in plan else ""
+        lines.append(f"{name}: prefers {plan.get('preferred') or 'unknown'}; supported on {supported}{cost}")
     answer = {True: "supported for all of it", False: "not supported for all of it", None: "unknown"}
     return "\n".join([*lines, f"ANE: {answer[ane_supported(record)]}"])
 

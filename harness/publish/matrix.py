@@ -9,7 +9,8 @@ What counts as evidence for an operator
 - In a program that fails, the blame goes to the operator the case was made for, or to the only one there is. Where
   neither holds, it stays with the API entry.
 - A model that works is evidence for every operator in it, one that does not for none.
-- How close a result came to its bound is told by the cases made for the operator: in others the bound is another's.
+- How close a result came to its bound is told by the cases made for the operator: in others, and where it stands
+  between a convolution and a linear layer to attract the ANE, the bound is another's too.
 
 Status of a cell: the worst judged outcome in it, in the order of `SEVERITY`. `not_run` and `invalid_case` judge
 nothing; a cell with nothing else in it is not measured, which is neither support nor the lack of it.
@@ -32,8 +33,8 @@ from harness.evidence.vocabulary import (
     HarnessError,
     Outcome,
     Unit,
-    may_use_ane,
 )
+from harness.publish.ane import Ane, attracts, whole
 from harness.publish.naming import (
     group_by_packet,
     is_model,
@@ -46,8 +47,6 @@ from harness.publish.naming import (
     same_operator,
 )
 
-#: How placements name the Apple Neural Engine.
-ANE = "ane"
 NOT_MEASURED = "not measured"
 _RANK = {outcome: rank for rank, outcome in enumerate(SEVERITY)}
 _UNIT_ORDER = {str(unit): position for position, unit in enumerate(Unit)}
@@ -67,14 +66,11 @@ class Column:
 
 @dataclass
 class Cell:
-    """Counts of outcomes, and the record that came closest to its bound."""
+    """Counts of outcomes, the record that came closest to its bound, and what compute plans say of the ANE."""
 
     counts: Counter[Outcome] = field(default_factory=Counter)
     closest: Record | None = None
-    #: Checks that asked for the ANE and work: in all, with a compute plan, with ANE supported for all of it.
-    ane_asked: int = 0
-    ane_known: int = 0
-    ane_supported: int = 0
+    ane: Ane = field(default_factory=Ane)
 
     @property
     def judged(self) -> int:
@@ -101,16 +97,6 @@ class Cell:
         others = [outcome for outcome in reversed(SEVERITY) if self.counts[outcome] and outcome is not Outcome.PASS]
         return ", ".join(parts + [f"{outcome} {self.counts[outcome]}" for outcome in others])
 
-    @property
-    def ane(self) -> str:
-        """ANE support as compute plans list it; empty when no working check asked for it."""
-        if not self.ane_asked:
-            return ""
-        if not self.ane_known:
-            return "unknown"
-        unknown = self.ane_asked - self.ane_known
-        return f"{self.ane_supported}/{self.ane_known}" + (f", {unknown} unknown" if unknown else "")
-
     def add(self, outcome: Outcome, record: Record, *, own: bool = True) -> None:
         """Count one check. `own` says whether it was made for this row, so that its bound is this row's."""
         self.counts[outcome] += 1
@@ -119,11 +105,6 @@ class Cell:
             before = headroom_of(self.closest) if self.closest else None
             if before is None or headroom < before:
                 self.closest = record
-        if may_use_ane(record.unit) and outcome in (Outcome.PASS, Outcome.PARTIAL):
-            self.ane_asked += 1
-            supported = ane_supported(record)
-            self.ane_known += supported is not None
-            self.ane_supported += supported is True
 
 
 @dataclass
@@ -156,6 +137,14 @@ class Row:
         """Of all cells, the record that came closest to its bound."""
         records = [cell.closest for cell in self.cells.values() if cell.closest]
         return min(records, key=lambda record: headroom_of(record) or 0.0, default=None)
+
+    def ane(self) -> dict[str, Ane]:
+        """By environment, what compute plans say of it over all columns; only where the ANE was asked for."""
+        found: dict[str, Ane] = {}
+        for column, cell in self.cells.items():
+            if cell.ane:
+                found[column.environment] = found.get(column.environment, Ane()) + cell.ane
+        return dict(sorted(found.items()))
 
     def add(
         self, column: Column, outcome: Outcome, record: Record, related: Iterable[str], *, own: bool = True
@@ -197,6 +186,11 @@ class Matrix:
     ignored: int
 
     @property
+    def asks_for_ane(self) -> bool:
+        """Whether a check ran, or would have run, where Core ML may use the ANE."""
+        return any(cell.ane for row in (*self.operators, *self.apis) for cell in row.cells.values())
+
+    @property
     def unmeasured_units(self) -> list[str]:
         """Units of Core ML itself for which no record judges anything."""
         measured = {column.unit for column in self.columns}
@@ -217,13 +211,20 @@ def build_matrix(evidence: Evidence) -> Matrix:
         if not is_operator_case(record) and not (is_model(record) and record.outcome in WORKING):
             continue
         column = Column(record.recipe, record.unit, record.environment)
+        environment = evidence.environments[record.environment]
         # A case that calls its operator by its own name was reached through no public function.
         api = record.api if record.api != record.op else ""
         for name, outcome in attribute(record, in_graphs):
-            own = graph_of(record) == [name] or same_operator(record.op, name)
-            operators.setdefault(name, Row(name)).add(column, outcome, record, [api], own=own)
+            named = same_operator(record.op, name)
+            row = operators.setdefault(name, Row(name))
+            row.add(column, outcome, record, [api], own=graph_of(record) == [name] or (named and not attracts(record)))
+            entry = record.aten_placement.get(name)
+            attracting = named and attracts(record)
+            row.cells[column].ane.count(outcome, record, environment, entry, attracting=attracting)
         if api and is_operator_case(record):
-            apis.setdefault(api, Row(api)).add(column, record.outcome, record, graph_of(record))
+            row = apis.setdefault(api, Row(api))
+            row.add(column, record.outcome, record, graph_of(record))
+            row.cells[column].ane.count(record.outcome, record, environment, whole(record), attracting=attracts(record))
     columns = {Column(r.recipe, r.unit, r.environment) for r in records if r.outcome not in UNJUDGED}
     used = {record.environment for record in records}
     return Matrix(
@@ -311,13 +312,6 @@ def numerics_text(numerics: Numerics | None) -> str:
         return f"{numerics.tolerance_class}: exact"
     headroom = f" (x{numerics.headroom:.2g})" if numerics.headroom is not None else ""
     return f"{numerics.tolerance_class}: {numerics.worst:.2g} of {numerics.limit:.2g}{headroom}"
-
-
-def ane_supported(record: Record) -> bool | None:
-    """True when the compute plan lists the ANE as supported for every operator it knows; None without a plan."""
-    plans = [plan.get("supported") for plan in record.placement.values() if isinstance(plan, dict)]
-    known = [devices for devices in plans if devices]
-    return all(ANE in devices for devices in known) if known else None
 
 
 def _model_row(record: Record) -> ModelRow:

@@ -16,6 +16,7 @@ from harness.evidence.files import Evidence
 from harness.evidence.promises import PromiseRow
 from harness.evidence.universe import Universe
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, Outcome, Unit
+from harness.publish.ane import MEANINGS, NOT_ASKED
 from harness.publish.executorch_page import executorch_context, executorch_csv
 from harness.publish.findings import PAGE as FINDINGS_PAGE
 from harness.publish.findings import cause_links, findings_context
@@ -138,6 +139,7 @@ def _op_support(matrix: Matrix, universe: Universe | None, silent: Sequence[Sile
         "universe": universe_context(matrix, universe, silent, SECTIONS) if universe else None,
         "summary": table(headers, rows, ["left", *["right"] * (len(headers) - 1)]),
         "legend": table(["outcome", "meaning"], [(code(str(o)), OUTCOME_MEANINGS[o]) for o in ORDER]),
+        "ane_legend": table(["ANE", "meaning"], list(MEANINGS.items())) if matrix.asks_for_ane else "",
         "not_measured": NOT_MEASURED,
         "problems": problem_views,
         "fallback": _fallback_table(fallback),
@@ -279,7 +281,7 @@ def _error_text(record: Any) -> str:
 
 
 def _sections(matrix: Matrix, rows: list[Row], *, operators: bool) -> list[dict[str, Any]]:
-    ane = any(cell.ane for row in rows for cell in row.cells.values())
+    ane = matrix.asks_for_ane
     noun = "operator" if operators else "function"
     headers = [noun, *(_column_title(column, matrix) for column in matrix.columns), *(["ANE"] if ane else [])]
     headers += ["dtypes", "closest to its bound"] if operators else ["dtypes", "operators in its graphs"]
@@ -295,7 +297,7 @@ def _sections(matrix: Matrix, rows: list[Row], *, operators: bool) -> list[dict[
 def _row_line(matrix: Matrix, row: Row, *, ane: bool, operators: bool) -> list[str]:
     line = [code(row.name), *(row.cell(column).text for column in matrix.columns)]
     if ane:
-        line.append(ane_text(row))
+        line.append(ane_text(row, matrix))
     line.append(", ".join(sorted(row.dtypes)))
     closest = row.closest
     line.append(
@@ -304,11 +306,13 @@ def _row_line(matrix: Matrix, row: Row, *, ane: bool, operators: bool) -> list[s
     return line
 
 
-def ane_text(row: Row) -> str:
-    """ANE support over the row's columns; `not measured` where no working check asked for it."""
-    texts = [cell.ane for cell in row.cells.values() if cell.ane]
-    known = [text for text in texts if text != "unknown"]
-    return "; ".join(known) if known else (texts[0] if texts else NOT_MEASURED)
+def ane_text(row: Row, matrix: Matrix) -> str:
+    """What compute plans say of the ANE, over the row's columns; by environment where several do."""
+    found = row.ane()
+    asked = {name: ane for name, ane in found.items() if ane.asked} or found
+    if len({ane.text for ane in asked.values()}) > 1:
+        return "; ".join(f"{ane.text} ({_label(name, matrix)})" for name, ane in asked.items())
+    return next((ane.text for ane in asked.values()), NOT_ASKED)
 
 
 CSV_HEADER = (
@@ -348,7 +352,7 @@ def _csv_line(kind: str, row: Row, column: Column) -> list[str]:
     return [
         *(kind, row.name, column.recipe, column.unit, column.environment, str(cell.status or NOT_MEASURED)),
         *(str(cell.judged), *counts, " ".join(sorted(row.dtypes)), closest.tolerance_class if closest else ""),
-        *(*numerics, cell.ane),
+        *(*numerics, cell.ane.text),
     ]
 
 

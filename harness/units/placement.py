@@ -1,21 +1,35 @@
-"""Where Core ML would run each operator: its compute plan, as `Record.placement`.
+"""Where Core ML would run each operator: its compute plan, as `Record.placement` and `Record.aten_placement`.
 
 A plan is what Core ML anticipates for a compiled model on a compute unit (`MLComputePlan`, macOS 14.4). An operator
 it gives no answer for stays absent: unknown is neither the CPU nor any other device.
+
+By ATen overload, an entry claims what holds for every MIL operator that any node of the overload became, by
+`harness.lowering.debug_info`. Constants and the unpacking of weights do not decide, nor do casts at the program's
+boundary unless a node became nothing else. An operator that may be of one of several nodes decides for each of them and
+is evidence for none. A node that became nothing, having been folded into another or away, decides nothing.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.evidence.vocabulary import Unit, may_use_ane
+from harness.lowering.debug_info import EdgeNode, MilOperation, origins
 from harness.units import host
 
 #: Devices from the least to the most specialised, the order in which they are listed.
 DEVICES = ("cpu", "gpu", "ane")
+ANE = "ane"
+#: Prefix of the note made when the Neural Engine was asked for and operators are placed elsewhere.
+NOT_ON_ANE = "ANE requested, not placed there"
+
+#: Placements as a record has them: by operator, `{"preferred": device, "supported": [devices], "cost": share}`.
+Placed = dict[str, dict[str, Any]]
 
 _DEVICE_OF_CLASS = {"MLCPUComputeDevice": "cpu", "MLGPUComputeDevice": "gpu", "MLNeuralEngineComputeDevice": "ane"}
 _OPSET_PREFIX = re.compile(r"^(?:ios|macos|coreml)\d+\.", re.IGNORECASE)
@@ -23,23 +37,37 @@ _OPSET_PREFIX = re.compile(r"^(?:ios|macos|coreml)\d+\.", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class OperatorUsage:
-    """One operator of the program: its MIL type and the plan's answer; `preferred` None when there was none."""
+    """One operator of the program: its type and the plan's answer; `preferred` and `cost` None when there was none.
+
+    `cost` is the share of the model's estimated work.
+    """
 
     op_type: str
     preferred: str | None
     supported: frozenset[str] = frozenset()
+    cost: float | None = None
 
 
 @dataclass
 class Placement:
-    """`ops` is shaped as `Record.placement`; `unknown` says why it is empty, when the plan itself is missing."""
+    """`ops` is shaped as `Record.placement`, `aten` as `Record.aten_placement`.
 
-    ops: dict[str, dict[str, Any]] = field(default_factory=dict)
+    `unknown` says why they are empty, when the plan itself is missing, `notes` what is missing in it.
+    """
+
+    ops: Placed = field(default_factory=dict)
+    aten: Placed = field(default_factory=dict)
     unknown: str | None = None
+    notes: list[str] = field(default_factory=list)
 
-    def on_ane(self) -> set[str]:
-        """MIL types the plan prefers to run on the Neural Engine."""
-        return {op for op, usage in self.ops.items() if usage["preferred"] == "ane"}
+
+@dataclass(frozen=True)
+class Program:
+    """What a plan is joined to: the package's operators, the nodes they came from, and its debug handles."""
+
+    operations: tuple[MilOperation, ...] = ()
+    nodes: tuple[EdgeNode, ...] = ()
+    handles: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def unversioned(operator_name: str) -> str:
@@ -53,11 +81,11 @@ def device_name(device: object) -> str:
     return _DEVICE_OF_CLASS.get(kind, kind)
 
 
-def summarise(usages: Iterable[OperatorUsage]) -> dict[str, dict[str, Any]]:
-    """One entry for each MIL type, claiming only what holds for every operator of that type.
+def summarise(usages: Iterable[OperatorUsage]) -> Placed:
+    """One entry for each type, claiming only what holds for every operator of that type.
 
-    `supported` is the intersection, `preferred` the least specialised preference among them. A type with one
-    operator of unknown placement is left out.
+    `supported` is the intersection, `preferred` the least specialised preference among them, `cost` the sum, absent
+    where one is unknown. A type with one operator of unknown placement is left out.
     """
     by_type: dict[str, list[OperatorUsage]] = {}
     for usage in usages:
@@ -67,27 +95,32 @@ def summarise(usages: Iterable[OperatorUsage]) -> dict[str, dict[str, Any]]:
         preferred = [usage.preferred for usage in group if usage.preferred is not None]
         if len(preferred) < len(group):
             continue
-        supported = frozenset.intersection(*(usage.supported for usage in group))
-        result[op_type] = {"preferred": sorted(preferred, key=_rank)[0], "supported": sorted(supported, key=_rank)}
+        result[op_type] = _entry(preferred, [usage.supported for usage in group])
+        costs = [usage.cost for usage in group if usage.cost is not None]
+        if len(costs) == len(group):
+            result[op_type]["cost"] = float(f"{math.fsum(costs):.6g}")
     return result
 
 
-def combine(
-    first: tuple[dict[str, int], dict[str, dict[str, Any]]], second: tuple[dict[str, int], dict[str, dict[str, Any]]]
-) -> dict[str, dict[str, Any]]:
-    """The placement of a program of two delegates, each given as `(mil_ops, placement)`.
+def _entry(preferred: Iterable[str], supported: Iterable[Iterable[str]]) -> dict[str, Any]:
+    common = set.intersection(*map(set, supported))
+    return {"preferred": min(preferred, key=_rank), "supported": sorted(common, key=_rank)}
 
-    Claims only what holds in both: a type one of them has and does not know the placement of is unknown.
+
+def combine(first: tuple[dict[str, int], Placed], second: tuple[dict[str, int], Placed]) -> Placed:
+    """The placement of a program of two delegates, each given as how many operators it has of each type, and where.
+
+    Claims only what holds in both: a type one of them has and does not know the placement of is unknown. Each
+    delegate has a plan of its own, whose shares of cost say nothing of the whole: they are kept for a lone delegate.
     """
+    if not first[0] or not second[0]:
+        return dict(sorted((first if first[0] else second)[1].items()))
     result = {}
     for op_type in sorted(first[1].keys() | second[1].keys()):
-        known = [placement[op_type] for _, placement in (first, second) if op_type in placement]
-        unknown = any(op_type in ops and op_type not in placement for ops, placement in (first, second))
-        if unknown:
+        if any(op_type in ops and op_type not in placement for ops, placement in (first, second)):
             continue
-        supported = set(known[0]["supported"]).intersection(*(k["supported"] for k in known))
-        preferred = sorted((k["preferred"] for k in known), key=_rank)[0]
-        result[op_type] = {"preferred": preferred, "supported": sorted(supported, key=_rank)}
+        known = [placement[op_type] for _, placement in (first, second) if op_type in placement]
+        result[op_type] = _entry([k["preferred"] for k in known], [k["supported"] for k in known])
     return result
 
 
@@ -95,64 +128,138 @@ def _rank(device: str) -> tuple[int, str]:
     return (DEVICES.index(device) if device in DEVICES else -1, device)
 
 
-def unmet_request(unit: str, placement: Placement) -> str | None:
-    """What to note when the Neural Engine was asked for and the plan puts nothing, or not everything, there.
+def by_overload(program: Program, usages: Mapping[tuple[str, str], OperatorUsage]) -> Placed:
+    """The placement by ATen overload, from the plan's answers by function and first output.
 
-    Core ML falls back silently: a compile failure for the ANE runs on the CPU and predicts as if nothing had happened.
+    An answer for an operator of another type than the program's is none.
     """
-    if unit != "cpu_and_ne" or not placement.ops:
-        return None
-    elsewhere = sorted(set(placement.ops) - placement.on_ane())
-    if not elsewhere:
-        return None
-    if len(elsewhere) == len(placement.ops):
-        able = [op for op in elsewhere if "ane" in placement.ops[op]["supported"]]
-        detail = f" (it supports {', '.join(able)})" if able else ""
-        return f"ANE requested, nothing placed there{detail}"
-    return f"ANE requested, not placed there: {', '.join(elsewhere)}"
+    deciding: dict[str, set[MilOperation]] = {}
+    shared: dict[str, set[MilOperation]] = {}
+    for origin in origins(program.nodes, program.operations, program.handles):
+        if own := [operation for operation in origin.own if not operation.at_boundary] or origin.own:
+            deciding.setdefault(origin.node.op, set()).update(own)
+            shared.setdefault(origin.node.op, set()).update(origin.shared)
+
+    def answers() -> Iterator[OperatorUsage]:
+        for op, own in deciding.items():
+            for operation in own | shared[op]:
+                usage = usages.get(operation.key)
+                if usage is None or usage.op_type != operation.type:
+                    usage = OperatorUsage(operation.type, None)
+                # What several operators became cannot be shared out between them.
+                alone = not shared[op] and sum(operation in others for others in deciding.values()) == 1
+                yield replace(usage, op_type=op, cost=usage.cost if alone else None)
+
+    return summarise(answers())
 
 
-def placement_of(compiled: Path, compute_unit: Any, function: str | None = None) -> Placement:
-    """Ask Core ML for its plan.
+def unmet_request(unit: str, placement: Placement, devices: Sequence[str]) -> str | None:
+    """What to note when the Neural Engine was asked for and the plan places operators elsewhere.
+
+    `devices` are those of the machine: `all` asks for what there is. Core ML falls back silently: what fails to compile
+    for the ANE runs on the CPU and predicts as if nothing had happened. Operators are named as ATen's where the plan is
+    joined to them, as MIL's elsewhere.
+    """
+    if not may_use_ane(unit) or (unit != Unit.CPU_AND_NE and ANE not in devices):
+        return None
+    elsewhere = _elsewhere(placement.aten) or _elsewhere(placement.ops, but="cast" if placement.aten else "")
+    return f"{NOT_ON_ANE}: {', '.join(elsewhere)}" if elsewhere else None
+
+
+def _elsewhere(placed: Placed, but: str = "") -> list[str]:
+    return [
+        f"{op} (on {where['preferred']}{', though supported' if ANE in where['supported'] else ''})"
+        for op, where in placed.items()
+        if where["preferred"] != ANE and op != but
+    ]
+
+
+def placement_of(
+    compiled: Path, compute_unit: Any, function: str | None = None, program: Program | None = None
+) -> Placement:
+    """Ask Core ML for its plan; whatever that raises is told in `Placement.unknown`.
 
     Args:
         compiled: The compiled model (`.mlmodelc`), which must stay on disk during the call. An `.mlpackage` would
             abort the process inside Core ML, so `ValueError` is raised for anything else.
         compute_unit: A `coremltools.ComputeUnit`.
         function: The function to describe; by default all functions of the program.
+        program: What was compiled, to be joined to ATen operators.
     """
-    if compiled.suffix != ".mlmodelc" or not compiled.is_dir():
+    if compiled.suffix != ".mlmodelc":
         raise ValueError(f"{compiled.name}: a compute plan is loaded from a compiled model (.mlmodelc folder)")
     version = host.macos_version()
     if version is None or version < host.MINIMUM_MACOS_FOR_PLAN:
         return Placement(unknown="a compute plan needs macOS 14.4 or later")
-    from coremltools.models.compute_plan import MLComputePlan
-
+    if not compiled.is_dir():
+        return Placement(unknown="the compiled model is gone")
     try:
-        plan = MLComputePlan.load_from_path(str(compiled), compute_unit)
-        program = plan.model_structure.program if plan is not None else None
-        if program is None:
-            return Placement(unknown="Core ML gave no compute plan")
-        blocks = [f.block for name, f in program.functions.items() if function is None or name == function]
-        ops = summarise(_usages(plan, blocks))
-        return Placement(ops, unknown=None if ops else "the compute plan answers for no operator")
-    except (RuntimeError, ValueError, TypeError) as error:
+        from coremltools.models.compute_plan import MLComputePlan
+
+        return read_plan(MLComputePlan.load_from_path(str(compiled), compute_unit), function, program or Program())
+    except Exception as error:
         return Placement(unknown=f"the compute plan failed to load: {error}")
 
 
-def _usages(plan: Any, blocks: Iterable[Any]) -> Iterator[OperatorUsage]:
-    for block in blocks:
-        for operation in block.operations:
-            yield from _usages(plan, operation.blocks)
-            op_type = unversioned(operation.operator_name)
-            if op_type == "const":  # constants are not computed anywhere
-                continue
-            usage = plan.get_compute_device_usage_for_mlprogram_operation(operation)
-            if usage is None or usage.preferred_compute_device is None:
-                yield OperatorUsage(op_type, None)
-            else:
-                supported = frozenset(map(device_name, usage.supported_compute_devices))
-                yield OperatorUsage(op_type, device_name(usage.preferred_compute_device), supported)
+def read_plan(plan: Any, function: str | None, program: Program) -> Placement:
+    """The answers of a loaded `MLComputePlan` (or None), joined to `program`."""
+    described = plan.model_structure.program if plan is not None else None
+    if described is None:
+        return Placement(unknown="Core ML gave no compute plan")
+    usages: list[OperatorUsage] = []
+    by_output: dict[tuple[str, str], OperatorUsage] = {}
+    refusals: list[str] = []
+    for name, body in described.functions.items():
+        if function is None or name == function:
+            for usage, output in _usages(plan, body.block, refusals):
+                usages.append(usage)
+                by_output[name, output] = usage
+    ops = summarise(usages)
+    if not ops:
+        return Placement(unknown=refusals[0] if refusals else "the compute plan answers for no operator")
+    operations = tuple(o for o in program.operations if function is None or o.function == function)
+    notes = refusals[:1]
+    missing = [o for o in operations if o.outputs and not o.is_weight and o.key not in by_output]
+    if missing:
+        notes.append(
+            f"the compute plan does not name {len(missing)} of {len(operations)} operators: {missing[0].key[1]}"
+        )
+    if program.nodes and not program.handles:
+        notes.append("the package has no debug information: the plan is not joined to ATen operators")
+        return Placement(ops, notes=notes)
+    return Placement(ops, by_overload(replace(program, operations=operations), by_output), notes=notes)
+
+
+def _usages(plan: Any, block: Any, refusals: list[str]) -> Iterator[tuple[OperatorUsage, str]]:
+    """Each operator's usage with its first output; what the plan raises for one is told in `refusals`."""
+
+    def ask(question: Callable[[Any], Any], operation: Any) -> Any:
+        try:
+            return question(operation)
+        except Exception as error:
+            refusals.append(f"the compute plan failed for {operation.operator_name}: {error}")
+            return None
+
+    for operation in block.operations:
+        for inner in operation.blocks:
+            yield from _usages(plan, inner, refusals)
+        op_type = unversioned(operation.operator_name)
+        if op_type == "const":  # constants are not computed anywhere
+            continue
+        output = operation.outputs[0].name if operation.outputs else ""
+        usage = ask(plan.get_compute_device_usage_for_mlprogram_operation, operation)
+        if usage is None or usage.preferred_compute_device is None:
+            yield OperatorUsage(op_type, None), output
+            continue
+        estimate = ask(plan.get_estimated_cost_for_mlprogram_operation, operation)
+        supported = frozenset(map(device_name, usage.supported_compute_devices))
+        yield OperatorUsage(op_type, device_name(usage.preferred_compute_device), supported, _share(estimate)), output
+
+
+def _share(estimate: Any) -> float | None:
+    """The weight of an `MLComputePlanCost`, None for what is no share of a whole."""
+    weight = getattr(estimate, "weight", None)
+    return float(weight) if isinstance(weight, int | float) and 0 <= weight <= 1 else None
 
 
 def available_devices() -> list[str]:

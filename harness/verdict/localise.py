@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from harness.evidence.vocabulary import Outcome, ToleranceClass
+from harness.lowering.debug_info import CAST_SUFFIX, sanitised, symbol
 from harness.lowering.graph import overload_name, plan_of, spec_of
 from harness.lowering.program import (
     Call,
@@ -43,8 +44,6 @@ _EDGE_TWINS = {
     "dim_order_ops._clone_dim_order.default": "aten.clone.default",
     "dim_order_ops._empty_dim_order.default": "aten.empty.memory_format",
 }
-#: What passes append to the name of a value that they give another data type.
-_CAST_SUFFIX = re.compile(r"(?:_cast_[a-z]+\d+|_to_(?:fp|u?int)\d+|_to_bool)+(_\d+)?$")
 #: Axes are permuted to find a value that a pass moved into another layout, up to this rank (120 permutations).
 _LARGEST_RANK = 5
 
@@ -295,7 +294,7 @@ class Join:
     ) -> None:
         self.edge = edge
         self._handles = handles
-        self._names = {_sanitised(name): tuple(numbers) for name, numbers in names.items()}
+        self._names = {sanitised(name): tuple(numbers) for name, numbers in names.items()}
         copies = ("const", "cast", "identity")
         self._last = {handle: o for o in operations if o.type not in copies for handle in self._handles_of(o)}
         self._named = {
@@ -316,7 +315,7 @@ class Join:
         item = operation.outputs[output]
         named = self._by_name(item.name, several=len(operation.outputs) > 1)
         if named:
-            suffix = _CAST_SUFFIX.search(item.name)
+            suffix = CAST_SUFFIX.search(item.name)
             # A float that was made an integer, to be an index, is another value.
             integer = suffix is not None and item.name not in self._names and re.search("int|bool", suffix.group())
             return tuple(n for n in named if not (integer and self._floats(n)))
@@ -334,16 +333,11 @@ class Join:
     def _by_name(self, name: str, several: bool = False) -> tuple[int, ...]:
         """By the name the converter gave; passes append the data type, and where there are several, before the number
         of the result."""
-        plain = _CAST_SUFFIX.sub(r"\1" if several else "", name)
+        plain = CAST_SUFFIX.sub(r"\1" if several else "", name)
         return self._names.get(name) or self._names.get(plain, ())
 
     def _handles_of(self, operation: Operation) -> Sequence[int]:
-        return self._handles.get(f"{operation.label}:{operation.type}", ())
-
-
-def _sanitised(name: str) -> str:
-    """As coremltools writes the names of values."""
-    return re.sub(r"\W", "_", name, flags=re.ASCII)
+        return self._handles.get(symbol(operation.label, operation.type), ())
 
 
 def first_outside(judge: Judge, join: Join, results: Sequence[Result], count: int) -> Finding | None:

@@ -1,7 +1,9 @@
 import csv
 import io
 
-from harness.publish.executorch_page import HEADER, constraints, executorch_context, executorch_csv
+import pytest
+
+from harness.publish.executorch_page import ANE_HEADER, HEADER, constraints, executorch_context, executorch_csv
 from harness.publish.matrix import build_matrix
 
 A, B = "aten.a.default", "aten.b.Tensor"
@@ -59,3 +61,34 @@ def test_hardware_evidence_is_not_called_reference_only(record, evidence, enviro
     context = executorch_context(build_matrix(evidence(record(unit="all", environment=environments["mac"]))))
     assert context["reference_only"] is False
     assert "Apple M4" in context["measured_with"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "origin", "text"),
+    [
+        ({"preferred": "ane", "supported": ["cpu", "ane"]}, "ane", "supported"),
+        ({"preferred": "cpu", "supported": ["cpu", "ane"]}, "ane", "supported, not placed there"),
+        ({"preferred": "cpu", "supported": ["cpu"]}, "ane", "not supported"),
+        ({"preferred": "ane", "supported": ["ane"]}, "opinfo", "supported (ordinary cases)"),
+        (None, "ane", "unknown"),
+    ],
+)
+def test_the_neural_engine_has_a_column_where_it_was_asked_for(record, evidence, environments, entry, origin, text):
+    placement = {A: entry} if entry else {}
+    fields = {"unit": "cpu_and_ne", "environment": environments["mac"], "origin": origin}
+    matrix = build_matrix(evidence(record(A, aten_placement=placement, **fields), record(B)))
+    assert lines(matrix) == [
+        [*HEADER, ANE_HEADER],
+        ["a", "fp16", "", "", text],
+        ["b.Tensor", "fp16", "", "", "not asked"],
+    ]
+    assert executorch_context(matrix)["asks_for_ane"] is True
+
+
+def test_support_in_some_calls_is_said_to_be_partial(record, evidence, environments):
+    fields = {"unit": "cpu_and_ne", "environment": environments["mac"], "origin": "ane"}
+    some = [
+        record(A, sample=1, aten_placement={A: {"preferred": "ane", "supported": ["ane"]}}, **fields),
+        record(A, sample=2, aten_placement={A: {"preferred": "cpu", "supported": ["cpu"]}}, **fields),
+    ]
+    assert lines(build_matrix(evidence(*some)))[1][-1] == "supported in part"

@@ -5,7 +5,6 @@ from harness.evidence.record import Numerics
 from harness.evidence.vocabulary import HARDWARE_UNITS, OUTCOME_MEANINGS, SEVERITY, UNJUDGED, HarnessError, Outcome
 from harness.publish.matrix import (
     Column,
-    ane_supported,
     attribute,
     build_matrix,
     group_by_packet,
@@ -165,43 +164,83 @@ def test_an_environment_nobody_describes_is_refused(record):
         build_matrix(Evidence({}, [record()]))
 
 
-# ANE.
+# ANE. What a tally says is in test_ane.py.
 
 
-def placed(**devices):
-    return {name: {"preferred": supported[0], "supported": supported} for name, supported in devices.items()}
+def on(*supported, preferred=None):
+    return {"preferred": preferred or supported[0], "supported": list(supported)}
 
 
-@pytest.mark.parametrize(
-    ("placement", "supported"),
-    [
-        (placed(gelu=["cpu", "ane"]), True),
-        (placed(gelu=["cpu", "ane"], cast=["cpu"]), False),
-        ({}, None),
-        ({"gelu": {"preferred": None, "supported": []}}, None),
-    ],
-)
-def test_ane_needs_a_compute_plan_that_lists_it(record, placement, supported):
-    assert ane_supported(record(placement=placement)) is supported
+def ane_of(matrix, name):
+    return only_cell(matrix, name).ane.text
 
 
 def test_a_pass_with_the_ane_requested_is_not_a_pass_on_it(record, evidence, environments):
     fields = {"unit": "cpu_and_ne", "environment": environments["mac"]}
-    cell = only_cell(build_matrix(evidence(record(**fields))), GELU)
-    assert (cell.text, cell.ane) == ("pass 1", "unknown")
+    matrix = build_matrix(evidence(record(**fields)))
+    assert (only_cell(matrix, GELU).text, ane_of(matrix, GELU)) == ("pass 1", "unknown")
     known = [
-        record(sample=1, placement=placed(gelu=["ane"]), **fields),
-        record(sample=2, placement=placed(gelu=["cpu"]), **fields),
+        record(sample=1, aten_placement={GELU: on("ane")}, **fields),
+        record(sample=2, aten_placement={GELU: on("cpu")}, **fields),
     ]
-    assert only_cell(build_matrix(evidence(record(**fields), *known)), GELU).ane == "1/2, 1 unknown"
+    assert (
+        ane_of(build_matrix(evidence(record(**fields), *known)), GELU)
+        == "supported 1/2, not placed 1, unknown 1 (ordinary cases)"
+    )
+
+
+def test_the_operators_own_entry_decides_and_not_its_program_s(record, evidence, environments):
+    fields = {"unit": "cpu_and_ne", "environment": environments["mac"], "delegated": {GELU: 1, ADD: 1}}
+    mixed = record(aten_placement={GELU: on("ane"), ADD: on("cpu")}, placement={"cast": on("cpu")}, **fields)
+    matrix = build_matrix(evidence(mixed))
+    assert ane_of(matrix, GELU) == "supported 1 (ordinary cases)"
+    assert ane_of(matrix, ADD) == "supported 0/1, not placed 1 (ordinary cases)"
+    (api,) = matrix.apis
+    assert [cell.ane.text for cell in api.cells.values()] == ["supported 0/1, not placed 1 (ordinary cases)"]
+
+
+def test_cases_that_attract_the_ane_decide_for_the_operator_they_are_made_for(record, evidence, environments):
+    fields = {"unit": "cpu_and_ne", "environment": environments["mac"]}
+    ordinary = record(aten_placement={GELU: on("cpu")}, **fields)
+    attracting = record(
+        case=f"ops/{GELU}/float32/ane",
+        origin="ane",
+        delegated={ADD: 1, GELU: 1},
+        aten_placement={GELU: on("cpu", "ane", preferred="ane"), ADD: on("ane")},
+        headroom=2.0,
+        **fields,
+    )
+    matrix = build_matrix(evidence(ordinary, attracting))
+    assert ane_of(matrix, GELU) == "supported 1"
+    assert ane_of(matrix, ADD) == "supported 1 (ordinary cases)"
+    assert only_cell(matrix, GELU).closest is None  # the bound is that of the layers around it
 
 
 @pytest.mark.parametrize(
     ("unit", "outcome"), [("cpu_only", "pass"), ("cpu_and_ne", "wrong_value"), ("cpu_and_ne", "fallback")]
 )
 def test_ane_counts_only_delegated_right_results_that_asked_for_it(record, evidence, environments, unit, outcome):
-    fields = {"unit": unit, "environment": environments["mac"], "placement": placed(gelu=["ane"])}
-    assert only_cell(build_matrix(evidence(record(outcome=outcome, **fields))), GELU).ane == ""
+    fields = {"unit": unit, "environment": environments["mac"], "aten_placement": {GELU: on("ane")}}
+    matrix = build_matrix(evidence(record(outcome=outcome, **fields)))
+    assert ane_of(matrix, GELU) == ""
+    assert not matrix.asks_for_ane
+
+
+@pytest.mark.parametrize("outcome", ["pass", "not_run"])
+def test_a_machine_without_ane_claims_nothing(record, evidence, environments, outcome):
+    fields = {"unit": "all", "environment": environments["mac"], "aten_placement": {GELU: on("ane")}}
+    found = evidence(record(outcome=outcome, **fields))
+    found.environments[environments["mac"]] = {"os": "macos 15.2", "devices": ["cpu", "gpu"]}
+    matrix = build_matrix(found)
+    assert ane_of(matrix, GELU) == "no ANE"
+    assert matrix.asks_for_ane
+
+
+def test_the_ane_is_told_by_environment(record, evidence, environments):
+    fields = {"environment": environments["mac"], "aten_placement": {GELU: on("ane")}}
+    records = [record(unit=unit, **fields) for unit in ("cpu_and_ne", "all", "cpu_only")]
+    (row,) = build_matrix(evidence(*records, record())).operators
+    assert {name: ane.text for name, ane in row.ane().items()} == {environments["mac"]: "supported 2 (ordinary cases)"}
 
 
 # Numerics and models.

@@ -136,14 +136,60 @@ def test_two_environments_are_told_apart(record, evidence, environments):
     assert "| `aten.a.default` | pass 1 | wrong_value 1 |" in page
 
 
-def test_ane_column_only_where_the_ane_was_asked_for(record, evidence, environments):
-    asked = record(
-        A, unit="cpu_and_ne", environment=environments["mac"], placement={"a": {"supported": ["cpu", "ane"]}}
-    )
-    page = build_pages(evidence(asked), ["e"])["op-support.md"]
-    assert "| operator | fp16-ios18 cpu_and_ne | ANE |" in page
-    assert "| `aten.a.default` | pass 1 | 1/1 |" in page
-    assert " ANE |" not in build_pages(evidence(record(A)), ["e"])["op-support.md"]
+@pytest.fixture
+def asked(record, environments):
+    """A record of `cpu_and_ne` with the operator's placement."""
+
+    def build(op, preferred, *supported, attracting=True, **fields):
+        placement = {op: {"preferred": preferred, "supported": list(supported)}} if preferred else {}
+        fields = {"unit": "cpu_and_ne", "environment": environments["mac"], "aten_placement": placement, **fields}
+        return record(op, origin="ane" if attracting else "opinfo", **fields)
+
+    return build
+
+
+def test_ane_column_tells_supported_not_placed_unknown_and_not_asked(record, evidence, asked, environments):
+    records = [
+        asked(A, "ane", "cpu", "ane"),
+        asked(B, "cpu", "cpu"),
+        asked(C, ""),
+        asked("aten.d.default", "ane", "ane", attracting=False),
+        record("aten.e.default", unit="cpu_only", environment=environments["mac"]),
+    ]
+    page = build_pages(evidence(*records), ["e"])["op-support.md"]
+    assert "| operator | fp16-ios18 cpu_only | fp16-ios18 cpu_and_ne | ANE |" in page
+    assert "| `aten.a.default` | not measured | pass 1 | supported 1 |" in page
+    assert "| `aten.b.default` | not measured | pass 1 | supported 0/1, not placed 1 |" in page
+    assert "| `aten.c.default` | not measured | pass 1 | unknown |" in page
+    assert "| `aten.d.default` | not measured | pass 1 | supported 1 (ordinary cases) |" in page
+    assert "| `aten.e.default` | pass 1 | not measured | not asked |" in page
+    assert "| not asked | no check delegated it" in section(page, "How to read the ANE column")
+
+
+def test_without_units_that_may_use_it_pages_do_not_speak_of_the_ane(record, evidence, environments):
+    pages = build_pages(evidence(record(A), record(B, unit="cpu_only", environment=environments["mac"])), ["e"])
+    for name in ("op-support.md", "op-support-api.md", "coreml-op-support.md", "coreml-op-support.csv"):
+        assert "| ANE |" not in pages[name], name
+        assert "ANE column" not in pages[name], name
+        assert "Neural" not in pages[name], name
+
+
+def test_two_environments_that_disagree_on_the_ane_are_told_apart(record, evidence, asked, environments):
+    found = evidence(asked(A, "ane", "ane"), asked(A, "cpu", "cpu", environment="other"), asked(B, "ane", "ane"))
+    found.environments["other"] = {**found.environments[environments["mac"]], "chip": "Apple M1"}
+    page = build_pages(found, ["e"])["op-support.md"]
+    assert "| supported 1 (E1); supported 0/1, not placed 1 (E2) |" in page
+    assert "| `aten.b.default` | pass 1 | not measured | supported 1 |" in page
+
+
+def test_a_virtual_machine_claims_nothing_of_the_ane(evidence, asked, environments):
+    found = evidence(asked(A, "cpu", "cpu", "gpu", unit="all"), asked(B, "", outcome="not_run"))
+    found.environments[environments["mac"]] = {"os": "macos 15.2", "devices": ["cpu", "gpu"]}
+    pages = build_pages(found, ["e"])
+    assert "| `aten.a.default` | pass 1 | no ANE |" in pages["op-support.md"]
+    assert pages["coreml-op-support.csv"].splitlines()[1].endswith(",no ANE")
+    rows = list(csv.DictReader(io.StringIO(pages["op-support.csv"])))
+    assert [row["ane"] for row in rows if (row["name"], row["unit"]) == (A, "all")] == ["no ANE"]
 
 
 def test_simulated_records_are_left_out_and_counted(record, evidence, environments):
