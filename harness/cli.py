@@ -253,12 +253,17 @@ def explain(check_id: str, source: Path | None, localise: bool, known_issues: Pa
     from harness.evidence.triage import named
     from harness.publish.explain import explain as in_words
     from harness.publish.explain import find
+    from harness.publish.units_page import beside_text
 
     evidence = read_run_or_file(source) if source else _recorded(reports)
     causes = {cause.cause: cause for cause in read_causes(known_issues)}
     records = named(Evidence(evidence.environments, find(evidence, check_id)), list(causes.values()))
-    blocks = (evidence.environments.get(record.environment) for record in records)
-    _say("\n\n".join(in_words(r, block, causes.get(r.cause or "")) for r, block in zip(records, blocks, strict=True)))
+    _say(
+        "\n\n".join(
+            in_words(r, evidence.environments.get(r.environment), causes.get(r.cause or ""), beside_text(evidence, r))
+            for r in records
+        )
+    )
     if localise:
         from harness.localise import run
 

@@ -184,7 +184,7 @@ def _unexpected_pass(issue: KnownIssue, unit: str, record: Record) -> str:
     beside = f"; the reference executor: {reference}" if reference else ""
     return (
         f"{text} on any unit, {record.unit} is right{beside}. If it stays so, let the entry name the units that fail: "
-        "coreml-harness triage on this run, or pytest --update-known-issues"
+        "coreml-harness triage --evidence RUN, or pytest --update-known-issues"
     )
 
 

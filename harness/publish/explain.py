@@ -9,7 +9,7 @@ from typing import Any
 from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
 from harness.evidence.record import Numerics, Record, natural_key
-from harness.evidence.vocabulary import OUTCOME_MEANINGS, HarnessError, Phase, Unit
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, RUNTIME, HarnessError, Phase, Unit
 from harness.publish.ane import ane_supported
 from harness.publish.naming import parse_recipe
 from harness.publish.summary import describe_environment
@@ -60,13 +60,22 @@ def _listing(checks: Iterable[str]) -> str:
     return "\n".join([*(f"  {check}" for check in ordered[:_CANDIDATES]), *more])
 
 
-def explain(record: Record, environment: dict[str, Any] | None = None, cause: Cause | None = None) -> str:
-    """What was tried, how far it got, what came out, how to see it again."""
+def explain(
+    record: Record,
+    environment: dict[str, Any] | None = None,
+    cause: Cause | None = None,
+    others: str = "",
+) -> str:
+    """What was tried, how far it got, what came out, how to see it again.
+
+    `others` is the table of all units (`harness.publish.units_page`).
+    """
     lines = [record.check_id, "", f"{record.outcome}: {OUTCOME_MEANINGS[record.outcome]}", ""]
     facts: list[tuple[str, str]] = [("tried", _tried(record)), ("recipe", _recipe(record.recipe))]
     facts.append(("unit", _unit(record.unit)))
     facts.append(("reached", f"{record.phase} ({_PHASES[record.phase]})"))
-    facts += [("reason", record.reason), ("error", _error(record)), ("cause", _cause(record, cause))]
+    facts += [("stage", _stage(record)), ("reason", record.reason), ("error", _error(record))]
+    facts.append(("cause", _cause(record, cause)))
     facts += [("delegated", _counts(record.delegated)), ("fell back", _counts(record.fallback))]
     if record.missing_kernels:
         facts.append(("no kernel", f"{', '.join(record.missing_kernels)}: this program would not load in ExecuTorch"))
@@ -75,7 +84,7 @@ def explain(record: Record, environment: dict[str, Any] | None = None, cause: Ca
     facts.append(("timing", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in record.timing.items())))
     facts.append(("measured", describe_environment(environment) if environment else record.environment or "unknown"))
     lines += [_fact(name, text) for name, text in facts if text]
-    return "\n".join([*lines, "", *reproduce(record)])
+    return "\n".join([*lines, "", *([others, ""] if others else []), *reproduce(record)])
 
 
 def reproduce(record: Record) -> list[str]:
@@ -143,6 +152,15 @@ def _cause(record: Record, cause: Cause | None) -> str:
     lines += [f"source: {cause.source}", f"upstream: {cause.url}" if cause.url else ""]
     lines.append(f"shown by: python reports/findings/{cause.cause}.py" if cause.script else "")
     return "\n".join(line for line in lines if line)
+
+
+def _stage(record: Record) -> str:
+    meanings = {
+        RUNTIME: "the program is right, this unit's answer is not",
+        "lowering": "the program is wrong: the reference executor's answer is as well, also with every float widened",
+        "precision": "the reference executor's answer is wrong as well, and right with every float widened",
+    }
+    return f"{record.stage}: {meanings[record.stage]}" if record.stage in meanings else record.stage
 
 
 def _counts(counts: dict[str, int]) -> str:

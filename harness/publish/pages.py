@@ -36,6 +36,8 @@ from harness.publish.problems import FallbackOperator, Problem, fallback_operato
 from harness.publish.promises import PAGE as PROMISES_PAGE
 from harness.publish.promises import promises_context, without_promises
 from harness.publish.summary import BY_VALUE, ORDER, count_table, what_went_wrong
+from harness.publish.units_page import PAGE as UNITS_PAGE
+from harness.publish.units_page import units_context
 from harness.publish.universe_page import Silent, silent_operators, silent_sections, universe_context
 
 #: Where a row stands on a page, by its status; from what a user most needs to know to what he hopes for.
@@ -102,6 +104,7 @@ def build_pages(
         PROMISES_PAGE: _render(
             "partitioner.md.j2", {"sources": names, **promises_context(evidence, promises, universe)}
         ),
+        UNITS_PAGE: _render("units.md.j2", {"sources": names, **units_context(without_promises(evidence))}),
         FINDINGS_PAGE: _render("findings.md.j2", {"sources": names, **findings_context(evidence, causes)}),
     }
 

@@ -18,7 +18,12 @@ from harness.publish.naming import subject, system_name
 #: Best first; those that judge nothing last.
 ORDER: tuple[Outcome, ...] = (*SEVERITY, *sorted(UNJUDGED))
 #: Found by comparing values: the reason says what was got, and no two of these are equal.
-BY_VALUE = frozenset({Outcome.WRONG_VALUE, Outcome.WRONG_SHAPE, Outcome.WRONG_DTYPE, Outcome.OUT_OF_RANGE})
+BY_VALUE = frozenset(
+    {
+        *(Outcome.WRONG_VALUE, Outcome.WRONG_SHAPE, Outcome.WRONG_DTYPE, Outcome.OUT_OF_RANGE),
+        Outcome.NON_DETERMINISTIC,
+    }
+)
 _EXAMPLES = 20
 
 

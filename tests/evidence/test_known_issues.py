@@ -97,8 +97,8 @@ def test_a_unit_right_where_the_lowering_is_known_wrong_is_red_and_says_what_to_
     assert judgement.verdict == "red"
     assert judgement.message == (
         "unexpected pass: known issue neg-rounds expects wrong_value on any unit, cpu_only is right; the reference "
-        "executor: wrong_value. If it stays so, let the entry name the units that fail: coreml-harness triage on this "
-        "run, or pytest --update-known-issues"
+        "executor: wrong_value. If it stays so, let the entry name the units that fail: coreml-harness triage --evidence "
+        "RUN, or pytest --update-known-issues"
     )
 
 
