@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+from harness.lowering.errors import signature, without_machine_paths
 from harness.units import host
-from harness.units.child import Child, ChildDied, ChildRaised, ChildRefused, ChildTimedOut
+from harness.units.child import ChildDied, ChildRaised, ChildRefused, ChildTimedOut
+from harness.units.pool import Pool
 
 if TYPE_CHECKING:
     from harness.cases.case import Case
@@ -23,6 +25,10 @@ HANDLER = "harness.isolation:make_handler"
 #: Seconds for one check; whole models lower for several seconds and are run in float64 as well.
 DEADLINE = 120.0
 MODEL_DEADLINE = 600.0
+#: Of it, what asking for compute plans may take: where a program would run is not worth more.
+PLAN_SHARE = 0.25
+#: After so many plans in a row that cost the process, a unit is asked for no more: each costs the start of another.
+PLANS_LOST = 5
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,26 @@ class Settings:
     deadline: float = DEADLINE
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """A check as one request: its record, the phases it entered, and how the child ended where it did."""
+
+    record: Record
+    phases: tuple[Phase, ...]
+    death: ChildDied | None = None
+
+    @property
+    def lost_by_plan(self) -> bool:
+        return self.death is not None and self.phases[-1:] == (Phase.PLAN,)
+
+
 class IsolatedChecker:
-    """As `harness.check.Checker`, one child process behind it."""
+    """As `harness.check.Checker`, child processes behind it."""
 
     def __init__(self, settings: Settings, handler: str = HANDLER) -> None:
         self.settings = settings
-        self._child = Child(handler)
+        self._pool = Pool(handler)
+        self._plans_lost: dict[str, int] = {}
 
     def check(
         self,
@@ -51,7 +71,8 @@ class IsolatedChecker:
     ) -> Record:
         """Always gives a record; raises `HarnessError` only for a request that cannot be carried out.
 
-        `file` is the user's file a `check/` case comes from.
+        Where asking for a compute plan ends the process or gives no answer, that says nothing about the program: the
+        check is repeated once without it, in a deadline of its own. `file` is the user's file of a `check/` case.
         """
         request = {
             "case": case.id,
@@ -60,28 +81,23 @@ class IsolatedChecker:
             "file": str(file) if file else None,
             "environment": self.settings.environment,
             "use_cache": self.settings.use_cache,
+            "plan": self._plans_lost.get(unit, 0) < PLANS_LOST,
         }
-        last = Phase.EAGER
-
-        def note(message: dict[str, Any]) -> None:
-            nonlocal last
-            last = Phase(message["phase"])
-            on_phase(last)
-
-        deadline = max(self.settings.deadline, MODEL_DEADLINE) if case.whole_model else self.settings.deadline
-        try:
-            return Record.from_json(self._child.call(request, deadline, note))
-        except ChildRefused as error:
-            raise HarnessError(str(error)) from None
-        except ChildTimedOut as error:
-            return self._ended(case, recipe, unit, Outcome.TIMEOUT, last, error)
-        except ChildDied as error:
-            return self._ended(case, recipe, unit, Outcome.CRASH, last, error)
-        except ChildRaised as error:
-            # A fault of the harness itself: kept as a record that fails the run, not as a verdict on the backend.
-            record = self._record(case, recipe, unit, Outcome.NOT_RUN, last)
-            reason = f"the harness itself failed: {error}"
-            return record.with_(reason=reason, error=ErrorInfo("HarnessFault", error.trace[-1500:], str(error)[:160]))
+        attempt = self._attempt(case, request, on_phase)
+        if not request["plan"]:
+            if Phase.LOAD not in attempt.phases:
+                return attempt.record
+            return _without_placement(attempt.record, f"{PLANS_LOST} compute plans in a row cost the process")
+        if attempt.lost_by_plan:
+            self._plans_lost[unit] = self._plans_lost.get(unit, 0) + 1
+            death = attempt.death
+            assert death is not None
+            how = f"gave {death.how}" if isinstance(death, ChildTimedOut) else f"ended the process ({death.how})"
+            attempt = self._attempt(case, {**request, "plan": False}, on_phase)
+            return _without_placement(attempt.record, f"asking for the compute plan {how}")
+        if Phase.PLAN in attempt.phases:
+            self._plans_lost[unit] = 0
+        return attempt.record
 
     def devices(self) -> list[str]:
         """Devices Core ML offers on this machine (`cpu`, `gpu`, `ane`), asked in the child, because Core ML may end
@@ -89,32 +105,80 @@ class IsolatedChecker:
         if host.coreml_unavailable("all", None) is not None:
             return []
         try:
-            return self._child.call({"question": "devices"}, self.settings.deadline)["devices"]
+            return self._pool.call({"question": "devices"}, self.settings.deadline)["devices"]
         except (ChildDied, ChildRaised):
             return []
 
     def close(self) -> None:
-        self._child.close()
+        """End every process."""
+        self._pool.close()
 
-    def _record(self, case: Case, recipe: str, unit: str, outcome: Outcome, phase: Phase) -> Record:
-        return Record(
+    def _attempt(self, case: Case, request: dict[str, Any], on_phase: Callable[[Phase], None]) -> _Attempt:
+        phases: list[Phase] = []
+        deadline = max(self.settings.deadline, MODEL_DEADLINE) if case.whole_model else self.settings.deadline
+
+        def note(message: dict[str, Any]) -> float | None:
+            phases.append(Phase(message["phase"]))
+            on_phase(phases[-1])
+            return deadline * PLAN_SHARE if phases[-1] is Phase.PLAN else None
+
+        blank = Record(
             case=case.id,
-            recipe=recipe,
-            unit=unit,
-            outcome=outcome,
-            phase=phase,
+            recipe=request["recipe"],
+            unit=request["unit"],
+            outcome=Outcome.NOT_RUN,
+            phase=Phase.EAGER,
             op=case.op,
             api=case.api,
             dtype=case.dtype,
             origin=case.origin,
             environment=self.settings.environment,
         )
+        try:
+            answer = self._pool.call(request, deadline, note)
+        except ChildRefused as error:
+            raise HarnessError(str(error)) from None
+        except ChildDied as error:
+            last = phases[-1] if phases else Phase.EAGER
+            return _Attempt(_ended(blank.with_(phase=last), error), tuple(phases), error)
+        except ChildRaised as error:
+            last = phases[-1] if phases else Phase.EAGER
+            return _Attempt(_faulty(blank.with_(phase=last), str(error), error.trace), tuple(phases))
+        try:
+            return _Attempt(Record.from_json(answer), tuple(phases))
+        except HarnessError as error:
+            return _Attempt(_faulty(blank, f"the child's answer: {error}", repr(answer)), tuple(phases))
 
-    def _ended(self, case: Case, recipe: str, unit: str, outcome: Outcome, phase: Phase, error: ChildDied) -> Record:
-        reason = f"{error.how} in phase {phase}"
-        kind = "Timeout" if outcome is Outcome.TIMEOUT else error.how
-        info = ErrorInfo(kind, error.stderr, f"{kind} in {phase}")
-        return self._record(case, recipe, unit, outcome, phase).with_(reason=reason, error=info)
+
+def _ended(record: Record, error: ChildDied) -> Record:
+    """Reason: signal and phase. Message: the last lines of stderr, the telling one first.
+
+    The signature of a death holds that line, or the Python frame of the fault; of a hang neither: where the deadline
+    catches it is chance.
+    """
+    timeout = isinstance(error, ChildTimedOut)
+    kind = "Timeout" if timeout else error.how
+    told = "" if timeout else error.ending.telling or error.ending.place
+    info = ErrorInfo(kind, error.stderr or _unsaid(error.how), signature(f"{kind} in {record.phase}", told))
+    outcome = Outcome.TIMEOUT if timeout else Outcome.CRASH
+    return record.with_(outcome=outcome, reason=f"{error.how} in phase {record.phase}", error=info)
+
+
+def _unsaid(how: str) -> str:
+    """What stands for last words where there are none."""
+    if how == "SIGKILL":  # ours are time-outs
+        return "killed from outside without a word: by the system for want of memory, or by somebody"
+    return "it left no word on stderr"
+
+
+def _faulty(record: Record, what: str, trace: str) -> Record:
+    """A fault of the harness itself: kept as a record that fails the run, not as a verdict on the backend."""
+    error = ErrorInfo("HarnessFault", without_machine_paths(trace)[-1500:], what[:160])
+    return record.with_(reason=f"the harness itself failed: {what}", error=error)
+
+
+def _without_placement(record: Record, why: str) -> Record:
+    return record.with_(notes=[*record.notes, f"placement unknown: {why}"])
 
 
 def make_handler() -> Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict[str, Any]]:
@@ -150,7 +214,11 @@ def make_handler() -> Callable[[dict[str, Any], Callable[[dict[str, Any]], None]
         else:
             case = find.find(request["case"])
         recipe = Recipe.parse(request["recipe"])
-        record = checkers[key].check(case, recipe, request["unit"], lambda phase: send({"phase": str(phase)}))
+
+        def phase(entered: Phase) -> None:
+            send({"phase": str(entered)})
+
+        record = checkers[key].check(case, recipe, request["unit"], phase, plan=request["plan"])
         return record.to_json()
 
     return handle

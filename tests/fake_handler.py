@@ -4,10 +4,15 @@
 the third part of its id, `ops/<op>/<what happens>/<sample>`, and each call leaves a line in `FAKE_HANDLER_LOG`.
 """
 
+import contextlib
 import ctypes
+import fcntl
 import os
 import signal
+import stat
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -18,14 +23,38 @@ from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 #: How a process may end or stay, by name.
 ENDINGS = {
     "abort": os.abort,
+    "llvm": lambda: _say_and_abort("LLVM ERROR: Failed to infer result type(s)."),
     "segfault": lambda: ctypes.string_at(0),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "silent_kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "exit": lambda: sys.exit(3),
     "hard_exit": lambda: os._exit(4),
     "hang": lambda: time.sleep(600),
     # Holds the interpreter's lock: no other Python thread runs.
     "hang_in_c": lambda: ctypes.PyDLL(None).sleep(600),
+    "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "close": lambda: (os.closerange(3, 100), time.sleep(600)),
+    # What it started keeps its pipes open.
+    "leave_behind": lambda: (
+        subprocess.Popen(["sleep", "600"], pass_fds=[n for n in range(3, 20) if _is_pipe(n)]),
+        os._exit(5),
+    ),
+    "flood": lambda: _flood(),
 }
+WITHOUT_A_WORD = ("silent_kill",)
+
+
+def _say_and_abort(text):
+    print(text, file=sys.stderr, flush=True)
+    os.abort()
+
+
+def _flood():
+    """Writes to stderr without end."""
+    while True:
+        os.write(2, b"word after word\n" * 4096)
+
+
 RESULTS = {str(outcome): outcome for outcome in Outcome}
 
 
@@ -38,10 +67,15 @@ def make():
         if "print" in request:
             print(request["print"], flush=True)
             os.write(1, b"written to descriptor 1\n")
+        if "raw" in request:
+            os.write(_answers(), request["raw"].encode())
+        if "spawn" in request:
+            return {"pid": subprocess.Popen(["sleep", "600"]).pid, "folder": tempfile.gettempdir()}
         if "stderr" in request:
             print(request["stderr"], file=sys.stderr, flush=True)
         for number in range(request.get("messages", 0)):
             send({"phase": number})
+        time.sleep(request.get("nap", 0))
         if what in ENDINGS:
             ENDINGS[what]()
         if what == "raise":
@@ -57,8 +91,24 @@ def make():
     return handle
 
 
+def _answers():
+    """The descriptor the child answers on: the only pipe of ours that is written to besides stderr."""
+    return max(n for n in range(3, 20) if _is_pipe(n) and fcntl.fcntl(n, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY)
+
+
+def _is_pipe(number):
+    with contextlib.suppress(OSError):
+        return stat.S_ISFIFO(os.fstat(number).st_mode)
+    return False
+
+
 def make_broken():
     raise ImportError("libtorch.so: cannot open shared object file")
+
+
+def make_slowly():
+    time.sleep(float(os.environ["FAKE_HANDLER_START"]))
+    return make()
 
 
 def make_dying():
@@ -75,6 +125,13 @@ def make_checker():
         what = request["case"].split("/")[2]
         send({"phase": "eager"})
         send({"phase": "convert"})
+        if what.startswith("plan-"):  # plan-<what asking for the plan does>[-<what running does>]
+            _, planning, what = f"{what}-pass".split("-")[:3]
+            send({"phase": "load"})
+            if request["plan"]:
+                send({"phase": "plan"})
+                ENDINGS.get(planning, bool)()
+            send({"phase": "run"})
         if what == "nap":
             time.sleep(float(os.environ.get("FAKE_HANDLER_NAP", "0")))
         if what == "hang_once":
@@ -83,7 +140,8 @@ def make_checker():
                 mark.touch()
                 time.sleep(600)
         if what in ENDINGS:
-            print(f"last words of {what}", file=sys.stderr, flush=True)
+            if what not in WITHOUT_A_WORD:
+                print(f"last words of {what}", file=sys.stderr, flush=True)
             ENDINGS[what]()
         if what == "raise":
             raise RuntimeError("a bug of ours")

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,8 @@ import pytest
 from harness.cases.case import Case
 from harness.evidence.known_issues import KnownIssues
 from harness.evidence.vocabulary import HarnessError, Level, Outcome, Phase
-from harness.isolation import MODEL_DEADLINE, IsolatedChecker, Settings
+from harness.isolation import MODEL_DEADLINE, PLANS_LOST, IsolatedChecker, Settings
+from harness.units import child
 
 TESTS = Path(__file__).resolve().parent
 
@@ -50,7 +52,7 @@ def test_a_death_is_a_crash_at_its_phase_with_signal_and_stderr(checker, what, h
     record = one.check(case(what), "fp16-ios18", "reference")
     assert (record.outcome, record.phase) == (Outcome.CRASH, Phase.CONVERT)
     assert record.reason == f"{how} in phase convert"
-    assert (record.error.type, record.error.message) == (how, f"last words of {what}")
+    assert (record.error.type, record.error.message.splitlines()[0]) == (how, f"last words of {what}")
     assert (record.op, record.api, record.dtype, record.origin) == (f"aten.{what}.default", what, what, "test")
     assert record.environment == "here"
     assert one.check(case("pass"), "fp16-ios18", "reference").outcome is Outcome.PASS
@@ -100,11 +102,100 @@ def test_a_refused_request_is_an_error_of_the_user(checker):
 def test_whole_models_have_more_time(checker, monkeypatch):
     asked = []
     one = checker(deadline=1.0)
-    monkeypatch.setattr(one._child, "call", lambda _r, deadline, _m: asked.append(deadline) or {})
+    monkeypatch.setattr(one._pool, "call", lambda _r, deadline, _m: asked.append(deadline) or {})
     for whole in (False, True):
-        with pytest.raises(HarnessError):  # the answer is no record
-            one.check(case("pass", whole), "fp16-ios18", "reference")
+        one.check(case("pass", whole), "fp16-ios18", "reference")
     assert asked == [1.0, MODEL_DEADLINE]
+
+
+@pytest.mark.parametrize("answer", [{}, [], 5, {"schema": 1, "case": "x"}])
+def test_an_answer_that_is_no_record_is_the_harness_own_fault(checker, monkeypatch, answer):
+    one = checker()
+    monkeypatch.setattr(one._pool, "call", lambda *_: answer)
+    record = one.check(case("pass"), "fp16-ios18", "reference")
+    assert (record.outcome, record.error.type) == (Outcome.NOT_RUN, "HarnessFault")
+    assert "the harness itself failed: the child's answer: " in record.reason
+
+
+def test_a_known_end_has_a_signature_of_its_own_and_says_it_first(checker):
+    record = checker().check(case("llvm"), "fp16-ios18", "cpu_and_gpu")
+    assert record.reason == "SIGABRT in phase convert"
+    assert record.error.message.splitlines()[0] == "LLVM ERROR: Failed to infer result type(s)."
+    assert record.error.signature == "SIGABRT in convert: LLVM ERROR: Failed to infer result type(s)."
+
+
+def test_a_fault_without_words_has_the_python_frame_as_signature(checker):
+    signature = checker().check(case("segfault"), "fp16-ios18", "reference").error.signature
+    assert signature == "SIGSEGV in convert: string_at (__init__.py)"
+
+
+@pytest.mark.parametrize("what", ["abort", "segfault", "hang", "kill"])
+def test_nothing_of_the_machine_is_in_an_error(checker, what):
+    error = checker(deadline=0.5).check(case(what), "fp16-ios18", "reference").error
+    for text in (error.message, error.signature):
+        assert not re.search(r"(?<![\w.])/\w+/|0x|" + str(TESTS), text), text
+    assert not re.search(r"\d{2,}", error.signature)
+
+
+def test_of_a_hang_the_message_has_the_stack_and_the_signature_not(checker):
+    error = checker(deadline=0.5).check(case("hang"), "fp16-ios18", "reference").error
+    assert "in handle (fake_handler.py:" in error.message
+    assert error.signature == "Timeout in convert"
+
+
+def test_killed_from_outside_is_told_and_for_want_of_memory_where_that_is_known(checker, monkeypatch):
+    one = checker()
+    silent = one.check(case("silent_kill"), "fp16-ios18", "reference")
+    assert silent.reason == "SIGKILL in phase convert"
+    assert "killed from outside without a word" in silent.error.message
+    counts = iter([3, 4])
+    monkeypatch.setattr(child, "memory_kills", lambda: next(counts))
+    known = one.check(case("silent_kill"), "fp16-ios18", "reference")
+    assert known.reason == "SIGKILL (out of memory) in phase convert"
+    assert known.error.signature == "SIGKILL (out of memory) in convert"
+
+
+# Compute plans.
+
+
+@pytest.mark.parametrize(
+    ("what", "note"),
+    [
+        ("abort", "asking for the compute plan ended the process (SIGABRT)"),
+        ("segfault", "asking for the compute plan ended the process (SIGSEGV)"),
+        ("hang", "asking for the compute plan gave no answer within 0.5 s"),
+    ],
+)
+def test_a_plan_that_ends_the_process_or_hangs_leaves_the_placement_unknown(checker, tmp_path, what, note):
+    """It says nothing about the program: the record has the outcome without it."""
+    one = checker(deadline=2.0)
+    phases = []
+    record = one.check(case(f"plan-{what}"), "fp16-ios18", "all", phases.append)
+    assert (record.outcome, record.phase, record.error) == (Outcome.PASS, Phase.VALUE, None)
+    assert record.notes == [f"placement unknown: {note}"]
+    assert [str(phase) for phase in phases] == ["eager", "convert", "load", "plan", "eager", "convert", "load", "run"]
+    assert len((tmp_path / "log").read_text().splitlines()) == 2
+
+
+def test_without_a_plan_a_program_that_crashes_still_crashes(checker):
+    record = checker().check(case("plan-abort-abort"), "fp16-ios18", "all")
+    assert (record.outcome, record.phase) == (Outcome.CRASH, Phase.RUN)
+    assert record.notes == ["placement unknown: asking for the compute plan ended the process (SIGABRT)"]
+
+
+def test_after_some_plans_lost_in_a_row_a_unit_is_asked_for_no_more(checker, tmp_path):
+    one = checker()
+    lost = [one.check(case("plan-abort"), f"fp16-ios{n}", "all") for n in range(PLANS_LOST + 2)]
+    assert {record.outcome for record in lost} == {Outcome.PASS}
+    assert [record.notes[0] for record in lost[PLANS_LOST:]] == [
+        f"placement unknown: {PLANS_LOST} compute plans in a row cost the process"
+    ] * 2
+    assert len((tmp_path / "log").read_text().splitlines()) == 2 * PLANS_LOST + 2
+    # Other units are, and a plan that is had begins the count anew.
+    for _ in range(2):
+        for _ in range(PLANS_LOST - 1):
+            assert "ended the process" in one.check(case("plan-abort"), "fp16-ios18", "cpu_only").notes[0]
+        assert one.check(case("plan-pass"), "fp16-ios18", "cpu_only").notes == []
 
 
 def test_one_child_serves_all_checks_until_it_dies(checker, tmp_path):

@@ -1,47 +1,68 @@
-"""Work in a child process: spawned, never forked, kept and reused, replaced when it dies or hangs.
+"""Work in a child process: spawned, never forked, kept and reused. `harness.units.pool` replaces it when it ends.
 
 Lowering and Core ML can abort the process, segfault or hang. The parent sends one request at a time as a JSON line, the
 child answers with any number of messages and one result; when it dies instead, the parent learns the signal
-and the last lines of its stderr, and the next request gets a new child.
+and the last lines of its stderr.
+
+A child leads a session and process group of its own, so that what it starts (compilers of Core ML, `xcrun`) ends with
+it and a Ctrl-C reaches the parent alone, which ends the rest. It has a temporary folder of its own, removed with it. A
+shell beside it waits for the parent's end, however that comes, and then kills the group: it needs no lock of the
+interpreter, which a hang can hold.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import traceback
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import IO, NoReturn
+
+from harness.units.endings import Ending, memory_kills, read_ending, signal_name
+from harness.units.serve import WHERE, Message
 
 #: Importing torch, executorch and coremltools takes seconds, on a loaded machine many.
 START_DEADLINE = 300.0
-#: Seconds after its deadline at which a child without a parent ends itself.
-ORPHAN_GRACE = 30.0
-STDERR_LINES = 12
-STDERR_CHARACTERS = 2000
+#: Seconds for a child to end once its input is closed, or its answers.
+END_GRACE = 5.0
+#: Seconds to say where it is, at the deadline.
+WHERE_GRACE = 0.5
+#: Of stderr this much is kept: room for the stacks of many threads after the telling line.
+STDERR_BYTES = 1 << 18
+#: No answer is longer: what is has gone wrong, and must not fill the parent's memory.
+ANSWER_BYTES = 1 << 26
 #: The messages that end a request.
 _ANSWERS = ("result", "refused", "raised")
 
-Message = dict[str, Any]
-Handler = Callable[[Message, Callable[[Message], None]], Message]
+#: Reads until the parent's end closes the pipe: then group `$1` and folder `$2` go.
+_GUARD = 'read -r _; kill -9 "-$1"; rm -rf "$2"'
+
+#: Hears a message; may answer with the seconds within which the next one must come, when those end before the deadline.
+Listener = Callable[[Message], float | None]
 
 
 class ChildDied(Exception):
-    """The child ended before it answered. `how` is the signal's name or the exit code; `stderr` its last lines."""
+    """The child ended before it answered. `how` is the signal's name or the exit code.
 
-    def __init__(self, how: str, stderr: str) -> None:
+    `stderr` are its last lines, the telling one first; `ending` has that one alone, and the Python frame it was in.
+    """
+
+    def __init__(self, how: str, ending: Ending) -> None:
         super().__init__(how)
         self.how = how
-        self.stderr = stderr
+        self.ending = ending
+
+    @property
+    def stderr(self) -> str:
+        return self.ending.text
 
 
 class ChildTimedOut(ChildDied):
@@ -49,7 +70,7 @@ class ChildTimedOut(ChildDied):
 
 
 class ChildRaised(Exception):
-    """The handler raised, and the child lives on; or it could not be made, and there is no child.
+    """The handler raised, and the child lives on; or it could not be made, or its answer not be read: it is gone.
 
     The message is the exception's, `trace` its traceback.
     """
@@ -64,188 +85,233 @@ class ChildRefused(Exception):
 
 
 class Child:
-    """A reusable child process running a handler, `package.module:function`, which makes the `Handler`."""
+    """A process running a handler, `package.module:function`, which makes the `harness.units.serve.Handler`.
 
-    def __init__(self, handler: str, *, environment: dict[str, str] | None = None) -> None:
-        self.handler = handler
-        self._environment = {**os.environ, **(environment or {})}
-        self._process: subprocess.Popen[bytes] | None = None
-        self._buffer = b""
-        self.started = 0
+    It is started at once and gets ready while nobody waits. Not for several threads.
+    """
 
-    def call(
-        self, request: Message, deadline: float, on_message: Callable[[Message], None] = lambda _m: None
-    ) -> Message:
+    def __init__(self, handler: str, environment: dict[str, str] | None = None) -> None:
+        self._lines: deque[bytes] = deque()
+        self._incoming = bytearray()
+        self._outgoing = memoryview(b"")
+        self._stderr = bytearray()
+        self._answers_closed = self._unreadable = False
+        self._is_ready = self._gone = False
+        self._folder = tempfile.mkdtemp(prefix="coreml-harness-child-")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "harness.units.serve", handler],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env={**os.environ, **(environment or {}), "TMPDIR": self._folder},
+            start_new_session=True,
+        )
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._requests, self._answers, self._errors = process.stdin, process.stdout, process.stderr
+        for pipe in (self._requests, self._answers, self._errors):
+            os.set_blocking(pipe.fileno(), False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._answers, selectors.EVENT_READ, self._read_answers)
+        self._selector.register(self._errors, selectors.EVENT_READ, self._read_errors)
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, "sh", str(process.pid), self._folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def wait_until_ready(self) -> None:
+        """The imports of a child take seconds. Raises `ChildRaised` when the handler cannot be made."""
+        if self._is_ready:
+            return
+        try:
+            message = self._next(time.monotonic() + START_DEADLINE, START_DEADLINE)
+        except ChildDied as error:
+            # No request is to blame for a child that does not start.
+            raise ChildRaised(f"the child process did not start: {error.how}", error.stderr) from None
+        if "ready" not in message:
+            self.close()
+            raise ChildRaised(message.get("raised", "no handler"), message.get("trace", ""))
+        self._is_ready = True
+
+    def call(self, request: Message, deadline: float, on_message: Listener = lambda _m: None) -> Message:
         """Send a request and wait for its result, `deadline` seconds at most (starting up not counted).
 
-        Raises `ChildDied`, `ChildTimedOut`, `ChildRaised`, `ChildRefused`.
+        Seconds are those of `time.monotonic`, which stands still while the machine sleeps, on Linux (CLOCK_MONOTONIC)
+        as on macOS (mach_absolute_time, CPython issue 86273): a closed lid costs no check.
+
+        Raises `ChildDied` and `ChildTimedOut`, after which the child is gone, `ChildRaised` and `ChildRefused`.
         """
-        process = self._running()
-        self._forget_stderr()
-        assert process.stdin is not None
-        try:
-            process.stdin.write(json.dumps({"request": request, "deadline": deadline}).encode() + b"\n")
-            process.stdin.flush()
-        except OSError:
-            raise self._died() from None
-        until = time.monotonic() + deadline
+        self.wait_until_ready()
+        self._stderr.clear()
+        self._send(json.dumps(request).encode() + b"\n")
+        kills = memory_kills()
+        end, allowed = time.monotonic() + deadline, deadline
+        until = end
         while True:
             try:
-                message = self._next(until, deadline)
-                answered = not message.keys().isdisjoint(_ANSWERS)
-                if not answered:
-                    on_message(message)
+                message = self._next(until, allowed, kills)
+                if message.keys().isdisjoint(_ANSWERS):
+                    until, allowed = end, deadline
+                    share = on_message(message)
+                    if share is not None and (soon := time.monotonic() + share) < end:
+                        until, allowed = soon, share
+                    continue
             except BaseException:
                 # What is still to come from it must not be taken for the answer to the next request.
-                self._kill()
+                self.kill()
                 raise
             if "result" in message:
                 return message["result"]
             if "refused" in message:
                 raise ChildRefused(message["refused"])
-            if "raised" in message:
-                raise ChildRaised(message["raised"], message.get("trace", ""))
+            raise ChildRaised(message["raised"], message.get("trace", ""))
 
     def close(self) -> None:
-        """End the child and wait for it."""
-        process, self._process = self._process, None
-        if process is None:
+        """End the child, letting it tidy up, and wait for it."""
+        if self._is_ready and not self.has_ended():
+            self._forget(self._requests)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_GRACE)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the child and all it started, at once."""
+        if self._gone:
             return
-        with contextlib.suppress(OSError):
-            assert process.stdin is not None
-            process.stdin.close()
+        self._gone = True
+        # macOS has no permission (EPERM) to signal a group of which only a zombie is left.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for pipe in (self._requests, self._answers, self._errors):
+            self._forget(pipe)
+        self._selector.close()
+        self._guard.kill()
+        self._guard.wait()
+        assert self._guard.stdin is not None
+        self._guard.stdin.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _next(self, until: float, allowed: float, memory_kills_before: int | None = None) -> Message:
+        """The next message; raises `ChildDied`, `ChildTimedOut`, and `ChildRaised` for one that cannot be read."""
+        while not self._lines:
+            if self._unreadable:
+                self._fail_to_read(bytes(self._incoming))
+            # What is there counts, however late it is read: this process itself may have been stopped.
+            wait = 0.0 if self._answers_closed else min(1.0, max(0.0, until - time.monotonic()))
+            events = self._selector.select(wait)
+            for key, _ in events:
+                key.data()
+            if self._lines:
+                break
+            # Its end is asked for as well: a process it forked may hold its answers open.
+            if not events and (self._answers_closed or self.has_ended()):
+                raise self._died(memory_kills_before)
+            if time.monotonic() >= until:
+                raise self._timed_out(allowed)
+        line = self._lines.popleft()
         try:
-            process.wait(5)
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        if not isinstance(message, dict):
+            self._fail_to_read(line)
+        return message
+
+    def _fail_to_read(self, line: bytes) -> NoReturn:
+        text = self._ending().text
+        self.kill()
+        raise ChildRaised(f"the child's answer is unreadable: {line[:80]!r}", text)
+
+    def _died(self, memory_kills_before: int | None) -> ChildDied:
+        try:
+            how = signal_name(self._process.wait(END_GRACE))
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-        self._stderr.close()
+            how = "closed its answers and stayed"
+        if how == "SIGKILL" and memory_kills_before is not None and memory_kills() > memory_kills_before:
+            how = "SIGKILL (out of memory)"
+        ending = self._ending()
+        self.kill()
+        return ChildDied(how, ending)
 
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._process.poll() is None:
-            return self._process
-        self.close()
-        self._buffer = b""
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.units.child", self.handler],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env=self._environment,
-        )
-        self.started += 1
-        try:
-            message = self._next(time.monotonic() + START_DEADLINE, START_DEADLINE)
-        except ChildDied as error:
-            # No request is to blame for a child that does not start.
-            self._kill()
-            raise ChildRaised(f"the child process did not start: {error.how}", error.stderr) from None
-        except BaseException:
-            self._kill()
-            raise
-        if "ready" not in message:
-            self.close()
-            raise ChildRaised(message["raised"], message["trace"])
-        return self._process
+    def _timed_out(self, allowed: float) -> ChildTimedOut:
+        if self._is_ready:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(WHERE)
+            self._listen(WHERE_GRACE)
+        ending = self._ending()
+        self.kill()
+        return ChildTimedOut(f"no answer within {allowed:g} s", ending)
 
-    def _next(self, until: float, deadline: float) -> Message:
-        process = self._process
-        assert process is not None
-        assert process.stdout is not None
+    def _ending(self) -> Ending:
+        self._listen(0.0)
+        return read_ending(self._stderr.decode(errors="replace"))
+
+    def _listen(self, seconds: float) -> None:
+        """Read stderr until nothing has come for so long; one that never stops, for some seconds."""
+        if self._errors.closed:
+            return
+        last = time.monotonic() + 4 * WHERE_GRACE
         with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
-                if not selector.select(max(0.0, until - time.monotonic())):
-                    process.kill()
-                    process.wait()
-                    raise ChildTimedOut(f"no answer within {deadline:g} s", self._stderr_tail())
-                chunk = os.read(process.stdout.fileno(), 1 << 16)
-                if not chunk:
-                    raise self._died()
-                self._buffer += chunk
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return json.loads(line)
+            selector.register(self._errors, selectors.EVENT_READ)
+            while selector.select(seconds) and self._read_errors() and time.monotonic() <= last:
+                pass
 
-    def _died(self) -> ChildDied:
-        assert self._process is not None
-        code = self._process.wait()
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return ChildDied(how, self._stderr_tail())
+    def _send(self, data: bytes) -> None:
+        self._outgoing = memoryview(data)
+        self._selector.register(self._requests, selectors.EVENT_WRITE, self._write)
 
-    def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-        self.close()
-
-    def _forget_stderr(self) -> None:
-        # Parent and child share the position in the file.
-        self._stderr.seek(0)
-        self._stderr.truncate()
-
-    def _stderr_tail(self) -> str:
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").splitlines()
-        return "\n".join([line for line in lines if line.strip()][-STDERR_LINES:])[-STDERR_CHARACTERS:]
-
-
-def serve(handler: Handler, requests: Any, answers: Any) -> None:
-    """The child's loop: a request a line from `requests`, messages and a result a line to `answers`."""
-    from harness.evidence.vocabulary import HarnessError
-
-    def send(message: Message) -> None:
-        _send(answers, message)
-
-    send({"ready": True})
-    for line in requests:
-        envelope = json.loads(line)
-        # Should the parent be gone by then, and a library hang that lets no other thread run, the system ends us.
-        signal.setitimer(signal.ITIMER_REAL, envelope["deadline"] + ORPHAN_GRACE)
+    def _write(self) -> None:
         try:
-            send({"result": handler(envelope["request"], send)})
-        except HarnessError as error:
-            send({"refused": str(error)})
-        except Exception as error:
-            send(_raised(error))
-        signal.setitimer(signal.ITIMER_REAL, 0)
+            self._outgoing = self._outgoing[os.write(self._requests.fileno(), self._outgoing) :]
+        except BlockingIOError:
+            return
+        except OSError:  # it reads no more; how it ended is told by what follows
+            self._forget(self._requests)
+            return
+        if not self._outgoing:
+            self._selector.unregister(self._requests)
 
+    def _read_answers(self) -> None:
+        chunk = os.read(self._answers.fileno(), 1 << 16)
+        if not chunk:
+            self._answers_closed = True
+            self._forget(self._answers)
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            self._lines.append(bytes(self._incoming) + line)
+            self._incoming.clear()
+        self._incoming += rest
+        self._unreadable = len(self._incoming) > ANSWER_BYTES
 
-def _send(answers: Any, message: Message) -> None:
-    answers.write(json.dumps(message).encode() + b"\n")
-    answers.flush()
+    def _read_errors(self) -> bool:
+        """Keep the end of stderr. False when there was none."""
+        try:
+            chunk = os.read(self._errors.fileno(), 1 << 16)
+        except BlockingIOError:
+            return False
+        if not chunk:
+            self._forget(self._errors)
+            return False
+        self._stderr += chunk
+        del self._stderr[:-STDERR_BYTES]
+        return True
 
-
-def _raised(error: BaseException) -> Message:
-    return {"raised": f"{type(error).__name__}: {error}", "trace": "".join(traceback.format_exception(error))}
-
-
-def _end_with_parent(parent: int) -> None:
-    """A parent killed outright closes nothing for a child that is busy; so watch it."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
-
-
-def main(arguments: list[str]) -> int:
-    # Messages go over descriptors of their own: what libraries print must not get between them, and code that reads
-    # stdin must not swallow a request.
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nowhere, 0)
-    os.close(nowhere)
-    os.dup2(2, 1)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    module, _, name = arguments[0].partition(":")
-    try:
-        handler = getattr(importlib.import_module(module), name)()
-    except Exception as error:
-        _send(answers, _raised(error))
-        return 1
-    serve(handler, requests, answers)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    def _forget(self, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(pipe)
+        with contextlib.suppress(OSError):
+            pipe.close()

@@ -2,28 +2,23 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
-from harness.units.child import (
-    STDERR_CHARACTERS,
-    STDERR_LINES,
-    Child,
-    ChildDied,
-    ChildRaised,
-    ChildRefused,
-    ChildTimedOut,
-)
+from harness.units import child as module
+from harness.units.child import Child, ChildDied, ChildRaised, ChildRefused, ChildTimedOut
+from harness.units.endings import STDERR_CHARACTERS, STDERR_LINES
 
 TESTS = Path(__file__).resolve().parent.parent
 DEADLINE = 60.0
 
 
 def start(handler="make"):
-    return Child(f"fake_handler:{handler}", environment={"PYTHONPATH": str(TESTS)})
+    return Child(f"fake_handler:{handler}", {"PYTHONPATH": str(TESTS)})
 
 
 @pytest.fixture
@@ -33,12 +28,24 @@ def child():
     one.close()
 
 
+class Shared:
+    """One child for many tests, and another in its place once one has ended."""
+
+    def __init__(self):
+        self.child = start()
+
+    def call(self, *arguments):
+        if self.child.has_ended():
+            self.child = start()
+        return self.child.call(*arguments)
+
+
 @pytest.fixture(scope="module")
 def shared():
     """For requests that leave the child as it was, or that any child may answer."""
-    one = start()
+    one = Shared()
     yield one
-    one.close()
+    one.child.close()
 
 
 def alive(pid):
@@ -59,12 +66,6 @@ def gone_within(pid, seconds):
     while alive(pid) and time.monotonic() < until:
         time.sleep(0.05)
     return not alive(pid)
-
-
-def test_nothing_starts_before_the_first_request():
-    one = start()
-    assert one.started == 0
-    one.close()
 
 
 def test_one_child_answers_request_after_request(shared):
@@ -123,17 +124,32 @@ def test_an_answer_that_is_not_json_is_an_exception_of_the_handler(shared):
         ("kill", "SIGKILL"),
         ("exit", "exit code 3"),
         ("hard_exit", "exit code 4"),
+        ("leave_behind", "exit code 5"),
     ],
 )
-def test_a_death_is_told_with_its_last_words_and_the_child_is_replaced(shared, what, how):
-    pid, started = shared.call({"stderr": "of an earlier request"}, DEADLINE)["pid"], shared.started
+def test_a_death_is_told_with_its_last_words(shared, what, how):
+    pid = shared.call({"stderr": "of an earlier request"}, DEADLINE)["pid"]
     with pytest.raises(ChildDied) as caught:
         shared.call({"do": what, "stderr": f"last words\n\nof {what}"}, DEADLINE)
     assert caught.value.how == how
-    assert caught.value.stderr == f"last words\nof {what}"
+    assert caught.value.stderr.splitlines()[:2] == ["last words", f"of {what}"]
     assert not alive(pid)
-    assert shared.call({}, DEADLINE)["pid"] != pid
-    assert shared.started == started + 1
+
+
+@pytest.mark.parametrize(("what", "place"), [("abort", "handle (fake_handler.py)"), ("segfault", "string_at")])
+def test_a_fault_leaves_the_python_stack(shared, what, place):
+    with pytest.raises(ChildDied) as caught:
+        shared.call({"do": what}, DEADLINE)
+    assert caught.value.ending.place.startswith(place)
+    assert "in handle (fake_handler.py:" in caught.value.stderr
+    assert "serve.py" not in caught.value.stderr
+
+
+def test_a_telling_line_comes_before_all_else(shared):
+    with pytest.raises(ChildDied) as caught:
+        shared.call({"do": "llvm", "stderr": "a warning"}, DEADLINE)
+    assert caught.value.ending.telling == "LLVM ERROR: Failed to infer result type(s)."
+    assert caught.value.stderr.splitlines()[:2] == [caught.value.ending.telling, "a warning"]
 
 
 def test_messages_sent_before_a_death_are_heard(shared):
@@ -145,24 +161,80 @@ def test_messages_sent_before_a_death_are_heard(shared):
 
 def test_of_a_long_stderr_the_end_is_kept(shared):
     with pytest.raises(ChildDied) as caught:
-        shared.call({"do": "abort", "stderr": "\n".join(f"line {n}" for n in range(1000))}, DEADLINE)
-    assert caught.value.stderr.splitlines() == [f"line {n}" for n in range(1000 - STDERR_LINES, 1000)]
+        shared.call({"do": "hard_exit", "stderr": "\n".join(f"line {n}" for n in range(200_000))}, DEADLINE)
+    assert caught.value.stderr.splitlines() == [f"line {n}" for n in range(200_000 - STDERR_LINES, 200_000)]
     with pytest.raises(ChildDied) as caught:
-        shared.call({"do": "abort", "stderr": "y" * 10_000 + "end"}, DEADLINE)
-    assert len(caught.value.stderr) == STDERR_CHARACTERS
+        shared.call({"do": "hard_exit", "stderr": "y" * 5_000_000 + "end"}, DEADLINE)
+    assert len(caught.value.stderr) <= STDERR_CHARACTERS
     assert caught.value.stderr.endswith("yend")
 
 
-@pytest.mark.parametrize("what", ["hang", "hang_in_c"])
-def test_a_hang_ends_at_its_deadline_and_the_child_is_replaced(shared, what):
+def test_megabytes_on_either_descriptor_cost_nothing_but_themselves(shared):
+    result = shared.call({"print": "o" * 3_000_000, "stderr": "e" * 3_000_000}, DEADLINE)
+    assert len(result["request"]["stderr"]) == 3_000_000
+    assert len(shared.child._stderr) <= module.STDERR_BYTES
+
+
+@pytest.mark.parametrize("what", ["hang", "hang_in_c", "stop", "flood"])
+def test_a_hang_ends_at_its_deadline(shared, what):
     pid = shared.call({}, DEADLINE)["pid"]
     began = time.monotonic()
     with pytest.raises(ChildTimedOut, match=r"no answer within 0\.5 s") as caught:
         shared.call({"do": what, "stderr": "still at it"}, 0.5)
     assert time.monotonic() - began < 10
-    assert caught.value.stderr == "still at it"
+    if what in ("hang", "hang_in_c"):
+        assert caught.value.stderr.splitlines()[0] == "still at it"
+        assert "in handle (fake_handler.py:" in caught.value.stderr
     assert not alive(pid)
-    assert shared.call({}, DEADLINE)["pid"] != pid
+
+
+def test_a_request_larger_than_any_pipe_is_taken_or_costs_its_deadline(shared):
+    """A child that is stopped reads nothing: sending must not wait for ever."""
+    text = "x" * 3_000_000
+    assert len(shared.call({"text": text}, DEADLINE)["request"]["text"]) == len(text)
+    os.kill(shared.child.pid, signal.SIGSTOP)
+    with pytest.raises(ChildTimedOut):
+        shared.call({"text": text}, 0.5)
+
+
+def test_a_child_that_closes_its_answers_and_stays_is_ended(shared, monkeypatch):
+    monkeypatch.setattr(module, "END_GRACE", 0.2)
+    pid = shared.call({}, DEADLINE)["pid"]
+    with pytest.raises(ChildDied, match="closed its answers and stayed"):
+        shared.call({"do": "close"}, DEADLINE)
+    assert not alive(pid)
+
+
+@pytest.mark.parametrize("raw", ["no JSON\n", "[1]\n", "\0\xff{}\n", "x" * 3_000])
+def test_an_unreadable_answer_is_the_harness_own_fault_and_costs_the_child(shared, monkeypatch, raw):
+    monkeypatch.setattr(module, "ANSWER_BYTES", 2_000)
+    pid = shared.call({}, DEADLINE)["pid"]
+    with pytest.raises(ChildRaised, match="the child's answer is unreadable: b'"):
+        shared.call({"raw": raw, "do": "hang"}, DEADLINE)
+    assert not alive(pid)
+
+
+def test_what_a_child_started_ends_with_it_and_its_folder_goes(shared):
+    for how in ({"do": "abort"}, {"do": "hang"}):
+        left = shared.call({"spawn": True}, DEADLINE)
+        assert alive(left["pid"])
+        assert Path(left["folder"]).is_dir()
+        assert left["folder"] != tempfile.gettempdir()
+        with pytest.raises(ChildDied):
+            shared.call(how, 0.3)
+        assert gone_within(left["pid"], 5)
+        assert not Path(left["folder"]).exists()
+
+
+def test_a_listener_can_set_a_shorter_time_for_the_next_message(shared):
+    began = time.monotonic()
+    with pytest.raises(ChildTimedOut, match=r"no answer within 0\.3 s"):
+        shared.call({"do": "hang", "messages": 2}, DEADLINE, lambda m: 0.3 if m["phase"] == 1 else None)
+    assert time.monotonic() - began < 10
+    # For that message alone, and never longer than the deadline.
+    assert "pid" in shared.call({"messages": 2, "nap": 0.6}, DEADLINE, lambda m: 0.3 if m["phase"] == 0 else None)
+    with pytest.raises(ChildTimedOut, match=r"no answer within 0\.2 s"):
+        shared.call({"do": "hang", "messages": 1}, 0.2, lambda m: 50.0)
 
 
 def test_messages_do_not_move_the_deadline(shared):
@@ -192,11 +264,10 @@ def test_a_listener_that_raises_costs_the_child_but_never_mixes_answers(shared):
 )
 def test_a_handler_that_cannot_be_made_is_no_death_by_request(handler, says):
     one = start(handler)
-    for _ in range(2):
-        with pytest.raises(ChildRaised, match=says) as caught:
-            one.call({}, DEADLINE)
-        assert caught.value.trace
-    assert one.started == 2
+    with pytest.raises(ChildRaised, match=says) as caught:
+        one.call({}, DEADLINE)
+    assert caught.value.trace
+    assert not alive(one.pid)
     one.close()
 
 
@@ -207,45 +278,65 @@ def test_closing_ends_the_child(child):
     child.close()
 
 
-def test_a_closed_child_starts_again_when_asked(child):
-    first = child.call({}, DEADLINE)["pid"]
-    child.close()
-    assert child.call({}, DEADLINE)["pid"] != first
+def test_a_child_that_does_not_end_when_told_to_is_killed(monkeypatch):
+    monkeypatch.setattr(module, "END_GRACE", 0.2)
+    one = start()
+    pid = one.call({}, DEADLINE)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    one.close()
+    assert not alive(pid)
 
 
-@pytest.mark.parametrize("what", ["echo", "hang"])
-def test_no_child_outlives_a_parent_killed_outright(what):
-    """Idle or busy: the parent closes nothing when it is killed."""
+#: How a parent may end while its child is at work; `interrupt` is what Ctrl-C sends.
+PARENTS = {
+    "kill": (lambda parent: parent.kill(), -signal.SIGKILL),
+    "terminate": (lambda parent: parent.terminate(), -signal.SIGTERM),
+    "interrupt": (lambda parent: parent.send_signal(signal.SIGINT), -signal.SIGINT),
+    "exit": (lambda parent: parent.stdin.close(), 7),
+}
+
+
+@pytest.mark.parametrize(
+    ("end", "what"),
+    [
+        ("kill", "echo"),
+        ("kill", "hang_in_c"),
+        ("kill", "stop"),
+        ("terminate", "hang"),
+        ("interrupt", "hang"),
+        ("exit", "hang"),
+    ],
+)
+def test_nothing_outlives_the_parent_however_it_ends(end, what):
+    """Neither a child that is idle, busy, stopped or holds the interpreter's lock, nor what it started."""
     script = textwrap.dedent(f"""
-        import sys
+        import os, sys, threading
         from harness.units.child import Child
+        threading.Thread(target=lambda: (sys.stdin.read(), os._exit(7)), daemon=True).start()
         child = Child("fake_handler:make")
-        print(child.call({{}}, 60)["pid"], flush=True)
+        started = child.call({{"spawn": True}}, 60)
+        print(child.pid, child._guard.pid, started["pid"], started["folder"], flush=True)
         child.call({{"do": {what!r}, "messages": 1}}, 600, lambda m: print("busy", flush=True))
-        sys.stdin.read()
+        threading.Event().wait()
     """)
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, env=environment) as parent:
-        pid = int(parent.stdout.readline())
-        assert parent.stdout.readline() == "busy\n"
-        assert alive(pid)
-        os.kill(parent.pid, signal.SIGKILL)
-    assert gone_within(pid, 15)
-
-
-def test_a_hang_that_lets_no_thread_run_ends_some_time_after_its_deadline():
-    """Without a parent to kill it the child is ended by a timer of the system."""
-    script = textwrap.dedent("""
-        import harness.units.child as child
-        child.ORPHAN_GRACE = 0.5
-        raise SystemExit(child.main(["fake_handler:make"]))
-    """)
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    act, code = PARENTS[end]
     with subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-    ) as orphan:
-        assert b"ready" in orphan.stdout.readline()
-        orphan.stdin.write(b'{"request": {"do": "hang_in_c"}, "deadline": 0.5}\n')
-        orphan.stdin.flush()
-        assert orphan.wait(20) == -signal.SIGALRM
+        command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as parent:
+        *pids, folder = parent.stdout.readline().split()
+        assert parent.stdout.readline() == "busy\n"
+        assert all(alive(int(pid)) for pid in pids)
+        act(parent)
+        assert parent.wait(20) == code
+    assert all(gone_within(int(pid), 5) for pid in pids)
+    assert not Path(folder).exists()
+
+
+def test_the_guard_does_nothing_while_the_parent_lives(shared):
+    """A signal to the group of the parent, as Ctrl-C sends it, reaches neither child nor guard."""
+    pid = shared.call({}, DEADLINE)["pid"]
+    groups = {os.getpgid(pid), os.getpgid(shared.child._guard.pid), os.getpgid(0)}
+    assert len(groups) == 3
+    assert os.getpgid(pid) == pid

@@ -1,0 +1,73 @@
+"""A child process for request after request: replaced when it ends, and once one has died, with a spare warming up.
+
+Getting ready takes a child seconds and holds the memory of torch, executorch and coremltools (see benchmarks/), so
+there is no spare before the first death, and none any more when deaths have become rare.
+"""
+
+from __future__ import annotations
+
+from harness.units.child import Child, ChildDied, Listener
+from harness.units.serve import Message
+
+#: After so many requests without a death the spare is let go.
+QUIET = 200
+
+
+class Pool:
+    """Calls go to one child at a time. Nothing starts before the first; not for several threads."""
+
+    def __init__(self, handler: str, environment: dict[str, str] | None = None) -> None:
+        self._handler, self._environment = handler, environment
+        self._child: Child | None = None
+        self._spare: Child | None = None
+        self._quiet = QUIET
+        self.started = 0
+
+    def call(self, request: Message, deadline: float, on_message: Listener = lambda _m: None) -> Message:
+        """As `Child.call`; the next request finds another child where this one ended it."""
+        child = self._ready()
+        self._quiet += 1
+        try:
+            return child.call(request, deadline, on_message)
+        except ChildDied:
+            self._quiet = 0
+            # Begun now, the next one is ready sooner.
+            self._child, self._spare = self._spare or self._start(), None
+            raise
+
+    def pids(self) -> list[int]:
+        """Of the children that live: the one in service, then the spare."""
+        return [child.pid for child in (self._child, self._spare) if child is not None and not child.has_ended()]
+
+    def close(self) -> None:
+        """End all of them."""
+        child, spare, self._child, self._spare = self._child, self._spare, None, None
+        if spare is not None:
+            spare.kill()
+        if child is not None:
+            child.close()
+
+    def _ready(self) -> Child:
+        # One that ended while idle, or warming up, says nothing about a request.
+        if self._child is None or self._child.has_ended():
+            if self._child is not None:
+                self._child.kill()
+            self._child = self._start()
+        try:
+            self._child.wait_until_ready()
+        except BaseException:
+            self._child.kill()
+            self._child = None
+            raise
+        if self._quiet >= QUIET:
+            if self._spare is not None:
+                self._spare.kill()
+                self._spare = None
+        elif self._spare is None:
+            # Only now: the one that is waited for has the processor for itself.
+            self._spare = self._start()
+        return self._child
+
+    def _start(self) -> Child:
+        self.started += 1
+        return Child(self._handler, self._environment)
