@@ -212,6 +212,22 @@ def test_a_level_holds_the_lower_ones(suite, level, count):
     assert not (one.path / "runs").exists()
 
 
+def test_a_case_that_attracts_the_ane_is_checked_where_the_ane_may_be_used(suite):
+    one = suite(("neg", "pass", 4))
+    one.write("fake_cases.py", CASES.format(plan=[("neg", "pass", 4)]).replace("None)", "None, ane=n % 2 == 1)"))
+
+    def numbers(unit, *options):
+        result = one.run("--collect-only", "-q", "--recipe", "fp16-ios18", *options, run_dir=None)
+        return [n for n in range(4) if name("neg", "pass", n, unit=unit) in collected(result)]
+
+    both = ("--unit", "cpu_and_gpu", "--unit", "cpu_and_ne")
+    assert numbers("cpu_and_ne", *both) == [0, 1, 2, 3]
+    assert numbers("cpu_and_gpu", *both) == [0, 2]
+    assert numbers("cpu_and_gpu", *both, "--ane") == [0, 1, 2, 3]
+    # Shards are of what runs: those left out leave no gaps.
+    assert numbers("reference", "--unit", "reference", "--shard", "2/2") == [2]
+
+
 def test_an_operator_is_chosen_by_overload_packet_or_api(suite):
     one = suite(("neg", "pass", 1), ("abs", "pass", 1), ("exp", "pass", 1))
     options = ["--op", "aten.neg", "--op", "nn.e*", "--recipe", "fp16-ios18"]
