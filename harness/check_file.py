@@ -94,5 +94,9 @@ def report(record: Record) -> list[str]:
         lines.append(f"  error: {record.error.type}: {message[0] if message else ''}")
     elif record.reason:
         lines.append(f"  reason: {record.reason}")
+    if record.stage:
+        lines.append(
+            f"  stage: {record.stage} (the reference executor: {record.against_reference.get('outcome', 'none')})"
+        )
     lines += [f"  note: {note}" for note in record.notes]
     return lines
