@@ -297,7 +297,8 @@ def test_a_crash_and_a_hang_cost_the_one_check_only(suite, workers):
         ["*RuntimeError: a bug of ours*", "checks collected: 8, records written: 8", "records: run"]
     )
     crash = read_run(one.path / "run").records[name("sin", "abort")]
-    assert (crash.phase, crash.error.type, crash.error.message) == (Phase.CONVERT, "SIGABRT", "last words of abort")
+    assert (crash.phase, crash.error.type) == (Phase.CONVERT, "SIGABRT")
+    assert crash.error.message.splitlines()[0] == "last words of abort"
 
 
 def test_the_known_issues_judge(suite):
