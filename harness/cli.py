@@ -394,11 +394,12 @@ def repro(check_id: str) -> int:
 
 
 @cli.command(short_help="Tell versions and which units can run here.")
-def doctor() -> int:
+@click.option("--devices", is_flag=True, help="On a Mac, ask Core ML which devices it offers: some seconds.")
+def doctor(devices: bool) -> int:
     """Tell versions, which units can run here, and why the others cannot."""
     from harness.doctor import run
 
-    return run()
+    return run(ask_core_ml=devices)
 
 
 @cli.command(short_help="Check your own modules.")
