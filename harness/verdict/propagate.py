@@ -198,7 +198,7 @@ class _Watch(TorchDispatchMode):
             # deviation sqrt(K / 3) / sqrt(3) units. Three of those, as roundings inside one sum are not all of one
             # sign.
             amplitude = amplitude / (2 * call.terms) * call.terms**0.5
-        elif rule.op in CORRECTLY_ROUNDED:
+        if rule.op in CORRECTLY_ROUNDED or (rule.op in ONE_TERM and _has_one_term(func, before[0], before[1], named)):
             amplitude = torch.where(self.f.round(ref) == ref, 0.0, amplitude)
         amplitude = tolerance.flushed(ref, amplitude, self.f)
         if ref.is_complex():
@@ -239,6 +239,9 @@ class _Watch(TorchDispatchMode):
 
 #: Correctly rounded in every implementation, so that a representable exact result carries no error.
 CORRECTLY_ROUNDED = {"aten.add", "aten.sub", "aten.subtract", "aten.rsub", "aten.mul", "aten.multiply", "aten.square"}
+
+#: Sums of products that round nothing where only one of the products is not 0.
+ONE_TERM = {"aten.convolution", "aten.mm", "aten.bmm"}
 
 #: Operators that return indices: position of the index among the results, whether one dim's indices are distinct.
 SELECTING: dict[str, tuple[int, bool]] = {
@@ -329,6 +332,18 @@ def _on_absolute_values(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
         args, kwargs = tree_map_only(Tensor, torch.clone, (args, kwargs))
     out = func(*args, **kwargs)
     return next(t for t in tree_flatten(out)[0] if isinstance(t, Tensor) and t.shape == ref.shape)
+
+
+def _has_one_term(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], named: SimpleNamespace) -> bool:
+    """Whether no element of a sum of products has more than one that is not 0.
+
+    Never of a convolution with a larger kernel than 1: Winograd's algorithm adds and subtracts before it multiplies.
+    """
+    weight = getattr(named, "weight", None)
+    if weight is not None and weight[0, 0].numel() != 1:
+        return False
+    args, kwargs = tree_map_only(Tensor, lambda x: (x != 0).to(x.dtype), (args, kwargs))
+    return bool((func(*args, **kwargs) <= 1).all())
 
 
 def _moved(func: Any, before: Any, outs: list[Tensor], relative: float) -> dict[int, Tensor]:

@@ -360,3 +360,27 @@ def test_a_fourier_transform_is_bounded_by_the_sum_of_magnitudes_in_both_parts()
     want = dot_bound(x.double().abs().sum(1), 16, FP16).view(4, 1, 1).expand(4, 16, 2)
     assert b.terms == 16
     assert torch.allclose(b.bound[0], want, rtol=1e-9)
+
+
+def _layers(weight):
+    """A convolution, a comparison with an exact number, a linear layer; and an image of whole numbers."""
+    convolution = nn.Conv2d(16, 16, weight.shape[-1], padding=weight.shape[-1] // 2, bias=False)
+    convolution.weight.data = weight
+    linear = nn.Linear(8, 4)
+    linear.weight.data, linear.bias.data = grid(4, 8, seed=31), grid(4, seed=32)
+    image = (2 * grid(1, 16, 8, 8, seed=33)).round()
+    return Fn(lambda x: linear((convolution(x) == 1.0).to(x.dtype))), Fn(lambda x: linear(torch.zeros_like(x))), image
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("f", [FP16, FP32], ids=lambda f: f.name)
+def test_a_pointwise_convolution_of_one_term_is_exact_so_that_a_comparison_after_it_is_judged(f, kernel):
+    weight = torch.zeros(16, 16, kernel, kernel)
+    weight[:, :, kernel // 2, kernel // 2] = torch.eye(16).flip(1)
+    right, never_equal, image = _layers(weight)
+    t = truth(right, (image,))
+    rule = rule_for("aten.eq.Scalar", ["aten.conv2d.default", "aten.eq.Scalar", "aten.linear.default"])
+    assert compare([right(image)], t, rule, f.name).outcome is Outcome.PASS
+    # A larger kernel may be computed with roundings that turn the comparison over.
+    expected = Outcome.WRONG_VALUE if kernel == 1 else Outcome.PASS
+    assert compare([never_equal(image)], t, rule, f.name).outcome is expected
