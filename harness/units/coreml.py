@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +23,20 @@ from typing import Any
 import numpy as np
 
 from harness.evidence.vocabulary import HARDWARE_UNITS, Unit
+from harness.lowering.debug_info import operations_of
 from harness.lowering.program import UnpackedDelegate
 from harness.units import host
-from harness.units.base import Feature, LoadFailed, NotRunnable, PredictFailed, Prediction, ProgramContradiction
-from harness.units.host import is_simulated_host
-from harness.units.placement import Placement, available_devices, placement_of, unmet_request
+from harness.units.base import (
+    Feature,
+    LoadFailed,
+    NotRunnable,
+    PredictFailed,
+    Prediction,
+    ProgramContradiction,
+    UnitDied,
+)
+from harness.units.host import is_simulated_host, missing_device
+from harness.units.placement import Placement, Program, available_devices, placement_of, unmet_request
 
 __all__ = ["CoreMLUnit", "OpenCoreML", "is_simulated_host"]
 
@@ -65,6 +75,8 @@ class CoreMLUnit:
         version = host.macos_version() or ()
         if description.states and version < host.MINIMUM_MACOS_FOR_STATE:
             raise NotRunnable("a program with state needs macOS 15 or later")
+        if delegate.function and version < host.MINIMUM_MACOS_FOR_FUNCTIONS:
+            raise NotRunnable("a package of several functions needs macOS 15 or later")
         compiled = _compiled.acquire(delegate.package)
         try:
             return OpenCoreML(self.name, description, compiled)
@@ -79,21 +91,9 @@ def _devices() -> tuple[str, ...]:
     return tuple(available_devices())
 
 
-def missing_device(unit: str, devices: Sequence[str]) -> str | None:
-    """Why a unit would not be what its name says: Core ML answers on the CPU, silently, for a device it does not have.
-
-    `devices` are those it offers, empty where it cannot tell (before macOS 14): then nothing is missing.
-    """
-    wanted = {"cpu_and_gpu": "gpu", "cpu_and_ne": "ane"}.get(unit)
-    if wanted is None or not devices or wanted in devices:
-        return None
-    names = {"gpu": "GPU", "ane": "Neural Engine"}
-    return f"Core ML offers no {names[wanted]} on this machine ({', '.join(devices)} only): {unit} would be the CPU"
-
-
 @dataclass(frozen=True)
 class _Description:
-    """The package's own description, ordered as the delegate's metadata.
+    """The package's own description of the delegate's function, ordered as the delegate's metadata.
 
     Read by coremltools alone: a fault of the reference executor's reader must not decide what Core ML is asked.
     """
@@ -102,6 +102,8 @@ class _Description:
     outputs: list[Feature]
     states: list[str]
     mil_ops: dict[str, int]
+    program: Program
+    function: str
 
 
 def _describe(delegate: UnpackedDelegate) -> _Description:
@@ -111,16 +113,31 @@ def _describe(delegate: UnpackedDelegate) -> _Description:
         spec = load_spec(str(delegate.package))
     except Exception as error:
         raise LoadFailed(f"the package cannot be read: {_message(error, delegate.package)}") from error
-    inputs = {feature.name: _feature(feature) for feature in spec.description.input}
-    outputs = {feature.name: _feature(feature) for feature in spec.description.output}
+    described = _described_function(spec.description, delegate.function)
+    inputs = {feature.name: _feature(feature) for feature in described.input}
+    outputs = {feature.name: _feature(feature) for feature in described.output}
     _agree("input", delegate.input_names, inputs)
     _agree("output", delegate.output_names, outputs)
+    operations = tuple(o for o in operations_of(spec) if delegate.function in ("", o.function))
     return _Description(
         inputs=[inputs[name] for name in delegate.input_names],
         outputs=[outputs[name] for name in delegate.output_names],
-        states=[state.name for state in spec.description.state],
-        mil_ops=_count_ops(spec),
+        states=[state.name for state in described.state],
+        mil_ops=dict(sorted(Counter(operation.type for operation in operations).items())),
+        program=Program(operations, delegate.nodes, delegate.debug_info.get("debugSymbolToHandles") or {}),
+        function=delegate.function,
     )
+
+
+def _described_function(description: Any, function: str) -> Any:
+    """A package of several functions describes each of them; another one itself."""
+    if not function:
+        return description
+    found = next((each for each in description.functions if each.name == function), None)
+    if found is None:
+        known = ", ".join(each.name for each in description.functions) or "none"
+        raise ProgramContradiction(f"the package describes no function {function} (it has {known})")
+    return found
 
 
 def _agree(kind: str, named: tuple[str, ...], described: dict[str, Feature]) -> None:
@@ -139,21 +156,6 @@ def _feature(description: Any) -> Feature:
         raise LoadFailed(f"feature {description.name}: {description.type.WhichOneof('Type')} {dtype} is not an array")
     flexible = array.WhichOneof("ShapeFlexibility") is not None
     return Feature(description.name, _FEATURE_DTYPE[dtype], None if flexible else tuple(array.shape))
-
-
-def _count_ops(spec: Any) -> dict[str, int]:
-    counts: dict[str, int] = {}
-
-    def walk(block: Any) -> None:
-        for operation in block.operations:
-            if operation.type != "const":
-                counts[operation.type] = counts.get(operation.type, 0) + 1
-            for inner in operation.blocks:
-                walk(inner)
-
-    for function in spec.mlProgram.functions.values():
-        walk(function.block_specializations[function.opset])
-    return dict(sorted(counts.items()))
 
 
 @dataclass
@@ -260,10 +262,13 @@ class OpenCoreML:
         self.features = description.inputs
         self.mil_ops = description.mil_ops
         self._outputs = description.outputs
+        self._program = description.program
         self._compiled: _CompiledPackage | None = compiled
         self._compute_unit = ct.ComputeUnit[unit.upper()]
+        self._function = description.function or None
         self._model = self._load(compiled)
         # The second prediction repeats the first from an equal state, so that only non-determinism can tell them apart.
+        self._state_names = description.states
         self._states = [_make_state(self._model), _make_state(self._model)] if description.states else [None, None]
         self.placement: dict[str, dict[str, Any]] = {}
         self.aten_placement: dict[str, dict[str, Any]] = {}
@@ -273,15 +278,25 @@ class OpenCoreML:
         """Load the compute plan; gives what to note about it."""
         if self._compiled is None:
             return []
-        placed = placement_of(self._compiled.path, self._compute_unit)
-        self.placement = placed.ops
-        return _placement_notes(self.unit, placed)
+        placed = self._placed(self._compiled)
+        self.placement, self.aten_placement = placed.ops, placed.aten
+        return _placement_notes(self.unit, placed, self._devices())
 
-    def predict(self, inputs: list[np.ndarray]) -> Prediction:
+    def _load(self, compiled: _CompiledPackage) -> Any:
+        return _load(compiled, self._compute_unit, self._function)
+
+    def _placed(self, compiled: _CompiledPackage) -> Placement:
+        return placement_of(compiled.path, self._compute_unit, self._function, self._program)
+
+    def _devices(self) -> Sequence[str]:
+        return _devices()
+
+    def predict(self, inputs: list[np.ndarray], second: list[np.ndarray] | None = None) -> Prediction:
         """Predict twice and compare bit by bit; the answer is the first one.
 
-        Arrays as `features` declare them, by position. Outputs come back in the declared dtypes. Raises
-        `PredictFailed` with Core ML's message, `ProgramContradiction` when a named output is missing.
+        Arrays as `features` declare them, by position; the second prediction takes `second` where it is given. Outputs
+        come back in the declared dtypes. Raises `PredictFailed` with Core ML's message, `ProgramContradiction` when a
+        named output is missing.
         """
         if self._compiled is None:
             raise PredictFailed("the delegate is closed")
@@ -307,15 +322,22 @@ class OpenCoreML:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", RuntimeWarning)
                 answer = self._model.predict(data, state)
-        except Exception as error:
-        except NotRunnable:  # a device that is gone
+        except (NotRunnable, UnitDied):  # a device, or the app on it, that is gone
             raise
+        except Exception as error:
             raise PredictFailed(_message(error, self._compiled.path)) from error
         notes += _texts(caught)
         missing = sorted({feature.name for feature in self._outputs} - set(answer))
         if missing:
             raise ProgramContradiction(f"the prediction lacks output {', '.join(missing)}")
         return [_from_core_ml(answer[feature.name], feature, notes) for feature in self._outputs]
+
+    def read_state(self) -> dict[str, np.ndarray]:
+        """After the first of each two predictions; raises `PredictFailed` with Core ML's message."""
+        try:
+            return {name: np.array(self._states[0].read_state(name)) for name in self._state_names}
+        except Exception as error:
+            raise PredictFailed(f"reading the state failed: {_message(error)}") from error
 
     def close(self) -> None:
         """Unload. The compiled folder outlives it for the next unit."""
@@ -325,13 +347,13 @@ class OpenCoreML:
             self._compiled = None
 
 
-def _load(compiled: _CompiledPackage, compute_unit: Any) -> Any:
+def _load(compiled: _CompiledPackage, compute_unit: Any, function: str | None) -> Any:
     from coremltools.models import CompiledMLModel
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
         try:
-            model = CompiledMLModel(str(compiled.path), compute_unit)
+            model = CompiledMLModel(str(compiled.path), compute_unit, function)
         except Exception as error:
             raise LoadFailed(_message(error, compiled.path)) from error
     # A refusal can also be a mere warning and a model without its native half.

@@ -11,6 +11,7 @@ import importlib.util
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 
 #: The native half of coremltools, present in its macOS wheels only.
@@ -32,6 +33,8 @@ MINIMUM_MACOS_FOR_NE = (13,)
 MINIMUM_MACOS_FOR_PLAN = (14, 4)
 #: State (`MLState`) needs this one.
 MINIMUM_MACOS_FOR_STATE = (15,)
+#: Packages of several functions (specification version 9) need this one.
+MINIMUM_MACOS_FOR_FUNCTIONS = (15,)
 
 
 def _loaded_native_module() -> ModuleType | None:
@@ -127,6 +130,18 @@ def coreml_unavailable(unit: str, target: str | None) -> str | None:
             return "coremltools is not installed"
         return f"coremltools is installed without its native module ({NATIVE_MODULE}): not a macOS wheel"
     return None
+
+
+def missing_device(unit: str, devices: Sequence[str]) -> str | None:
+    """Why a unit would not be what its name says: Core ML answers on the CPU, silently, for a device it does not have.
+
+    `devices` are those it offers, empty where it cannot tell (before macOS 14): then nothing is missing.
+    """
+    wanted = {"cpu_and_gpu": "gpu", "cpu_and_ne": "ane"}.get(unit)
+    if wanted is None or not devices or wanted in devices:
+        return None
+    names = {"gpu": "GPU", "ane": "Neural Engine"}
+    return f"Core ML offers no {names[wanted]} on this machine ({', '.join(devices)} only): {unit} would be the CPU"
 
 
 def dotted(version: tuple[int, ...]) -> str:
