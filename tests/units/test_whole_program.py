@@ -359,3 +359,118 @@ def test_state_is_read_back_in_the_next_call() -> None:
     again = run_program(program, ReferenceUnit(), (x,)).outputs
     torch.testing.assert_close(again, results[0][0].outputs, rtol=0, atol=0)
     assert not torch.equal(results[1][0].outputs[1], again[1])
+
+
+# --- two answers ---------------------------------------------------------------------------------------------
+
+
+class Undecided(OpenedAdder):
+    """Adds 1, and in the second of two predictions 2; a running total is its state, one for each prediction."""
+
+    def __init__(self, unit: Adder) -> None:
+        super().__init__(unit)
+        self.totals = [np.zeros(2, np.float32), np.zeros(2, np.float32)]
+
+    def predict(self, inputs: list[np.ndarray], second: list[np.ndarray] | None = None) -> Prediction:
+        self.unit.given.append([array.copy() for array in second or inputs])
+        answers = []
+        for total, amount, arrays in zip(self.totals, self.amounts(), (inputs, second or inputs), strict=True):
+            total += amount
+            answers.append([array + total for array in arrays])
+        same = all(a.tobytes() == b.tobytes() for a, b in zip(*answers, strict=True))
+        return Prediction(answers[0], again=None if same else answers[1])
+
+    def amounts(self) -> tuple[float, float]:
+        return 1.0, 2.0
+
+
+class Decided(Undecided):
+    def amounts(self) -> tuple[float, float]:
+        return 1.0, 1.0
+
+
+class Two(Adder):
+    """The first delegate opened is undecided, the others are not."""
+
+    def open(self, delegate: UnpackedDelegate) -> OpenedAdder:
+        super().open(delegate)
+        return (Undecided if len(self.unpacked) == 1 else Decided)(self)
+
+
+def test_one_answer_is_one() -> None:
+    assert run_program(one_delegate(), Adder(), (X,)).again is None
+
+
+def test_a_second_answer_goes_its_own_way_through_fallbacks_and_later_delegates() -> None:
+    """`mul_` writes to what it is given, which must not reach the other answer."""
+    steps = (
+        DelegateCall(0, (Value(0),), Value(1)),
+        GetItem(Value(1), 0, Value(2)),
+        Call("aten.mul_.Tensor", (Value(2), 10.0), {}, Value(3)),
+        DelegateCall(1, (Value(3),), Value(4)),
+        GetItem(Value(4), 0, Value(5)),
+        Call("aten.add.Tensor", (Value(5), Value(0)), {}, Value(6)),
+    )
+    program = LoweredProgram((user(0),), steps, (Value(6), Value(2), 7), (packed("x"), packed("x")))
+    unit = Two()
+    result = run_program(program, unit, (X,))
+    first, again = (X + 1) * 10, (X + 2) * 10
+    torch.testing.assert_close(result.outputs, [first + 1 + X, first, 7])
+    assert result.again is not None
+    torch.testing.assert_close(result.again, [again + 1 + X, again, 7])
+    assert [arrays[0].tolist() for arrays in unit.given] == [X.tolist(), again.tolist()]
+
+
+def test_a_second_answer_that_comes_late_leaves_what_was_before_it_alike() -> None:
+    class Late(Two):
+        def open(self, delegate: UnpackedDelegate) -> OpenedAdder:
+            Adder.open(self, delegate)
+            return (Decided if len(self.unpacked) == 1 else Undecided)(self)
+
+    steps = (
+        DelegateCall(0, (Value(0),), Value(1)),
+        GetItem(Value(1), 0, Value(2)),
+        DelegateCall(1, (Value(2),), Value(3)),
+        GetItem(Value(3), 0, Value(4)),
+    )
+    program = LoweredProgram((user(0),), steps, (Value(2), Value(4)), (packed("x"), packed("x")))
+    result = run_program(program, Late(), (X,))
+    torch.testing.assert_close(result.outputs, [X + 1, X + 2])
+    assert result.again is not None
+    torch.testing.assert_close(result.again, [X + 1, X + 3])
+
+
+def test_states_and_buffers_of_two_answers_are_kept_apart_from_call_to_call() -> None:
+    """The delegate's running total, and a buffer outside of delegates that sums what came out."""
+    total = torch.zeros(2)
+    inputs = (Input("total", Value(0), F2, "buffer", total), user(1))
+    steps = (
+        DelegateCall(0, (Value(1),), Value(2)),
+        GetItem(Value(2), 0, Value(3)),
+        Call("aten.add.Tensor", (Value(0), Value(3)), {}, Value(4)),
+    )
+    program = LoweredProgram(inputs, steps, (Value(4),), (packed("x"),), ((Value(0), Value(4)),))
+    with open_program(program, Two()) as opened:
+        for call, (first, again) in enumerate([(1, 2), (3, 6), (6, 12)], start=1):
+            result = opened.run((X,))
+            torch.testing.assert_close(result.outputs, [call * X + first])
+            assert result.again is not None
+            torch.testing.assert_close(result.again, [call * X + again])
+    assert total.tolist() == [0, 0]
+
+
+def test_the_reference_has_a_second_answer_to_other_inputs_alone() -> None:
+    """One that begins late begins from the state both have seen."""
+    program = lowered(Steps(), torch.zeros(2, 3), recipe="fp16-ios18")
+    x = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+    with open_program(program, ReferenceUnit()) as opened:
+        delegate = next(d for d in opened._delegates if any("state" in op for op in d.mil_ops))
+        shaped = [np.resize(x, f.shape).astype(f.dtype) for f in delegate.features]
+        once = delegate.predict(shaped)
+        assert once.again is None
+        twice = delegate.predict(shaped, [array * 2 for array in shaped])
+        assert twice.again is not None
+        again = delegate.predict(shaped, shaped)
+    assert again.again is not None
+    assert any((a != b).any() for a, b in zip(twice.outputs, twice.again, strict=True))
+    assert any((a != b).any() for a, b in zip(again.outputs, again.again, strict=True))  # their states are not alike
