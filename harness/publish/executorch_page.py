@@ -26,6 +26,7 @@ _DELEGATED = (Outcome.PASS, Outcome.PARTIAL)
 _CONSTRAINTS = {
     Outcome.PARTIAL: "delegated in part",
     Outcome.FALLBACK: "not delegated",
+    Outcome.NON_DETERMINISTIC: "not the same twice",
     Outcome.UNSUPPORTED: "refused before lowering",
     Outcome.CONVERT_ERROR: "fails to convert",
     Outcome.EMIT_ERROR: "fails to serialise",

@@ -18,7 +18,9 @@ from harness.publish.matrix import headroom_of
 from harness.publish.naming import packet_of, subject
 
 #: Outcomes whose value was held against a bound. What fell back whole was computed by PyTorch, not by the backend.
-JUDGED = frozenset({Outcome.PASS, Outcome.PARTIAL, Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE})
+JUDGED = frozenset(
+    {Outcome.PASS, Outcome.PARTIAL, Outcome.NON_DETERMINISTIC, Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE}
+)
 LOOSE, TIGHT = 10.0, 1.5
 _ON_REFERENCE = (
     "The reference unit rounds once per MIL operator and accumulates wide: it shows a bound of n ulp as headroom 2 n, "
