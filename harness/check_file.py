@@ -11,7 +11,7 @@ from harness.evidence.vocabulary import OUTCOME_MEANINGS, WORKING, HarnessError,
 from harness.isolation import MODEL_DEADLINE, IsolatedChecker, Settings
 from harness.lowering.recipe import PRECISIONS, TARGETS, Recipe
 from harness.units import host
-from harness.units.registry import require_unit, units_here
+from harness.units.registry import connected, prepare, require_unit, units_here
 
 
 def run(
@@ -36,7 +36,8 @@ def run(
     from harness.cases import user_file
 
     cases = user_file.load(Path(path), name or None)
-    environment, block = environment_block(simulated_macos=host.simulated_macos())
+    prepare(units, lambda text: print(text, flush=True))
+    environment, block = environment_block(simulated_macos=host.simulated_macos(), connected=connected(units))
     checker = IsolatedChecker(Settings(environment, use_cache=not no_cache, deadline=MODEL_DEADLINE))
     records = []
     try:

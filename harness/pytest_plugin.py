@@ -36,7 +36,7 @@ from harness.isolation import DEADLINE, IsolatedChecker, Settings
 from harness.lowering.fingerprint import PACKAGES, code_fingerprint
 from harness.lowering.recipe import DEFAULT_RECIPES, Recipe
 from harness.units import host
-from harness.units.registry import require_unit, unavailable, units_here
+from harness.units.registry import connected, prepare, require_unit, unavailable, units_here
 
 #: Where a run goes when no directory is named.
 RUNS = "runs"
@@ -153,7 +153,9 @@ class Run:
         """What the run directory knows. Raises `HarnessError` when this run cannot go on in it."""
         check_writable(self.directory)
         state = read_run(self.directory)
-        self._environment, self._block = environment_block(simulated_macos=host.simulated_macos())
+        self._environment, self._block = environment_block(
+            simulated_macos=host.simulated_macos(), connected=connected(self.selection.units)
+        )
         if others := [name for name in state.environments if name != self._environment]:
             raise HarnessError(f"{self.directory}: holds a run of another environment, {others[0]}")
         if not self.is_worker:
@@ -269,8 +271,12 @@ def _refuse_early(run: Run) -> None:
     folder = _suites_folder(run.config)
     if folder is not None:
         (read_causes if run.measures else KnownIssues.read)(folder / KNOWN_ISSUES)
-    if run.config.getoption("--run-dir") and not run.read_only:
+    if run.read_only:
+        return
+    if run.config.getoption("--run-dir"):
         run.read()
+    processes = getattr(run.config.option, "numprocesses", None)
+    prepare(run.selection.units, print, processes if isinstance(processes, int) else 1)
 
 
 def _suites_folder(config: pytest.Config) -> Path | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import platform
+import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +25,25 @@ def version_of(distribution: str) -> str | None:
         return None
 
 
-def environment_block(*, simulated_macos: str = "", devices: list[str] | None = None) -> tuple[str, dict[str, Any]]:
+def environment_block(
+    *,
+    simulated_macos: str = "",
+    devices: list[str] | None = None,
+    connected: Mapping[str, Mapping[str, str]] | None = None,
+) -> tuple[str, dict[str, Any]]:
     """`(id, block)`. The id holds what decides an outcome: system, machine and the measured versions.
 
     `simulated_macos` is the version a simulated Core ML host plays (`15.5`), empty on a real machine; `devices` are
-    those Core ML offers (`cpu`, `gpu`, `ane`), empty where it cannot tell.
+    those Core ML offers (`cpu`, `gpu`, `ane`), empty where it cannot tell; `connected` has model, system and build, by
+    name, of the iPhones and iPads a run drives, which decide its outcomes, too.
     """
     versions = {name: version for name in MEASURED if (version := version_of(name))}
     system = {"Darwin": "macos"}.get(platform.system(), platform.system().lower())
     release = platform.mac_ver()[0] if system == "macos" else ""
     parts = [f"{system}{release}", platform.machine()]
     parts += [f"{name}{versions.get(name, '-')}" for name in ("executorch", "coremltools", "torch")]
+    for device in sorted(f"{d['model']}-{d['system']}" for d in (connected or {}).values()):
+        parts.append(re.sub(r"[^A-Za-z0-9.-]", "", device.replace(",", ".")))
     if simulated_macos:
         parts += [f"macos{simulated_macos}", "simulated"]
     block: dict[str, Any] = {
@@ -47,6 +57,8 @@ def environment_block(*, simulated_macos: str = "", devices: list[str] | None = 
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "revision": git_revision(),
     }
+    if connected:
+        block["connected"] = {name: dict(device) for name, device in connected.items()}
     if simulated_macos:
         block |= {"simulated": True, "simulated_macos": simulated_macos}
     return "-".join(parts), block

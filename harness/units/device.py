@@ -67,8 +67,11 @@ class OpenOnDevice(OpenCoreML):
             return Placement(unknown=f"a compute plan needs iOS {host.dotted(devicectl.MINIMUM_IOS_FOR_PLAN)} or later")
         try:
             return read_plan(self._model.compute_plan(), self._function, self._program)
-        except UnitDied:
-            raise
+        except UnitDied as error:
+            # Where a program would run is not worth the check: it goes on in a new app.
+            self._app = runner_app.connect(self._app.found.name)
+            self._model = self._load(compiled)
+            return Placement(unknown=f"asking for the compute plan ended the app: {error}")
         except Exception as error:
             return Placement(unknown=f"the compute plan failed to load: {error}")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from harness.evidence.vocabulary import HARDWARE_UNITS, HarnessError, Unit
-from harness.units import host
+from harness.evidence.vocabulary import HARDWARE_UNITS, HarnessError, Unit, unit_kind
+from harness.units import devicectl, host
 
 
 def _reference() -> Any:
@@ -67,9 +67,33 @@ def make_unit(name: str) -> Any:
 
 def unavailable(name: str, target: str) -> str | None:
     """Why a unit cannot run here, without importing torch or coremltools; None when it can, as far as that tells."""
-    if require_unit(name) in HARDWARE_UNITS:
+    kind, _, parameter = require_unit(name).partition(":")
+    if kind in HARDWARE_UNITS:
         return host.coreml_unavailable(name, target)
-    return None
+    return devicectl.unavailable(parameter, target) if kind == Unit.DEVICE else None
+
+
+def prepare(names: Iterable[str], show: Callable[[str], None], processes: int = 1) -> None:
+    """What takes longer than a check may: the runner app of the connected devices among the units that can run.
+
+    Raises `HarnessError` when one cannot be prepared, or is to be asked by several processes.
+    """
+    for device in _devices(names):
+        if processes > 1:
+            raise HarnessError(f"unit {Unit.DEVICE}:{device}: {devicectl.ONE_PROCESS}")
+        devicectl.prepare(device, show)
+
+
+def connected(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Model and system, by name, of the connected devices among the units that can run, for the environment block."""
+    found = {name: devicectl.find(name, devicectl.devices()) for name in _devices(names)}
+    return {n: {"model": d.model, "system": d.system, "build": d.build} for n, d in found.items()}
+
+
+def _devices(names: Iterable[str]) -> list[str]:
+    parameters = [name.partition(":")[2] for name in names if unit_kind(name) == Unit.DEVICE]
+    usable = [parameter for parameter in parameters if devicectl.unavailable(parameter, None) is None]
+    return sorted({devicectl.split(parameter)[0] for parameter in usable})
 
 
 def units_here(target: str = "iOS18") -> list[str]:

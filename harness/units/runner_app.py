@@ -35,13 +35,12 @@ import numpy as np
 from harness.evidence.vocabulary import HarnessError
 from harness.units import devicectl
 from harness.units.base import LoadFailed, NotRunnable, PredictFailed, UnitDied
-from harness.units.child import Child, ChildDied, ChildRaised, ChildRefused
 from harness.units.devicectl import ConnectedDevice, DevicesUnknown, Signing
 
-#: Seconds for building, signing, installing and starting the app, beside the deadlines of checks.
-PREPARE_DEADLINE = 900.0
 #: Seconds within which an app that cannot be started says so.
 _SETTLE = 2.0
+#: Seconds to wait for another process to let go of the device.
+_PATIENCE = 20.0
 #: Seconds between looks for an answer; each look costs a `devicectl` of its own.
 _POLL = 0.2
 #: Looks for an answer before giving up: more than the longest deadline of a check allows.
@@ -51,29 +50,9 @@ _BYTES = {"Float16": 2, "Float32": 4, "Float64": 8, "Int32": 4}
 _BUILD_ERROR = re.compile(r"^.*?error: (.*)$", re.MULTILINE)
 _BUILD_ERRORS = 3
 
-HANDLER = "harness.units.runner_app:make_preparer"
-
-
-def prepare(name: str, show: Callable[[str], None] = lambda _text: None) -> None:
-    """Build, install and start the app on the device of a name, before any check's deadline runs.
-
-    Works in a child process, because coremltools is loaded for it. Raises `HarnessError` when it cannot be done.
-    """
-    child = Child(HANDLER)
-    try:
-        child.call({"device": name}, PREPARE_DEADLINE, lambda message: show(message["show"]))
-    except ChildRefused as error:
-        raise HarnessError(str(error)) from None
-    except ChildDied as error:
-        raise HarnessError(f"preparing {name} ended with {error.how}\n{error.stderr}".rstrip()) from None
-    except ChildRaised as error:
-        raise HarnessError(f"preparing {name} failed: {error}") from None
-    finally:
-        child.close()
-
 
 def make_preparer() -> Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict[str, Any]]:
-    """The handler of `prepare`'s child process."""
+    """The handler of `harness.units.devicectl.prepare`: start the app, which builds it, and end it."""
 
     def handle(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         try:
@@ -126,10 +105,12 @@ atexit.register(_close_all)
 class RunnerApp:
     """The app, started on one device by this process, and the event loop its requests run in."""
 
-    def __init__(self, found: ConnectedDevice, device: Any, runner: asyncio.Runner) -> None:
+    def __init__(
+        self, found: ConnectedDevice, device: Any, stack: contextlib.ExitStack, runner: asyncio.Runner
+    ) -> None:
         self.found = found
         self._device = device
-        self._runner = runner
+        self._stack, self._runner = stack, runner
 
     @classmethod
     def start(cls, found: ConnectedDevice, signing: Signing, show: Callable[[str], None]) -> RunnerApp:
@@ -145,9 +126,10 @@ class RunnerApp:
             bundle_identifier=signing.bundle,
         )
         folder = _folder(signing)
-        runner = asyncio.Runner()
-        try:
-            with _alone(folder), _build_output(remote_device) as output:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_alone(found, folder))
+            runner = stack.enter_context(asyncio.Runner())
+            with _build_output(remote_device) as output:
                 built = next(folder.rglob(f"{found.udid}/**/*.app"), None) is not None
                 show(f"{found.describe()}: {'starting' if built else 'building'} the runner app of coremltools")
                 started = time.monotonic()
@@ -163,12 +145,11 @@ class RunnerApp:
                             raise DevicesUnknown(f"installing the runner app failed: {words(error)}") from error
                     except (remote_device._AppBuilder.Error, ValueError) as error:
                         raise DevicesUnknown(_build_failure(error, output)) from error
-            app = cls(found, device, runner)
+            stack.callback(_end, device.session)
+            app = cls(found, device, stack, runner)
             app._settle()
             show(f"{found.describe()}: ready after {time.monotonic() - started:.0f} s")
-        except BaseException:
-            runner.close()
-            raise
+            app._stack = stack.pop_all()
         return app
 
     def _settle(self) -> None:
@@ -220,12 +201,14 @@ class RunnerApp:
 
     def close(self) -> None:
         """End the app and the loop; nothing of them is left in this process."""
-        process = self._device.session._process
-        self._device.session.stop()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=5)
-        self._runner.close()
-        shutil.rmtree(self._device.session.working_directory, ignore_errors=True)
+        self._stack.close()
+
+
+def _end(session: Any) -> None:
+    session.stop()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        session._process.communicate(timeout=5)
+    shutil.rmtree(session.working_directory, ignore_errors=True)
 
 
 class RemoteModel:
@@ -329,10 +312,20 @@ def _folder(signing: Signing) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process builds and installs at a time."""
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def _alone(found: ConnectedDevice, folder: Path) -> Iterator[None]:
+    """One process has the device: installing ends the app of another. Raises `DevicesUnknown`."""
+    until = time.monotonic() + _PATIENCE
+    with (folder / f"{found.udid}.lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise DevicesUnknown(
+                        f"{found.name} is in use by another process: {devicectl.ONE_PROCESS}"
+                    ) from None
+                time.sleep(0.2)
         yield
 
 
