@@ -56,11 +56,16 @@ class MilOperation:
 
 @dataclass
 class Origin:
-    """A node and what it became. `shared` may be of this node or of another that it was decomposed together with."""
+    """A node and what it became.
+
+    `shared` may be of this node or of another that it was decomposed together with. `contradicted` are operators that
+    bear the name of one node and the handle of others, this one among them: whose they are cannot be told.
+    """
 
     node: EdgeNode
     own: list[MilOperation] = field(default_factory=list)
     shared: list[MilOperation] = field(default_factory=list)
+    contradicted: list[MilOperation] = field(default_factory=list)
 
 
 def operations_of(spec: Any) -> Iterator[MilOperation]:
@@ -90,7 +95,7 @@ def origins(
 
     An operator belongs to the node it is named after and, for each debug handle of another node, to the nodes with
     that handle: as their own where all are of one overload, else shared. A cast at the boundary that is named after no
-    node belongs to the program and to no node of it.
+    node belongs to the program and to no node of it, as what has neither name nor handle.
     """
     result = [Origin(node) for node in nodes]
     named = {sanitised(name): number for number, node in enumerate(nodes) for name in node.names}
@@ -105,14 +110,20 @@ def origins(
         own = set() if name is None else {named[name]}
         if not own and operation.at_boundary:
             continue
+        groups = [
+            by_handle.get(handle, set()) for handle in handles.get(symbol(operation.outputs[0], operation.type), ())
+        ]
+        if own and groups and not any(group & own for group in groups):
+            for number in own.union(*groups):
+                result[number].contradicted.append(operation)
+            continue
         shared: set[int] = set()
-        for handle in handles.get(symbol(operation.outputs[0], operation.type), ()):
-            group = by_handle.get(handle, set())
+        for group in groups:
             if not group & own:
                 (own if len({nodes[n].op for n in group}) == 1 else shared).update(group)
         for number in own:
             result[number].own.append(operation)
-        for number in shared:
+        for number in shared - own:
             result[number].shared.append(operation)
     return result
 

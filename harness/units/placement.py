@@ -6,7 +6,8 @@ it gives no answer for stays absent: unknown is neither the CPU nor any other de
 By ATen overload, an entry claims what holds for every MIL operator that any node of the overload became, by
 `harness.lowering.debug_info`. Constants and the unpacking of weights do not decide, nor do casts at the program's
 boundary unless a node became nothing else. An operator that may be of one of several nodes decides for each of them and
-is evidence for none. A node that became nothing, having been folded into another or away, decides nothing.
+is evidence for none. A node that became nothing, having been folded into another or away, decides nothing; an overload
+with a node of which name and handle contradict each other is unknown.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.evidence.vocabulary import Unit, may_use_ane
-from harness.lowering.debug_info import EdgeNode, MilOperation, origins
+from harness.lowering.debug_info import EdgeNode, MilOperation, Origin, origins
 from harness.units import host
 
 #: Devices from the least to the most specialised, the order in which they are listed.
@@ -128,15 +129,17 @@ def _rank(device: str) -> tuple[int, str]:
     return (DEVICES.index(device) if device in DEVICES else -1, device)
 
 
-def by_overload(program: Program, usages: Mapping[tuple[str, str], OperatorUsage]) -> Placed:
-    """The placement by ATen overload, from the plan's answers by function and first output.
+def by_overload(found: Sequence[Origin], usages: Mapping[tuple[str, str], OperatorUsage]) -> Placed:
+    """The placement by ATen overload: of what each node became, by the plan's answers by function and first output.
 
     An answer for an operator of another type than the program's is none.
     """
     deciding: dict[str, set[MilOperation]] = {}
     shared: dict[str, set[MilOperation]] = {}
-    for origin in origins(program.nodes, program.operations, program.handles):
-        if own := [operation for operation in origin.own if not operation.at_boundary] or origin.own:
+    contradicted = {origin.node.op for origin in found if origin.contradicted}
+    for origin in found:
+        own = [operation for operation in origin.own if not operation.at_boundary] or origin.own
+        if own and origin.node.op not in contradicted:
             deciding.setdefault(origin.node.op, set()).update(own)
             shared.setdefault(origin.node.op, set()).update(origin.shared)
 
@@ -227,7 +230,11 @@ def read_plan(plan: Any, function: str | None, program: Program) -> Placement:
     if program.nodes and not program.handles:
         notes.append("the package has no debug information: the plan is not joined to ATen operators")
         return Placement(ops, notes=notes)
-    return Placement(ops, by_overload(replace(program, operations=operations), by_output), notes=notes)
+    found = origins(program.nodes, operations, program.handles)
+    contradicted = sorted({operation.key[1] for origin in found for operation in origin.contradicted})
+    if contradicted:
+        notes.append(f"the debug handles of {', '.join(contradicted)} are of other nodes than the names")
+    return Placement(ops, by_overload(found, by_output), notes=notes)
 
 
 def _usages(plan: Any, block: Any, refusals: list[str]) -> Iterator[tuple[OperatorUsage, str]]:

@@ -65,9 +65,11 @@ def test_an_operator_of_two_handles_is_of_both_nodes() -> None:
     assert became(found) == {"matmul": (["add_cast_fp16"], []), "add": (["add_cast_fp16"], [])}
 
 
-def test_a_name_and_a_handle_that_contradict_each_other_count_for_both() -> None:
-    nodes = [node("exp", 1), node("log", 2)]
-    assert became(origins(nodes, [mil("exp")], {"exp:mul": [2]})) == {"exp": (["exp"], []), "log": (["exp"], [])}
+def test_a_name_and_a_handle_that_contradict_each_other_make_no_claim() -> None:
+    nodes, operation = [node("exp", 1), node("log", 2), node("abs", 3)], mil("exp")
+    found = origins(nodes, [operation], {"exp:mul": [2]})
+    assert became(found) == {"exp": ([], []), "log": ([], []), "abs": ([], [])}
+    assert [origin.contradicted for origin in found] == [[operation], [operation], []]
 
 
 def test_a_handle_is_of_the_operator_and_not_only_of_its_output() -> None:

@@ -41,7 +41,20 @@ def test_everything_delegated(program_of: ProgramOf) -> None:
     assert (delegate.inputs, delegate.outputs, delegate.ops) == ((F3, F3), (F3,), {"aten.sub.Tensor": 1})
     assert program.delegated_ops == {"aten.sub.Tensor": 1}
     assert program.fallback_ops == {}
+    (node,) = delegate.nodes
+    assert (node.names, node.op) == (("aten_sub_tensor",), "aten.sub.Tensor")
+    assert isinstance(node.handle, int)
     torch.testing.assert_close(run(program, X, Y), [X - Y])
+
+
+def test_nodes_keep_the_handle_of_what_they_were_decomposed_from(program_of: ProgramOf) -> None:
+    program = program_of(Function(lambda x, y: torch.split(torch.logaddexp(x, y), 2)), X, Y)
+    (delegate,) = program.delegates
+    handles = {node.op: node.handle for node in delegate.nodes}
+    assert handles["aten.exp.default"] == handles["aten.log1p.default"] != handles["aten.split_with_sizes_copy.default"]
+    split = next(node for node in delegate.nodes if node.op == "aten.split_with_sizes_copy.default")
+    assert len(split.names) == 3  # its own, and those of its two results
+    assert sorted(node.op for node in delegate.nodes) == sorted(op for op, n in delegate.ops.items() for _ in range(n))
 
 
 def test_several_delegates_around_a_fallback(program_of: ProgramOf) -> None:

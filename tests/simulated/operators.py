@@ -18,7 +18,7 @@ from harness.units.base import Feature
 from harness.units.boundary import from_feature, to_feature
 
 
-class _Module(torch.nn.Module):
+class Function(torch.nn.Module):
     """A function as a module, with the layer it uses."""
 
     def __init__(self, function: Callable[..., Any], layer: torch.nn.Module | None = None) -> None:
@@ -55,32 +55,32 @@ def _layer(kind: Callable[..., torch.nn.Module], *arguments: Any) -> torch.nn.Mo
 
 #: Name -> (module, inputs).
 CASES: dict[str, Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]] = {
-    "add": lambda: (_Module(torch.add), (_values(2, 3), _values(3))),
-    "sub": lambda: (_Module(torch.sub), (_values(2, 3), _values(2, 3) * 0.5)),
-    "mul": lambda: (_Module(torch.mul), (_values(2, 3), _values(2, 1))),
-    "relu": lambda: (_Module(torch.relu), (_values(2, 3),)),
-    "gelu": lambda: (_Module(F.gelu), (_values(2, 3),)),
-    "sigmoid": lambda: (_Module(torch.sigmoid), (_values(2, 3),)),
-    "softmax": lambda: (_Module(lambda x: torch.softmax(x, -1)), (_values(2, 3),)),
-    "mean": lambda: (_Module(lambda x: x.mean(1)), (_values(2, 4),)),
-    "matmul": lambda: (_Module(torch.matmul), (_values(2, 3), _values(3, 4))),
-    "linear": lambda: (_Module(lambda layer, x: layer(x), _layer(torch.nn.Linear, 3, 4)), (_values(2, 3),)),
-    "conv2d": lambda: (_Module(lambda layer, x: layer(x), _layer(torch.nn.Conv2d, 2, 3, 3)), (_values(1, 2, 5, 5),)),
-    "layer_norm": lambda: (_Module(lambda layer, x: layer(x), _layer(torch.nn.LayerNorm, 4)), (_values(2, 4),)),
-    "bool_output": lambda: (_Module(torch.gt), (_values(2, 3), _values(2, 3).flip(1))),
-    "bool_input": lambda: (_Module(torch.where), (_values(2, 3) > 0, _values(2, 3), _values(2, 3) * 4)),
-    "integer": lambda: (_Module(torch.add), (torch.arange(6).reshape(2, 3) - 3, torch.tensor([1, 70000, -5]))),
-    "float16": lambda: (_Module(lambda x: x * 2), (_values(2, 3).half(),)),
-    "float64": lambda: (_Module(lambda x: x * 2), (_values(2, 3).double(),)),
-    "rank_0": lambda: (_Module(lambda x: x * 2 + 1), (torch.tensor(1.5),)),
-    "two_outputs": lambda: (_Module(lambda x: (x + 1, x * 2)), (_values(2, 3),)),
+    "add": lambda: (Function(torch.add), (_values(2, 3), _values(3))),
+    "sub": lambda: (Function(torch.sub), (_values(2, 3), _values(2, 3) * 0.5)),
+    "mul": lambda: (Function(torch.mul), (_values(2, 3), _values(2, 1))),
+    "relu": lambda: (Function(torch.relu), (_values(2, 3),)),
+    "gelu": lambda: (Function(F.gelu), (_values(2, 3),)),
+    "sigmoid": lambda: (Function(torch.sigmoid), (_values(2, 3),)),
+    "softmax": lambda: (Function(lambda x: torch.softmax(x, -1)), (_values(2, 3),)),
+    "mean": lambda: (Function(lambda x: x.mean(1)), (_values(2, 4),)),
+    "matmul": lambda: (Function(torch.matmul), (_values(2, 3), _values(3, 4))),
+    "linear": lambda: (Function(lambda layer, x: layer(x), _layer(torch.nn.Linear, 3, 4)), (_values(2, 3),)),
+    "conv2d": lambda: (Function(lambda layer, x: layer(x), _layer(torch.nn.Conv2d, 2, 3, 3)), (_values(1, 2, 5, 5),)),
+    "layer_norm": lambda: (Function(lambda layer, x: layer(x), _layer(torch.nn.LayerNorm, 4)), (_values(2, 4),)),
+    "bool_output": lambda: (Function(torch.gt), (_values(2, 3), _values(2, 3).flip(1))),
+    "bool_input": lambda: (Function(torch.where), (_values(2, 3) > 0, _values(2, 3), _values(2, 3) * 4)),
+    "integer": lambda: (Function(torch.add), (torch.arange(6).reshape(2, 3) - 3, torch.tensor([1, 70000, -5]))),
+    "float16": lambda: (Function(lambda x: x * 2), (_values(2, 3).half(),)),
+    "float64": lambda: (Function(lambda x: x * 2), (_values(2, 3).double(),)),
+    "rank_0": lambda: (Function(lambda x: x * 2 + 1), (torch.tensor(1.5),)),
+    "two_outputs": lambda: (Function(lambda x: (x + 1, x * 2)), (_values(2, 3),)),
     "state": lambda: (_Counter(), (_values(3),)),
 }
 
 
 def partly_delegated() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     """Core ML has no asinh: it falls back, between two delegates."""
-    return _Module(lambda x, y: torch.asinh(x * 2) - y), (_values(2, 3), _values(3))
+    return Function(lambda x, y: torch.asinh(x * 2) - y), (_values(2, 3), _values(3))
 
 
 @functools.cache

@@ -13,6 +13,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -326,23 +327,79 @@ def _placement(root: Path) -> dict[str, Any]:
         notes = opened.plan()
         notes += opened.predict(operators.features_of(program, inputs, opened.features)).notes
         opened.close()
-        return {"placement": opened.placement, "notes": notes}
+        return {"placement": opened.placement, "aten": opened.aten_placement, "notes": notes}
 
     result: dict[str, Any] = {"plain": {unit: on(unit) for unit in _UNITS}}
     for name in ("plan_missing", "plan_error", "plan_unknown", "ane_unsupported"):
         set_faults(**{name: True})
         result[name] = on("cpu_and_ne")
-    set_faults(ane_unsupported={"value": ["cast"]})
+    set_faults(ane_unsupported={"value": ["linear"]})
     result["partly"] = on("cpu_and_ne")
     set_faults()
+    result["joined"] = {name: _attempt(_joined, *program) for name, program in _placed_programs().items()}
+    result["planted"] = _planted_joins(root)
     played, libcoremlpython.simulated_macos = libcoremlpython.simulated_macos, (14, 3)
     try:
         _, _, _, older = _delegate("linear", root / "placement-old", "fp16-ios17")
         opened = CoreMLUnit("all").open(older)
-        result["too_old"] = {"placement": opened.placement, "notes": opened.plan()}
+        result["too_old"] = {"notes": opened.plan(), "placement": opened.placement, "aten": opened.aten_placement}
         opened.close()
     finally:
         libcoremlpython.simulated_macos = played
+    return result
+
+
+def _placed_programs() -> dict[str, tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
+    """Programs whose operators become one operator, several, another's, or nothing."""
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(2, 3, 3), torch.nn.Hardswish(), torch.nn.Flatten(), torch.nn.Linear(27, 4)]
+    x, y = torch.linspace(-2, 2, 6).reshape(2, 3), torch.linspace(0, 1, 6).reshape(2, 3)
+    return {
+        "several": (torch.nn.Sequential(*layers), (torch.linspace(-2, 2, 50).reshape(1, 2, 5, 5),)),
+        "decomposed": (operators.Function(torch.logaddexp), (x, y)),
+        "fused": (operators.Function(lambda x: torch.relu(x @ torch.ones(3, 4) + torch.ones(4))), (x,)),
+        "cast": (operators.Function(lambda x: x.to(torch.int32)), (x,)),
+        "two_delegates": operators.partly_delegated(),
+    }
+
+
+def _joined(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> dict[str, Any]:
+    """A whole program on `cpu_and_ne`, which refuses two MIL types."""
+    program = operators.lower_module(module, inputs)
+    set_faults(ane_unsupported={"value": ["sigmoid_hard", "sub"]})
+    result = run_program(program, CoreMLUnit("cpu_and_ne"), inputs)
+    return {
+        "aten": result.aten_placement,
+        "mil": result.placement,
+        "mil_ops": result.mil_ops,
+        "delegated": program.delegated_ops,
+        "notes": [note for note in result.notes if note.startswith("ANE requested")],
+    }
+
+
+def _planted_joins(root: Path) -> dict[str, Any]:
+    """What is said of convolution, hardswish and linear layer when what they are joined by is not right."""
+    program = operators.lower_module(*_placed_programs()["several"])
+    (root / "planted").mkdir()
+    right = program.delegates[0].unpack(root / "planted")
+    handles = right.debug_info["debugSymbolToHandles"]
+    turned = {symbol: [handle % 4 + 1 for handle in found] for symbol, found in handles.items()}
+    renamed = tuple(replace(node, names=("nobody",)) for node in right.nodes)
+    planted = {
+        "right": right,
+        "handles turned": replace(right, debug_info={"debugSymbolToHandles": turned}),
+        "no handles": replace(right, debug_info={}),
+        "names lost": replace(right, nodes=renamed),
+        "both": replace(right, nodes=renamed, debug_info={"debugSymbolToHandles": turned}),
+    }
+    set_faults(ane_unsupported={"value": ["sigmoid_hard"]})
+    result = {}
+    for name, delegate in planted.items():
+        opened = CoreMLUnit("cpu_and_ne").open(delegate)
+        notes = opened.plan()
+        opened.close()
+        result[name] = {"aten": opened.aten_placement, "notes": notes}
+    set_faults()
     return result
 
 

@@ -309,8 +309,12 @@ def test_the_fake_can_die_and_hang(fault: str, fate: str, seen) -> None:
 )
 def test_placement_is_the_plan_s(unit: str, preferred: str, supported: list[str], seen) -> None:
     placed = seen["placement"]["plain"][unit]
-    expected = {"preferred": preferred, "supported": supported}
-    assert placed == {"placement": {"cast": expected, "linear": expected}, "notes": []}
+    expected = {"preferred": preferred, "supported": supported, "cost": 0.5}
+    assert placed == {
+        "placement": {"cast": expected, "linear": expected},
+        "aten": {"aten.linear.default": expected},
+        "notes": [],
+    }
 
 
 @pytest.mark.parametrize(
@@ -323,16 +327,82 @@ def test_placement_is_the_plan_s(unit: str, preferred: str, supported: list[str]
     ],
 )
 def test_without_an_answer_placement_is_unknown(fault: str, note: str, seen) -> None:
-    assert seen["placement"][fault] == {"placement": {}, "notes": [note]}
+    assert seen["placement"][fault] == {"placement": {}, "aten": {}, "notes": [note]}
 
 
 def test_the_ane_is_never_claimed_because_it_was_requested(seen) -> None:
-    refused = seen["placement"]["ane_unsupported"]
-    assert refused["notes"] == ["ANE requested, nothing placed there"]
+    note = "ANE requested, not placed there: aten.linear.default (on cpu)"
+    refused, partly = seen["placement"]["ane_unsupported"], seen["placement"]["partly"]
+    assert refused["notes"] == partly["notes"] == [note]
     assert all("ane" not in usage["supported"] for usage in refused["placement"].values())
-    partly = seen["placement"]["partly"]
-    assert partly["notes"] == ["ANE requested, not placed there: cast"]
-    assert partly["placement"]["linear"]["preferred"] == "ane"
+    assert partly["placement"]["cast"]["preferred"] == "ane"
+    assert refused["aten"] == partly["aten"] == {"aten.linear.default": ON_CPU | {"cost": 0.5}}
+
+
+ON_ANE = {"preferred": "ane", "supported": ["cpu", "ane"]}
+ON_CPU = {"preferred": "cpu", "supported": ["cpu"]}
+
+
+def devices(placed: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {op: {key: entry[key] for key in ("preferred", "supported")} for op, entry in placed.items()}
+
+
+def test_an_operator_that_became_several_is_where_all_of_them_are(seen) -> None:
+    found = seen["placement"]["joined"]["several"]
+    # Hardswish became thresholded_relu, sigmoid_hard, which the ANE refuses here, and mul.
+    assert {found["mil"][op]["preferred"] for op in ("thresholded_relu", "mul")} == {"ane"}
+    assert devices(found["aten"]) == {
+        "aten.conv2d.default": ON_ANE,
+        "aten.hardswish.default": ON_CPU,
+        "aten.linear.default": ON_ANE,
+        "aten.view_copy.default": ON_ANE,
+    }
+    assert found["notes"] == ["ANE requested, not placed there: aten.hardswish.default (on cpu)"]
+    shares = [found["aten"][op]["cost"] for op in sorted(found["aten"])]
+    assert shares == pytest.approx([1 / 7, 3 / 7, 1 / 7, 1 / 7], rel=1e-5)
+
+
+def test_what_one_operator_was_decomposed_into_is_told_apart(seen) -> None:
+    found = seen["placement"]["joined"]["decomposed"]
+    assert set(found["aten"]) == set(found["delegated"])
+    assert len(found["aten"]) == 12
+    assert found["aten"]["aten.exp.default"]["preferred"] == "ane"
+    assert found["aten"]["aten.sub.Tensor"] == {**ON_CPU, "cost": pytest.approx(1 / 17, rel=1e-5)}
+
+
+def test_an_operator_that_became_part_of_another_is_unknown(seen) -> None:
+    found = seen["placement"]["joined"]["fused"]
+    assert found["mil_ops"] == {"cast": 1, "linear": 1, "relu": 1}
+    assert devices(found["aten"]) == {"aten.add.Tensor": ON_ANE, "aten.relu.default": ON_ANE}
+    assert "aten.matmul.default" in found["delegated"]
+
+
+def test_a_cast_decides_for_the_operator_that_is_one(seen) -> None:
+    found = seen["placement"]["joined"]["cast"]
+    assert devices(found["aten"]) == {"dim_order_ops._to_dim_order_copy.default": ON_CPU}
+
+
+def test_two_delegates_have_their_placements_combined_and_no_cost(seen) -> None:
+    found = seen["placement"]["joined"]["two_delegates"]
+    assert found["aten"] == {"aten.mul.Tensor": ON_ANE, "aten.sub.Tensor": ON_CPU}
+    assert found["mil"] == {"cast": ON_ANE, "mul": ON_ANE, "sub": ON_CPU}
+    assert found["notes"] == ["ANE requested, not placed there: aten.sub.Tensor (on cpu)"]
+
+
+def test_a_wrong_join_is_seen(seen) -> None:
+    planted = seen["placement"]["planted"]
+    right = devices(planted["right"]["aten"])
+    assert right["aten.hardswish.default"] == ON_CPU
+    assert right["aten.linear.default"] == ON_ANE
+    # Each operator is named after its node or has a handle that is only this node's: one of the two is enough.
+    assert devices(planted["names lost"]["aten"]) == right
+    turned = planted["handles turned"]
+    assert turned["aten"] == {}
+    assert turned["notes"][0].startswith("the debug handles of aten_conv2d_default_cast_fp16, ")
+    assert planted["no handles"]["aten"] == {}
+    assert "no debug information" in planted["no handles"]["notes"][0]
+    # With nothing left to contradict them, wrong handles show in what they say of each node.
+    assert devices(planted["both"]["aten"])["aten.hardswish.default"] == ON_ANE
 
 
 # -- the facts the unit rests on ----------------------------------------------------------------------------------

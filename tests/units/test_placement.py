@@ -326,6 +326,12 @@ def casts_included(nodes: Any, operations: Any, handles: Any) -> list[Origin]:
     return origins(nodes, [replace(o, at_boundary=False) for o in operations], handles)
 
 
+def test_names_and_handles_that_contradict_each_other_leave_their_nodes_unknown_and_say_so() -> None:
+    found = read_plan(Plan(*planned()), None, replace(PROGRAM, handles={**HANDLES, "hardswish:mul": [3]}))
+    assert found.aten == {"aten.conv2d.default": ON_ANE}
+    assert found.notes == ["the debug handles of hardswish are of other nodes than the names"]
+
+
 @pytest.mark.parametrize("fault", [by_type_only, last_only, shifted, casts_included])
 def test_a_wrong_join_is_seen(fault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program above tells each of these apart from the right one."""

@@ -42,7 +42,8 @@ class OpenedAdder:
         self.unit = unit
         self.features = [Feature(name, "float32", (2,)) for name in unit.inputs]
         self.mil_ops = {"add": 1, "cast": 2}
-        self.placement = {"add": {"preferred": "CPU", "supported": ["CPU"]}}
+        self.placement = {"add": {"preferred": "cpu", "supported": ["cpu"], "cost": 0.5}}
+        self.aten_placement = {"aten.add.Tensor": {"preferred": "cpu", "supported": ["cpu"], "cost": 0.5}}
 
     def predict(self, inputs: list[np.ndarray]) -> Prediction:
         self.unit.given.append([array.copy() for array in inputs])
@@ -100,7 +101,8 @@ def test_a_delegate_is_run_and_what_it_says_is_kept() -> None:
     torch.testing.assert_close(result.outputs, [X + 1])
     assert phases == [Phase.LOAD, Phase.RUN]
     assert result.mil_ops == {"add": 1, "cast": 2}
-    assert result.placement["add"]["preferred"] == "CPU"
+    assert result.placement == {"add": {"preferred": "cpu", "supported": ["cpu"], "cost": 0.5}}
+    assert result.aten_placement == {"aten.add.Tensor": {"preferred": "cpu", "supported": ["cpu"], "cost": 0.5}}
     assert result.notes == ["seen"]
 
 
@@ -146,6 +148,9 @@ def test_fallbacks_run_in_eager_between_delegates() -> None:
     result = run_program(program, Adder(), (X,))
     torch.testing.assert_close(result.outputs, [(X + 1) * 3 + 4 * X + 1, (X + 1) * 3])
     assert result.mil_ops == {"add": 2, "cast": 4}
+    # Shares of two plans are of no whole.
+    assert result.placement == {"add": {"preferred": "cpu", "supported": ["cpu"]}}
+    assert result.aten_placement == {"aten.add.Tensor": {"preferred": "cpu", "supported": ["cpu"]}}
 
 
 def test_one_delegate_called_twice_is_opened_once() -> None:
