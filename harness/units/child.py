@@ -42,8 +42,8 @@ ANSWER_BYTES = 1 << 26
 #: The messages that end a request.
 _ANSWERS = ("result", "refused", "raised")
 
-#: Reads until the parent's end closes the pipe: then group `$1` and folder `$2` go.
-_GUARD = 'read -r _; kill -9 "-$1"; rm -rf "$2"'
+#: Reads the child's number, then until the parent's end closes the pipe: group and folder go.
+_GUARD = 'read -r pid && { read -r _; kill -9 "-$pid"; }; rm -rf "$1"'
 
 #: Hears a message; may answer with the seconds within which the next one must come, when those end before the deadline.
 Listener = Callable[[Message], float | None]
@@ -98,32 +98,23 @@ class Child:
         self._answers_closed = self._unreadable = False
         self._is_ready = self._gone = False
         self._folder = tempfile.mkdtemp(prefix="coreml-harness-child-")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.units.serve", handler],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            env={**os.environ, **(environment or {}), "TMPDIR": self._folder},
-            start_new_session=True,
-        )
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        self._requests, self._answers, self._errors = process.stdin, process.stdout, process.stderr
+        try:
+            # First, so that from here on nothing is left behind, wherever a Ctrl-C strikes.
+            self._guard = _spawn(["/bin/sh", "-c", _GUARD, "sh", self._folder], subprocess.DEVNULL)
+            command = [sys.executable, "-m", "harness.units.serve", handler]
+            variables = {**os.environ, **(environment or {}), "TMPDIR": self._folder}
+            self._process = _spawn(command, subprocess.PIPE, variables)
+            _pipe(self._guard.stdin).write(b"%d\n" % self._process.pid)
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        self._requests = _pipe(self._process.stdin)
+        self._answers, self._errors = _pipe(self._process.stdout), _pipe(self._process.stderr)
         for pipe in (self._requests, self._answers, self._errors):
             os.set_blocking(pipe.fileno(), False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._answers, selectors.EVENT_READ, self._read_answers)
         self._selector.register(self._errors, selectors.EVENT_READ, self._read_errors)
-        self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "sh", str(process.pid), self._folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
 
     @property
     def pid(self) -> int:
@@ -199,11 +190,11 @@ class Child:
         for pipe in (self._requests, self._answers, self._errors):
             self._forget(pipe)
         self._selector.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        # Last: should this be interrupted, the guard does it.
         self._guard.kill()
         self._guard.wait()
-        assert self._guard.stdin is not None
-        self._guard.stdin.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._forget(_pipe(self._guard.stdin))
 
     def _next(self, until: float, allowed: float, memory_kills_before: int | None = None) -> Message:
         """The next message; raises `ChildDied`, `ChildTimedOut`, and `ChildRaised` for one that cannot be read."""
@@ -315,3 +306,21 @@ class Child:
             self._selector.unregister(pipe)
         with contextlib.suppress(OSError):
             pipe.close()
+
+
+def _spawn(command: list[str], output: int, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """A process that leads a session; its stdin is a pipe that closes with this process."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+        bufsize=0,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None
+    return pipe
