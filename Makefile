@@ -8,9 +8,10 @@ READY  := $(VENV)/.ready
 RUN    ?= runs/matrix
 SHARD  ?= 1/1
 LEVEL  ?= standard
+SIMULATED ?= runs/simulated
 JOBS   ?= auto
 
-.PHONY: matrix test lint harness-tests smoke docs-check known-issues clean
+.PHONY: matrix test lint harness-tests smoke simulated docs-check known-issues clean
 
 matrix: $(READY)
 	$(BIN)/python -m pytest suites --level $(LEVEL) --shard $(SHARD) --measure -n $(JOBS) -q --run-dir $(RUN)
@@ -31,6 +32,12 @@ harness-tests: $(READY)
 
 smoke: $(READY)
 	$(BIN)/python -m pytest suites --level smoke -n $(JOBS) -q
+
+# The path a Mac takes, for the smoke level on every Core ML unit: fake native module, real everything else.
+simulated: $(READY)
+	$(BIN)/python tests/simulated/run.py -- python -m pytest suites --level smoke -n $(JOBS) -q --run-dir $(SIMULATED)
+	$(BIN)/python tests/simulated/compare.py $(SIMULATED)
+	rm -rf $(SIMULATED).last && mv $(SIMULATED) $(SIMULATED).last
 
 docs-check: $(READY)
 	$(BIN)/python -m harness docs --check

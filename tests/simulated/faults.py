@@ -1,8 +1,8 @@
 """Faults the simulated host can be told to have, by name: for some or all compute units, for some or all programs.
 
-Set from Python with `set_faults(wrong_value={"units": ["CPU_AND_GPU"], "mil": ["gelu"]})`, or as JSON in the environment
-variable `COREML_SIMULATED_FAULTS` before the process starts. `units` are coremltools' names; `mil` are MIL operator
-types, and a program is struck when it contains one of them; `value` is the fault's parameter, where it has one.
+Set from Python with `set_faults(wrong_value={"units": ["CPU_AND_GPU"], "mil": ["gelu"]})`, or as JSON in the
+environment variable `COREML_SIMULATED_FAULTS` before the process starts. `units` are coremltools' names; `mil` are MIL
+operator types, and a program is struck when it contains one of them; `value` is the fault's parameter, where it has one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ FAULTS: dict[str, tuple[str, Any]] = {
     "compile_error": ("compiling raises this message", "Error compiling model: simulated"),
     "load_error": ("loading raises this message", "Error in declaring network: simulated"),
     "load_abort": ("loading aborts the process", None),
-    "load_llvm_abort": ("loading writes this line to standard error and aborts the process", _LLVM),
     "load_hang": ("loading sleeps for this many seconds", _LONG),
     "predict_error": ("predicting raises this message", "Failed to evaluate model 0 in pipeline: simulated"),
     "predict_abort": ("predicting aborts the process", None),
@@ -36,7 +35,6 @@ FAULTS: dict[str, tuple[str, Any]] = {
     "plan_missing": ("the compute plan is None", None),
     "plan_error": ("loading the compute plan raises this message", "simulated plan failure"),
     "plan_abort": ("loading the compute plan aborts the process", None),
-    "plan_llvm_abort": ("loading the compute plan writes this line and aborts the process", _LLVM),
     "plan_hang": ("loading the compute plan sleeps for this many seconds", _LONG),
     "plan_unknown": ("the plan has no answer for these MIL types (all: `*`)", ["*"]),
     "ane_unsupported": ("the plan offers no Neural Engine for these MIL types (all: `*`)", ["*"]),

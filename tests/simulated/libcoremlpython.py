@@ -166,6 +166,8 @@ class _MLModelProxy:
             answer.flat[-1] += hit[1]
         if (hit := fault("nan_above", self.unit, self.mil))[0] and answer.dtype.kind == "f":
             answer[np.abs(answer) > hit[1]] = np.nan
+        if _dtype(described) == "FLOAT16":
+            answer = answer.astype("float16").astype("float32")  # a fault's value is one the declared type holds
         if answer.ndim < 2:
             return answer
         padded = np.zeros((*answer.shape[:-1], answer.shape[-1] + 3), answer.dtype)
@@ -267,7 +269,7 @@ def _stumble(when: str, unit: str, mil: Collection[str]) -> None:
     """The faults that strike before any work is done: `when` is `load`, `plan` or `predict`."""
     if (hit := fault(f"{when}_error", unit, mil))[0]:
         raise RuntimeError(hit[1])
-    if (hit := fault(f"{when}_llvm_abort", unit, mil))[0]:
+    if when == "predict" and (hit := fault("predict_llvm_abort", unit, mil))[0]:
         os.write(2, f"{hit[1]}\n".encode())
         os.abort()
     if fault(f"{when}_abort", unit, mil)[0]:

@@ -14,7 +14,7 @@ _OPSET_PREFIX = {"CoreML5": "ios15", "CoreML6": "ios16", "CoreML7": "ios17", "Co
 
 
 def structure(spec: Any, unit: str, mil: Collection[str] = ()) -> Any:
-    """`MLModelStructure` of a specification for a compute unit; `mil` are the MIL types in it, by which faults strike."""
+    """`MLModelStructure` of a specification for a compute unit; by the MIL types in it, `mil`, faults strike."""
     functions = {}
     for name, function in spec.mlProgram.functions.items():
         block = function.block_specializations[function.opset]

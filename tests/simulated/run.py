@@ -3,8 +3,8 @@
     python tests/simulated/run.py [OPTIONS] -- COMMAND...
 
 A fake native half of coremltools, predicting with the reference executor, makes coremltools' own Python code compile,
-load, plan and predict; whatever is measured is labelled simulated. Commands of macOS (`xcrun`, `sw_vers`, ...) are played
-by those in `commands/`, which come first on the path.
+load, plan and predict; whatever is measured is labelled simulated. Commands of macOS (`xcrun`, `sw_vers`, ...) are
+played by those in `commands/`, which come first on the path.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,18 @@ def environment(
         "PYTHONPATH": os.pathsep.join(python_path),
     }
     return variables | ({XCODE: xcode} if xcode else {})
+
+
+def run_suites(
+    run_dir: Path, options: Sequence[str], chosen: dict[str, dict | bool] | None = None, **played: str
+) -> subprocess.CompletedProcess[str]:
+    """`pytest suites` on the simulated host, in a process of its own; records go to `run_dir`, and what processes leave
+    in the temporary directory to `tmp` beside it. `played` are the other arguments of `environment`."""
+    temporary = run_dir.parent / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    variables = {**os.environ, **environment(chosen=chosen, **played), "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--run-dir={run_dir}", *options]
+    return subprocess.run(command, cwd=HERE.parents[1], env=variables, capture_output=True, text=True, timeout=900)
 
 
 def parse_fault(text: str) -> dict[str, dict | bool]:
