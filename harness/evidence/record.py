@@ -50,7 +50,8 @@ class Record:
 
     Counts are of nodes: `delegated` and `fallback` by ATen overload, `mil_ops` by MIL operator type.
     `placement` maps a MIL operator to `{"preferred": device, "supported": [devices], "cost": share}`; an absent
-    operator is unknown. `aten_placement` is the same by ATen overload, joined through the package's debug information.
+    operator is unknown, and so is an absent cost, the share of the estimated work of a program of one delegate.
+    `aten_placement` is the same by ATen overload, joined through the package's debug information.
     `stage` is where a wrong answer arose, as a cause's stage; `against_reference` tells how the reference executor
     judged the same program and how far this unit's answer is from its. `missing_kernels` are fallback operators for
     which ExecuTorch's registry has no kernel.

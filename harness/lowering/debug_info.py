@@ -14,6 +14,8 @@ from typing import Any
 
 #: What passes append to the name of a value that they give another data type.
 CAST_SUFFIX = re.compile(r"(?:_cast_[a-z]+\d+|_to_(?:fp|u?int)\d+|_to_bool)+(_\d+)?$")
+#: What they name a cast of such a value by.
+_INSERTED_CAST = re.compile(r"_to_(?:fp\d+|u?int\d+|bool)(?:_\d+)?$")
 #: And to that of a result which is cast to the type its feature declares, before it.
 _BEFORE_OUTPUT_CAST = "__pre__output__"
 
@@ -129,9 +131,14 @@ def origins(
 
 
 def _possible_names(operation: MilOperation) -> Iterator[str]:
-    """Names that the node would have which an operator is named after, the likeliest first."""
+    """Names that the node would have which an operator is named after, the likeliest first.
+
+    A cast that a pass inserts is named after the value it takes (`<value>_to_fp16`), which another node gave.
+    """
     for output in operation.outputs:
         name = output.partition(_BEFORE_OUTPUT_CAST)[0]
+        if operation.type == "cast" and _INSERTED_CAST.search(name):
+            continue
         yield name
         yield CAST_SUFFIX.sub("", name)
         if len(operation.outputs) > 1:  # numbered

@@ -113,6 +113,10 @@ class Ane:
         return UNKNOWN if self.asked else NO_ANE if self.absent else ""
 
 
+#: The layers around the operator in a case that attracts the ANE, and the reshaping between them.
+LAYERS = frozenset({"aten.conv2d.default", "aten.linear.default", "aten.view_copy.default"})
+
+
 def attracts(record: Record) -> bool:
     """Whether the record's case was made to give Core ML a reason to use the ANE."""
     return record.origin == ATTRACTING

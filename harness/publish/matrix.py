@@ -34,7 +34,7 @@ from harness.evidence.vocabulary import (
     Outcome,
     Unit,
 )
-from harness.publish.ane import Ane, attracts, whole
+from harness.publish.ane import LAYERS, Ane, attracts, whole
 from harness.publish.naming import (
     group_by_packet,
     is_model,
@@ -215,12 +215,11 @@ def build_matrix(evidence: Evidence) -> Matrix:
         # A case that calls its operator by its own name was reached through no public function.
         api = record.api if record.api != record.op else ""
         for name, outcome in attribute(record, in_graphs):
-            named = same_operator(record.op, name)
             row = operators.setdefault(name, Row(name))
-            row.add(column, outcome, record, [api], own=graph_of(record) == [name] or (named and not attracts(record)))
-            entry = record.aten_placement.get(name)
-            attracting = named and attracts(record)
-            row.cells[column].ane.count(outcome, record, environment, entry, attracting=attracting)
+            own = graph_of(record) == [name] or (same_operator(record.op, name) and not attracts(record))
+            row.add(column, outcome, record, [api], own=own)
+            entry, between = record.aten_placement.get(name), attracts(record) and stands_for(record, name)
+            row.cells[column].ane.count(outcome, record, environment, entry, attracting=between)
         if api and is_operator_case(record):
             row = apis.setdefault(api, Row(api))
             row.add(column, record.outcome, record, graph_of(record))
@@ -264,6 +263,13 @@ def attribute(record: Record, in_graphs: Mapping[str, set[str]] | None = None) -
         # An operator that stayed outside the delegates did not cause what went wrong inside them.
         innocent = outcome not in UNJUDGED and record.delegated and name not in record.delegated
         yield name, Outcome.FALLBACK if innocent else outcome
+
+
+def stands_for(record: Record, name: str) -> bool:
+    """Whether an operator of the graph is what the case was made for, or what that was taken apart into; the layers
+    around it are not."""
+    named = [other for other in graph_of(record) if same_operator(record.op, other)]
+    return name in named if named else name not in LAYERS
 
 
 def nothing_compared(record: Record) -> bool:

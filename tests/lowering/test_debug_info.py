@@ -72,6 +72,14 @@ def test_a_name_and_a_handle_that_contradict_each_other_make_no_claim() -> None:
     assert [origin.contradicted for origin in found] == [[operation], [operation], []]
 
 
+def test_a_cast_of_a_value_is_of_the_node_that_takes_it() -> None:
+    cast = mil("ge_cast_fp16_to_fp16", "cast")
+    assert became(origins([node("ge", 1), node("copy", 2)], [cast], {"ge_cast_fp16_to_fp16:cast": [2]})) == {
+        "ge": ([], []),
+        "copy": (["ge_cast_fp16_to_fp16"], []),
+    }
+
+
 def test_a_handle_is_of_the_operator_and_not_only_of_its_output() -> None:
     assert became(origins([node("exp", 1)], [mil("t_0", "read_state")], {"t_0:update_state": [1]})) == {"exp": ([], [])}
 

@@ -216,6 +216,23 @@ def test_cases_that_attract_the_ane_decide_for_the_operator_they_are_made_for(re
     assert only_cell(matrix, GELU).closest is None  # the bound is that of the layers around it
 
 
+def test_what_the_operator_was_taken_apart_into_is_attracted_too_and_the_layers_are_not(record, evidence, environments):
+    conv, norm = "aten.conv2d.default", "aten._native_batch_norm_legit_no_training.default"
+    matrix = build_matrix(
+        evidence(
+            record(
+                "aten.batch_norm.default",
+                origin="ane",
+                unit="cpu_and_ne",
+                environment=environments["mac"],
+                delegated={conv: 1, norm: 1},
+                aten_placement={conv: on("ane"), norm: on("ane")},
+            )
+        )
+    )
+    assert (ane_of(matrix, norm), ane_of(matrix, conv)) == ("supported 1", "supported 1 (ordinary cases)")
+
+
 @pytest.mark.parametrize(
     ("unit", "outcome"), [("cpu_only", "pass"), ("cpu_and_ne", "wrong_value"), ("cpu_and_ne", "fallback")]
 )
