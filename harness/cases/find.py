@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.cases import ane, beside, generated, models, opinfo, partitioner
+from harness.cases import ane, beside, generated, models, opinfo, partitioner, state
 from harness.cases.case import Case
 from harness.evidence.vocabulary import HarnessError
 
@@ -21,6 +21,7 @@ SUITES: dict[str, Callable[[], Sequence[Case]]] = {
     opinfo.SUITE: operators,
     models.SUITE: models.cases,
     partitioner.SUITE: partitioner.cases,
+    state.SUITE: state.cases,
 }
 
 

@@ -110,7 +110,8 @@ class _Planner:
             state = self.program.state_dict
             tensor = state[spec.target] if spec.target in state else self.program.constants[spec.target]
             tensor = tensor.detach()
-        return Input(node.name, self.numbers[node], spec_of(node.meta.get("val")), _KINDS[spec.kind], tensor)
+        kind = _KINDS[spec.kind]
+        return Input(node.name, self.numbers[node], spec_of(node.meta.get("val")), kind, tensor, spec.target or "")
 
     def _step(self, node: torch.fx.Node) -> Step:
         out = self.numbers[node]
@@ -133,7 +134,6 @@ class _Planner:
         if attribute not in self.delegate_numbers:
             module = getattr(self.program.graph_module, attribute)
             self.delegate_numbers[attribute] = len(self.delegates)
-            kinds = {spec.kind for spec in module.original_module.graph_signature.output_specs}
             self.delegates.append(
                 Delegate(
                     processed=bytes(module.processed_bytes),
@@ -143,7 +143,7 @@ class _Planner:
                     outputs=_results_of(module.original_module),
                     ops=count_ops(module.original_module.graph),
                     compile_specs=tuple((spec.key, bytes(spec.value)) for spec in module.compile_specs),
-                    stateful=OutputKind.BUFFER_MUTATION in kinds,
+                    buffers=tuple(module.original_module.graph_signature.buffers_to_mutate.values()),
                     shared=_shared_package(module),
                     nodes=edge_nodes(module.original_module.graph),
                 )

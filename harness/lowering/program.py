@@ -41,13 +41,15 @@ class Value:
 
 @dataclass(frozen=True)
 class Input:
-    """A placeholder. `tensor` is set for a parameter, buffer or constant that no delegate took over."""
+    """A placeholder. `tensor` is set for a parameter, buffer or constant that no delegate took over, whose name in the
+    module (`cache.keys`) is `target`."""
 
     name: str
     value: Value
     spec: TensorSpec | None
     kind: str  # user, parameter, buffer, constant
     tensor: torch.Tensor | None = None
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ class Delegate:
 
     `processed` is what the runtime hands the backend: a package, or the `Reference` to one, whose bytes are `shared`
     then. `inputs` and `outputs` follow the delegate node; `ops` counts the ATen overloads inside, `nodes` are theirs.
-    `compile_specs` go into the `.pte` beside `processed`. `stateful`: it took over a buffer and writes to it.
+    `compile_specs` go into the `.pte` beside `processed`. `buffers` are those of the module that it took over and
+    writes to: its state.
     """
 
     processed: bytes
@@ -125,9 +128,13 @@ class Delegate:
     outputs: tuple[TensorSpec | None, ...]
     ops: dict[str, int]
     compile_specs: tuple[tuple[str, bytes], ...] = ()
-    stateful: bool = False
+    buffers: tuple[str, ...] = ()
     shared: bytes = b""
     nodes: tuple[EdgeNode, ...] = ()
+
+    @property
+    def stateful(self) -> bool:
+        return bool(self.buffers)
 
     @property
     def function(self) -> str:
@@ -198,6 +205,13 @@ class LoweredProgram:
     delegates: tuple[Delegate, ...]
     mutations: tuple[tuple[Value, Value], ...] = ()
     method: str = METHOD
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Buffers of the module that a call writes to, in a delegate's state or outside of delegates."""
+        mutated = {placeholder for placeholder, _ in self.mutations}
+        outside = [i.target for i in self.inputs if i.kind == "buffer" and i.value in mutated]
+        return (*(name for delegate in self.delegates for name in delegate.buffers), *outside)
 
     @property
     def stateful(self) -> bool:

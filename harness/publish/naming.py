@@ -27,12 +27,15 @@ def parse_recipe(recipe: str) -> RecipeName:
 
 
 def is_model(record: Record) -> bool:
-    return record.case.startswith("models/")
+    """A whole model, or a module with state: judged as one, and shown under its own name."""
+    return record.case.startswith(("models/", "state/"))
 
 
 def model_name(record: Record) -> str:
-    """`models/mobilenet_v2/float32` is `mobilenet_v2`."""
-    return record.case.split("/")[1] if "/" in record.case else record.case
+    """`models/mobilenet_v2/float32` is `mobilenet_v2`, `state/total/float32` is `state/total`."""
+    suite, _, rest = record.case.partition("/")
+    name = (rest or suite).split("/")[0]
+    return f"{suite}/{name}" if suite == "state" else name
 
 
 def is_operator_case(record: Record) -> bool:

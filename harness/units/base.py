@@ -79,6 +79,10 @@ class OpenDelegate(Protocol):
         """
         ...
 
+    def read_state(self) -> dict[str, np.ndarray]:
+        """The value of each state by its name in the package, after the calls so far; empty where there is none."""
+        ...
+
     def close(self) -> None: ...
 
 

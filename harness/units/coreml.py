@@ -269,7 +269,8 @@ class OpenCoreML:
         self._model = self._load(compiled)
         # The second prediction repeats the first from an equal state, so that only non-determinism can tell them apart.
         self._state_names = description.states
-        self._states = [_make_state(self._model), _make_state(self._model)] if description.states else [None, None]
+        stateful = bool(description.states)
+        self._states: list[Any] = [_make_state(self._model) if stateful else None for _ in range(2)]
         self.placement: dict[str, dict[str, Any]] = {}
         self.aten_placement: dict[str, dict[str, Any]] = {}
         self._load_notes = list(compiled.warnings)
@@ -401,6 +402,9 @@ def _from_core_ml(value: Any, feature: Feature, notes: list[str]) -> np.ndarray:
 def _difference(name: str, first: np.ndarray, second: np.ndarray) -> str:
     if first.shape != second.shape:
         return f"output {name}: shape {first.shape}, then {second.shape}"
+    # One of both may have come in another dtype than the declared one, which did not hold its values.
+    common = np.result_type(first, second)
+    first, second = first.astype(common), second.astype(common)
     # Bits, not values: NaN is equal to itself here, and -0.0 is not 0.0.
     bits = f"u{first.dtype.itemsize}"
     differing = np.flatnonzero(first.reshape(-1).view(bits) != second.reshape(-1).view(bits))

@@ -49,7 +49,9 @@ class ReferenceUnit:
             raise ProgramContradiction(str(error)) from error
         except mil.MilError as error:
             raise LoadFailed(str(error)) from error
-        missing = model.missing_kernels()
+        if delegate.function and delegate.function not in model.functions:
+            raise ProgramContradiction(f"the package lacks function {delegate.function}")
+        missing = model.missing_kernels(delegate.function or None)
         if missing:
             raise NotRunnable(f"the reference executor has no kernel for MIL {', '.join(missing)}")
         return OpenReference(model, delegate, self.mode)
@@ -62,11 +64,12 @@ class OpenReference:
         self._model = model
         self._mode = mode
         self._outputs = delegate.output_names
-        self._states = [model.make_state()]
-        self.mil_ops = model.op_counts()
+        self._function = delegate.function or None
+        self._states = [model.make_state(self._function)]
+        self.mil_ops = model.op_counts(self._function)
         self.placement: dict[str, dict[str, Any]] = {}
         self.aten_placement: dict[str, dict[str, Any]] = {}
-        described = {f.name: f for f in model.function().description.inputs}
+        described = {f.name: f for f in model.function(self._function).description.inputs}
         lacking = [name for name in delegate.input_names if name not in described]
         if lacking:
             raise ProgramContradiction(f"metadata names inputs the package lacks: {', '.join(lacking)}")
@@ -88,7 +91,7 @@ class OpenReference:
     def _run(self, inputs: list[np.ndarray], state: dict[str, Any]) -> tuple[list[np.ndarray], list[str]]:
         arguments = {feature.name: array for feature, array in zip(self.features, inputs, strict=True)}
         try:
-            result = self._model.run(arguments, mode=self._mode, state=state)
+            result = self._model.run(arguments, self._function, self._mode, state)
         except mil.InvalidProgram as error:
             raise ProgramContradiction(str(error)) from error
         except mil.MissingKernel as error:
@@ -100,6 +103,9 @@ class OpenReference:
             raise ProgramContradiction(f"the program does not return {', '.join(missing)}")
         outputs = [np.atleast_1d(np.asarray(result.outputs[name])) for name in self._outputs]
         return outputs, [_note(d) for d in result.diagnostics]
+
+    def read_state(self) -> dict[str, np.ndarray]:
+        return {name: np.array(value) for name, value in self._states[0].items()}
 
     def close(self) -> None:
         pass

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import operator
+import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 import numpy as np
+import torch
 
 from harness.evidence.vocabulary import Phase, needs_core_ml
 from harness.lowering.program import Call, DelegateCall, GetItem, LoweredProgram, TensorSpec, replace_values
@@ -29,12 +31,15 @@ class FallbackFailed(Exception):
 class ProgramResult:
     """The user's outputs, flattened, and what was seen on the way.
 
+    `buffers` are what the call left in the buffers of the module that it writes to, by name; a state in the dtype the
+    unit gives it, and left out where the package has none for its buffer. None where the unit cannot tell.
     `again` are the outputs of a second, equal call where some delegate's two predictions differed; None elsewhere.
     """
 
     outputs: list[Any] = field(default_factory=list)
-    mil_ops: dict[str, int] = field(default_factory=dict)
+    buffers: dict[str, torch.Tensor] | None = None
     again: list[Any] | None = None
+    mil_ops: dict[str, int] = field(default_factory=dict)
     placement: dict[str, dict[str, Any]] = field(default_factory=dict)
     aten_placement: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -60,8 +65,11 @@ class OpenProgram:
 
         The inputs are not changed."""
         result = ProgramResult(notes=list(self._plan_notes))
-        for delegate in self._delegates:
+        aten: Counter[str] = Counter()
+        for delegate, lowered in zip(self._delegates, self._program.delegates, strict=True):
             result.placement = combine((result.mil_ops, result.placement), (delegate.mil_ops, delegate.placement))
+            result.aten_placement = combine((aten, result.aten_placement), (lowered.ops, delegate.aten_placement))
+            aten.update(lowered.ops)
             for op, count in delegate.mil_ops.items():
                 result.mil_ops[op] = result.mil_ops.get(op, 0) + count
         # The values of this call; a second set from where two equal predictions differed. Each goes its own way from
@@ -82,6 +90,7 @@ class OpenProgram:
                 else:
                     values[step.out.number] = _call(step, values)
         self._buffers = [self._written(values, self._buffers[0]) for values in runs]
+        result.buffers = {**self._states(), **self._outside(self._buffers[0])}
         outputs = [list(replace_values(self._program.outputs, values)) for values in runs]
         result.outputs, result.again = outputs[0], outputs[1] if len(outputs) > 1 else None
         return result
@@ -95,15 +104,37 @@ class OpenProgram:
                 values[number] = (next(supply) if placeholder.kind == "user" else buffers[number]).clone()
         return values
 
+    def _states(self) -> dict[str, torch.Tensor]:
+        found = {}
+        for delegate, lowered in zip(self._delegates, self._program.delegates, strict=True):
+            values = delegate.read_state() if lowered.buffers else {}
+            for buffer, state in states_of(lowered.buffers, list(values)).items():
+                found[buffer] = torch.from_numpy(np.array(values[state]))
+        return found
 
-@contextmanager
-def open_program(program: LoweredProgram, unit: UnitRunner) -> Iterator[OpenProgram]:
-    """Load every delegate; what they hold is released at the end. Raises what the unit raises."""
+    def _outside(self, buffers: dict[int, Any]) -> dict[str, torch.Tensor]:
+        written = {placeholder.number for placeholder, _ in self._program.mutations}
+        inputs = [i for i in self._program.inputs if i.kind == "buffer" and i.value.number in written]
+        return {placeholder.target: buffers[placeholder.value.number].clone() for placeholder in inputs}
+
     def _written(self, values: dict[int, Any], buffers: dict[int, Any]) -> dict[int, Any]:
         """The buffers after a call; an input of the user is none, and left as it is."""
         mutated = {placeholder.number: values[value.number] for placeholder, value in self._program.mutations}
         return {number: mutated.get(number, before) for number, before in buffers.items()}
 
+
+def states_of(buffers: Sequence[str], states: Sequence[str]) -> dict[str, str]:
+    """The state of each buffer that has one. coremltools names a state after its buffer (`a.total`, `a_total`), changing
+    what its names may not hold or what is reserved; those that are left then stand in the same order."""
+    by_name = {re.sub(r"\W", "_", buffer, flags=re.ASCII): buffer for buffer in buffers}
+    found = {by_name[state]: state for state in states if state in by_name}
+    left = [buffer for buffer in buffers if buffer not in found]
+    return {**found, **dict(zip(left, (s for s in states if s not in found.values()), strict=False))}
+
+
+@contextmanager
+def open_program(program: LoweredProgram, unit: UnitRunner) -> Iterator[OpenProgram]:
+    """Load every delegate; what they hold is released at the end. Raises what the unit raises."""
     with ExitStack() as stack:
         delegates = [_open(stack, unit, program, number) for number in range(len(program.delegates))]
         yield OpenProgram(program, delegates)
@@ -167,10 +198,6 @@ def _predict(
         features.append(arrays)
     prediction = opened.predict(*features)
     result.notes += prediction.notes
-    tensors = []
-    for position, (array, spec) in enumerate(zip(arrays, specs, strict=True)):
-        tensor, more = from_feature(array, spec, str(position))
-        tensors.append(tensor)
     answers = [_tensors(prediction.outputs, specs, result.notes)]
     if prediction.again is not None:
         answers.append(_tensors(prediction.again, specs, []))
@@ -180,6 +207,10 @@ def _predict(
 
 
 def _tensors(arrays: Sequence[np.ndarray], specs: Sequence[TensorSpec | None], notes: list[str]) -> list[torch.Tensor]:
+    tensors = []
+    for position, (array, spec) in enumerate(zip(arrays, specs, strict=True)):
+        tensor, more = from_feature(array, spec, str(position))
+        tensors.append(tensor)
         notes += more
     return tensors
 

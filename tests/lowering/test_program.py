@@ -112,4 +112,4 @@ def test_data_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_state_is_a_buffer_written_inside_or_outside_of_delegates() -> None:
     assert not program().stateful
     assert replace(program(), mutations=((Value(0), Value(3)),)).stateful
-    assert replace(program(), delegates=(Delegate(b"", (SPEC,), (SPEC,), {}, stateful=True),)).stateful
+    assert replace(program(), delegates=(Delegate(b"", (SPEC,), (SPEC,), {}, buffers=("cache",)),)).stateful

@@ -25,10 +25,13 @@ from coremltools.models.model import MLModelAsset
 from faults import set_faults
 
 from harness import mil
+from harness.cases import ane
+from harness.check import Checker
 from harness.evidence.environment import environment_block
 from harness.evidence.vocabulary import HARDWARE_UNITS
 from harness.lowering import speedups
 from harness.lowering.program import UnpackedDelegate
+from harness.lowering.recipe import Recipe
 from harness.units import coreml, host, placement
 from harness.units.coreml import CoreMLUnit
 from harness.units.whole_program import run_program
@@ -151,6 +154,7 @@ def _state(root: Path) -> dict[str, Any]:
         opened = CoreMLUnit("all").open(delegate)
         arrays = operators.features_of(program, inputs, opened.features)
         seen.append([opened.predict(arrays) for _ in range(3)])
+        left = {name: value.tolist() for name, value in opened.read_state().items()}
         opened.close()
     import libcoremlpython
 
@@ -162,6 +166,7 @@ def _state(root: Path) -> dict[str, Any]:
     return {
         "input": inputs[0].tolist(),
         "outputs": [[prediction.outputs[0].tolist() for prediction in run] for run in seen],
+        "left": left,
         "notes": [note for run in seen for prediction in run for note in prediction.notes],
         "too_old": too_old,
     }
@@ -338,6 +343,7 @@ def _placement(root: Path) -> dict[str, Any]:
     set_faults()
     result["joined"] = {name: _attempt(_joined, *program) for name, program in _placed_programs().items()}
     result["planted"] = _planted_joins(root)
+    result["attracting"] = _attracting()
     played, libcoremlpython.simulated_macos = libcoremlpython.simulated_macos, (14, 3)
     try:
         _, _, _, older = _delegate("linear", root / "placement-old", "fp16-ios17")
@@ -375,6 +381,15 @@ def _joined(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> dict[s
         "delegated": program.delegated_ops,
         "notes": [note for note in result.notes if note.startswith("ANE requested")],
     }
+
+
+def _attracting() -> list[dict[str, Any]]:
+    """Records of cases made to attract the ANE, one of an operator that it refuses; on two units."""
+    cases = [case for case in ane.cases() if case.op in ("aten.gelu.default", "aten.softmax.int")]
+    set_faults(ane_unsupported={"value": ["softmax"]})
+    checker = Checker("here")
+    recipe = Recipe.parse("fp16-ios18")
+    return [checker.check(case, recipe, unit).to_json() for case in cases for unit in ("cpu_and_ne", "all")]
 
 
 def _planted_joins(root: Path) -> dict[str, Any]:

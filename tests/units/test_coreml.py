@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.evidence.files import Evidence
+from harness.evidence.record import Record
 from harness.lowering.program import UnpackedDelegate
+from harness.publish.matrix import build_matrix
 from harness.units import coreml, host
 from harness.units.base import Feature, NotRunnable
 from harness.units.coreml import CoreMLUnit
@@ -164,6 +167,8 @@ def test_state_lasts_as_long_as_the_open_delegate(seen) -> None:
     assert not raised(state), state
     expected = [[[2 * calls * value for value in state["input"]] for calls in (1, 2, 3)]] * 2
     np.testing.assert_allclose(state["outputs"], expected, **CLOSE)
+    (left,) = state["left"].values()  # a running total, of which the output is the double
+    np.testing.assert_allclose(left, np.array(expected[0][-1]) / 2, **CLOSE)
     assert not [note for note in state["notes"] if note.startswith(coreml.NON_DETERMINISTIC)]
 
 
@@ -387,6 +392,23 @@ def test_two_delegates_have_their_placements_combined_and_no_cost(seen) -> None:
     assert found["aten"] == {"aten.mul.Tensor": ON_ANE, "aten.sub.Tensor": ON_CPU}
     assert found["mil"] == {"cast": ON_ANE, "mul": ON_ANE, "sub": ON_CPU}
     assert found["notes"] == ["ANE requested, not placed there: aten.sub.Tensor (on cpu)"]
+
+
+def test_cases_that_attract_the_ane_fill_its_column_from_a_mac_alone(seen) -> None:
+    records = [Record.from_json(record) for record in seen["placement"]["attracting"]]
+    assert [str(record.outcome) for record in records] == ["pass"] * 4
+    mac = {"os": "macos 15.5", "devices": ["cpu", "gpu", "ane"]}
+    matrix = build_matrix(Evidence({"here": mac}, records))
+    column = {row.name: [ane.text for ane in row.ane().values()] for row in matrix.operators}
+    assert column["aten.gelu.default"] == ["supported 2"]
+    assert column["aten.softmax.int"] == ["supported 0/2, not placed 2"]
+    assert column["aten.conv2d.default"] == ["supported 4 (ordinary cases)"]
+    simulated = build_matrix(Evidence({"here": {**mac, "simulated": True}}, records))
+    assert (simulated.operators, simulated.ignored) == ([], 4)
+    notes = [[note for note in record.notes if note.startswith("ANE")] for record in records]
+    assert notes[:2] == [[], []]
+    assert notes[2] == ["ANE requested, not placed there: aten.softmax.int (on cpu)"]
+    assert notes[3] == ["ANE requested, not placed there: aten.softmax.int (on gpu)"]
 
 
 def test_a_wrong_join_is_seen(seen) -> None:

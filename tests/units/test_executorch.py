@@ -237,7 +237,7 @@ def test_without_the_library_nothing_is_claimed() -> None:
 
 def test_what_a_program_needs_and_the_backend_lacks(build) -> None:
     plain = Delegate(b"{}", (), (), {})
-    stateful = replace(plain, stateful=True)
+    stateful = replace(plain, buffers=("cache",))
     function = replace(plain, processed=b'CMJR{"version": 1, "key": "k", "functionName": "decode"}')
 
     def lacking(*delegates: Delegate) -> str | None:

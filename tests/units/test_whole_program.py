@@ -29,7 +29,7 @@ from harness.lowering.program import (
 from harness.lowering.recipe import Recipe
 from harness.units.base import Feature, LoadFailed, PredictFailed, Prediction, ProgramContradiction
 from harness.units.reference import ReferenceUnit
-from harness.units.whole_program import FallbackFailed, open_program, resolve, run_program
+from harness.units.whole_program import FallbackFailed, open_program, resolve, run_program, states_of
 
 F2 = TensorSpec("float32", (2,))
 X, Y = torch.tensor([1.0, 2.0]), torch.tensor([10.0, 20.0])
@@ -361,9 +361,27 @@ def test_state_is_read_back_in_the_next_call() -> None:
     assert results[0][0].mil_ops["write_state"] >= 2
     for result, expected in results:
         torch.testing.assert_close(tuple(result.outputs), expected, rtol=2e-3, atol=5e-3)
+        # The state and the buffer outside of delegates, after the third call.
+        buffers = dict(eager.named_buffers())
+        assert results[-1][0].buffers is not None
+        assert set(results[-1][0].buffers) == set(program.written) == set(buffers)
+        for name, value in results[-1][0].buffers.items():
+            torch.testing.assert_close(value.float(), buffers[name], rtol=2e-3, atol=5e-3)
     again = run_program(program, ReferenceUnit(), (x,)).outputs
     torch.testing.assert_close(again, results[0][0].outputs, rtol=0, atol=0)
     assert not torch.equal(results[1][0].outputs[1], again[1])
+
+
+def test_states_are_joined_to_their_buffers() -> None:
+    assert states_of(["a.total", "b"], ["b", "a_total"]) == {"a.total": "a_total", "b": "b"}
+    # What coremltools had to rename stands in the same order.
+    assert states_of(["state", "x", "0.t"], ["state_workaround", "x", "_0_t"]) == {
+        "state": "state_workaround",
+        "x": "x",
+        "0.t": "_0_t",
+    }
+    assert states_of(["kept", "lost"], ["kept"]) == {"kept": "kept"}
+    assert states_of([], []) == {}
 
 
 # --- two answers ---------------------------------------------------------------------------------------------

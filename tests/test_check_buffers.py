@@ -1,0 +1,84 @@
+"""The corridor with modules that write to their buffers: what is left there decides, too."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from harness.cases import find
+from harness.check import Checker
+from harness.evidence.record import Record
+from harness.evidence.vocabulary import Outcome, Phase
+from harness.lowering import speedups
+from harness.lowering.recipe import Recipe
+from harness.units.reference import OpenReference
+
+FP16, FP32 = Recipe.parse("fp16-ios18"), Recipe.parse("fp32-ios18")
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    torch.set_num_threads(1)
+    speedups.enable()
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(scope="module")
+def checker() -> Checker:
+    return Checker()
+
+
+def check(checker: Checker, name: str, recipe: Recipe = FP16) -> Record:
+    return checker.check(find.find(f"state/{name}/float32/seed-0"), recipe, "reference")
+
+
+def test_a_value_left_in_a_state_is_judged(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
+    for recipe in (FP16, FP32):
+        record = check(checker, "total-unread", recipe)
+        assert record.outcome is Outcome.PASS, record.reason
+    read_state = OpenReference.read_state
+
+    def off_by_one(self: OpenReference) -> dict[str, np.ndarray]:
+        return {name: value + np.float16(1) for name, value in read_state(self).items()}
+
+    monkeypatch.setattr(OpenReference, "read_state", off_by_one)
+    record = check(checker, "total-unread")
+    assert (record.outcome, record.phase) == (Outcome.WRONG_VALUE, Phase.VALUE)
+    assert record.reason.startswith("buffer total[")
+    assert record.numerics is not None
+    assert str(record.numerics.at).startswith("buffer total[")
+    monkeypatch.setattr(OpenReference, "read_state", lambda self: {})
+    record = check(checker, "total-unread")
+    assert record.reason == "buffer total: what is written to it is lost, the package has no state for it"
+
+
+def test_a_counter_in_a_float16_state_is_exact(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check(checker, "counter").outcome is Outcome.PASS
+    monkeypatch.setattr(OpenReference, "read_state", lambda self: {"calls": np.zeros(1, np.float16)})
+    assert check(checker, "counter").reason.startswith("buffer calls[0]: got 0, expected 1 exactly")
+
+
+def test_a_first_value_other_than_zero_is_lost(checker: Checker) -> None:
+    """As on the runtime, which makes a state of zeros and writes nothing to it."""
+    record = check(checker, "total-unread-from-3")
+    assert (record.outcome, record.phase) == (Outcome.WRONG_VALUE, Phase.VALUE)
+    assert record.reason.startswith("buffer total[")
+
+
+def test_an_output_that_is_wrong_speaks_first(checker: Checker) -> None:
+    assert check(checker, "total-from-3").reason.startswith("output 0[")
+
+
+def test_what_falls_back_is_no_state(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(OpenReference, "read_state", lambda self: asked.append(self) or {})
+    record = checker.check(find.find("ops/aten.gelu.default/float32/opinfo-1"), FP16, "reference")
+    assert record.outcome is not Outcome.NOT_RUN
+    assert asked == []
