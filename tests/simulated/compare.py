@@ -18,10 +18,20 @@ from typing import Any
 from harness.evidence.files import Evidence, is_simulated
 from harness.evidence.journal import read_run_or_file
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import HARDWARE_UNITS, WORKING, HarnessError, Outcome, Unit
+from harness.evidence.vocabulary import HARDWARE_UNITS, RUNTIME, WORKING, HarnessError, Outcome, Unit
 
 #: What must be the same on every unit, as it stands in the record's JSON.
-FIELDS = ("outcome", "phase", "seed", "delegated", "fallback", "missing_kernels", "mil_ops", "numerics", "reason")
+FIELDS = (
+    "outcome",
+    "phase",
+    "seed",
+    "delegated",
+    "fallback",
+    "missing_kernels",
+    "mil_ops",
+    "numerics",
+    "reason",
+)
 #: A note that begins so says why a working record has no placement.
 PLACEMENT_UNKNOWN = "placement unknown"
 
@@ -110,6 +120,10 @@ def _compare_pair(reference: Record, unit: Record, result: Comparison) -> None:
     found = result.differences[unit.check_id]
     found += [text for name, text in differing.items() if name not in excused]
     found += [f"{r.unit}: the harness itself failed: {r.reason}" for r in (reference, unit) if r.is_harness_fault]
+    if unit.stage == RUNTIME:
+        found.append("the runtime is blamed for what the reference finds as well")
+    if not unit.against_reference.get("equal", True):
+        found.append(f"the answer is not the reference's: {unit.against_reference}")
     if unit.outcome in WORKING and unit.mil_ops:
         unknown = any(note.startswith(PLACEMENT_UNKNOWN) for note in unit.notes)
         result.placed += bool(unit.placement)

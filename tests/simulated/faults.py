@@ -2,7 +2,7 @@
 
 Set from Python with `set_faults(wrong_value={"units": ["CPU_AND_GPU"], "mil": ["gelu"]})`, or as JSON in the
 environment variable `COREML_SIMULATED_FAULTS` before the process starts. `units` are coremltools' names; `mil` are MIL
-operator types, and a program is struck when it contains one of them; `value` is the fault's parameter, where it has one.
+operator types, and a program with one of them is struck; `value` is the fault's parameter, where it has one.
 """
 
 from __future__ import annotations
