@@ -87,9 +87,23 @@ def _patch_runner(module: ModuleType) -> None:
     module._ModelRunnerAppBuilder._get_project_path = staticmethod(lambda: project)
 
 
+def _patch_bindings(module: ModuleType) -> None:
+    import executorch_runtime
+
+    executorch_runtime.install_into(module)
+
+
+def _patch_unit(module: ModuleType) -> None:
+    import executorch_runtime
+
+    executorch_runtime.install_into_unit(module)
+
+
 _PATCHES = {
     "coremltools.models.utils": _patch_system,
     "coremltools.models.ml_program.experimental.remote_device": _patch_runner,
+    "executorch.extension.pybindings.portable_lib": _patch_bindings,
+    "harness.units.executorch": _patch_unit,
 }
 
 
