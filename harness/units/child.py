@@ -33,6 +33,8 @@ from harness.units.serve import WHERE, Message
 START_DEADLINE = 300.0
 #: Seconds for a child to end once its input is closed, or its answers.
 END_GRACE = 5.0
+#: Seconds for a killed process to be gone.
+KILL_GRACE = 10.0
 #: Seconds to say where it is, at the deadline.
 WHERE_GRACE = 0.5
 #: Of stderr this much is kept: room for the stacks of many threads after the telling line.
@@ -121,7 +123,7 @@ class Child:
         return self._process.pid
 
     def has_ended(self) -> bool:
-        return self._process.poll() is not None
+        return self._gone or self._process.poll() is not None
 
     def wait_until_ready(self) -> None:
         """The imports of a child take seconds. Raises `ChildRaised` when the handler cannot be made."""
@@ -186,7 +188,9 @@ class Child:
         # macOS has no permission (EPERM) to signal a group of which only a zombie is left.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        # One that waits for a driver in the kernel ends later, or never: no reason to wait with it.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(KILL_GRACE)
         for pipe in (self._requests, self._answers, self._errors):
             self._forget(pipe)
         self._selector.close()
