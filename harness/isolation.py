@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.evidence.record import ErrorInfo, Record
-from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+from harness.evidence.vocabulary import RUNTIME, HarnessError, Outcome, Phase, runs_core_ml
 from harness.lowering.errors import signature, without_machine_paths
 from harness.units import host
 from harness.units.child import ChildDied, ChildRaised, ChildRefused, ChildTimedOut
@@ -150,18 +150,23 @@ class IsolatedChecker:
             return _Attempt(_faulty(blank, f"the child's answer: {error}", repr(answer)), tuple(phases))
 
 
+#: Phases in which the unit has the program in hand.
+_OF_THE_UNIT = frozenset({Phase.LOAD, Phase.PLAN, Phase.RUN})
+
+
 def _ended(record: Record, error: ChildDied) -> Record:
     """Reason: signal and phase. Message: the last lines of stderr, the telling one first.
 
     The signature of a death holds that line, or the Python frame of the fault; of a hang neither: where the deadline
-    catches it is chance.
+    catches it is chance. What Core ML does not survive is its own fault, whatever the program.
     """
     timeout = isinstance(error, ChildTimedOut)
     kind = "Timeout" if timeout else error.how
     told = "" if timeout else error.ending.telling or error.ending.place
     info = ErrorInfo(kind, error.stderr or _unsaid(error.how), signature(f"{kind} in {record.phase}", told))
     outcome = Outcome.TIMEOUT if timeout else Outcome.CRASH
-    return record.with_(outcome=outcome, reason=f"{error.how} in phase {record.phase}", error=info)
+    stage = RUNTIME if runs_core_ml(record.unit) and record.phase in _OF_THE_UNIT else ""
+    return record.with_(outcome=outcome, reason=f"{error.how} in phase {record.phase}", error=info, stage=stage)
 
 
 def _unsaid(how: str) -> str:

@@ -183,6 +183,15 @@ def test_without_a_plan_a_program_that_crashes_still_crashes(checker):
     assert record.notes == ["placement unknown: asking for the compute plan ended the process (SIGABRT)"]
 
 
+@pytest.mark.parametrize(
+    ("what", "unit", "stage"),
+    [("plan-abort-abort", "all", "runtime"), ("abort", "all", ""), ("abort", "reference", "")],
+)
+def test_a_program_that_core_ml_does_not_survive_is_the_runtimes_fault(checker, what, unit, stage):
+    record = checker().check(case(what), "fp16-ios18", unit)
+    assert (record.outcome, record.stage) == (Outcome.CRASH, stage)
+
+
 def test_after_some_plans_lost_in_a_row_a_unit_is_asked_for_no_more(checker, tmp_path):
     one = checker()
     lost = [one.check(case("plan-abort"), f"fp16-ios{n}", "all") for n in range(PLANS_LOST + 2)]
