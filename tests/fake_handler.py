@@ -111,6 +111,14 @@ def make_slowly():
     return make()
 
 
+def make_settings():
+    import faulthandler
+    import resource
+
+    core = resource.getrlimit(resource.RLIMIT_CORE)[0]
+    return lambda _request, _send: {"faulthandler": faulthandler.is_enabled(), "core": core}
+
+
 def make_dying():
     print("about to die", file=sys.stderr, flush=True)
     os.abort()
