@@ -340,3 +340,18 @@ def test_the_guard_does_nothing_while_the_parent_lives(shared):
     groups = {os.getpgid(pid), os.getpgid(shared.child._guard.pid), os.getpgid(0)}
     assert len(groups) == 3
     assert os.getpgid(pid) == pid
+
+
+def test_a_process_that_cannot_be_killed_is_not_waited_for(monkeypatch):
+    """As one that waits in the kernel for a driver."""
+    one = start()
+    pid = one.call({}, DEADLINE)["pid"]
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "KILL_GRACE", 0.1)
+        patched.setattr(os, "killpg", lambda *_: None)
+        with pytest.raises(ChildTimedOut):
+            one.call({"do": "hang"}, 0.1)
+    assert one.has_ended()
+    assert alive(pid)
+    os.killpg(pid, signal.SIGKILL)
+    one._process.wait()
