@@ -18,6 +18,7 @@ import pytest
 from harness.cases.case import Case, at_level, matches_op, require_match
 from harness.evidence.causes import Causes, read_causes
 from harness.evidence.environment import environment_block
+from harness.evidence.files import is_simulated
 from harness.evidence.journal import (
     FATAL_ATTEMPTS,
     Journal,
@@ -31,7 +32,7 @@ from harness.evidence.journal import (
 from harness.evidence.known_issues import KnownIssues, describe, read_known_issues, write_known_issues
 from harness.evidence.record import Record, check_id
 from harness.evidence.triage import update
-from harness.evidence.vocabulary import HarnessError, Level
+from harness.evidence.vocabulary import HarnessError, Level, runs_core_ml
 from harness.isolation import DEADLINE, IsolatedChecker, Settings
 from harness.lowering.fingerprint import PACKAGES, code_fingerprint
 from harness.lowering.recipe import DEFAULT_RECIPES, Recipe
@@ -427,7 +428,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.write_line(
         f"reports: reports/op-support.md, after coreml-harness merge {shown} && coreml-harness docs"
     )
-    for line in _known_issue_lines(run, records, config):
+    simulated = any(is_simulated(block) for block in evidence.environments.values())
+    for line in _known_issue_lines(run, records, config, simulated):
         terminalreporter.write_line(line)
 
 
@@ -442,12 +444,16 @@ def _collected_by_workers(config: pytest.Config) -> set[str]:
     return {identity for identity in identities if "/" in identity}
 
 
-def _known_issue_lines(run: Run, records: Sequence[Record], config: pytest.Config) -> Iterator[str]:
-    """Entries that name no check of any suite; with `--update-known-issues`, what was rewritten."""
+def _known_issue_lines(run: Run, records: Sequence[Record], config: pytest.Config, simulated: bool) -> Iterator[str]:
+    """What units of Core ML do otherwise than the entries say, and entries that name no check of any suite; with
+    `--update-known-issues`, what was rewritten, which nothing of a simulated host is."""
     from harness.publish.triage import changes_text, triage_text
 
     directory = config.rootpath / SUITES_FOLDER / KNOWN_ISSUES
     if config.getoption("--update-known-issues"):
+        if simulated:
+            yield "known issues: not rewritten by the records of a simulated host"
+            return
         causes = read_causes(directory)
         before = read_known_issues(directory, causes, triage=True)
         after = update(before, records, causes)
@@ -456,6 +462,8 @@ def _known_issue_lines(run: Run, records: Sequence[Record], config: pytest.Confi
         yield changes_text(before, after)
         yield triage_text([here.name(record) for record in records], causes)
         return
+    if not run.measures and any(runs_core_ml(record.unit) for record in records):
+        yield from KnownIssues.read(directory).unit_lines(records)
     for line in run.unmatched:
         yield f"known issue names no check: {line}"
 

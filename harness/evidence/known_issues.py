@@ -8,7 +8,7 @@ once, in `suites/known_issues/causes/`; an entry whose cause is not described th
 from __future__ import annotations
 
 import fnmatch
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -159,6 +159,22 @@ class KnownIssues:
             other = "no described cause" if cause is None else cause.cause
             return f"does not explain {describe(record)}; {other} does"
         return ""
+
+    def unit_lines(self, records: Iterable[Record]) -> list[str]:
+        """What units of Core ML do otherwise than the entries for all units say, a line for each unit and kind."""
+        found: Counter[tuple[str, str]] = Counter()
+        for record in records:
+            if not runs_core_ml(record.unit):
+                continue
+            judgement = self.judge(record)
+            if judgement.verdict == "red" and record.stage == RUNTIME:
+                found[record.unit, "failed at runtime, with a program the reference gets right or finishes"] += 1
+            elif judgement.issue is not None and record.outcome is Outcome.PASS and judgement.verdict == "red":
+                found[record.unit, "passed where an entry for all units expects otherwise: see 'unexpected pass'"] += 1
+            elif judgement.issue is not None and judgement.verdict == "ok":
+                found[record.unit, "passed where the recipe's precision does not suffice on the reference"] += 1
+        counted = {key: f"{count} check{'' if count == 1 else 's'}" for key, count in sorted(found.items())}
+        return [f"{unit}: {checks} {what}" for (unit, what), checks in counted.items()]
 
     def unmatched(self, cases: Iterable[str]) -> list[str]:
         """Cases named by entries that no suite has (any more), each with its cause."""

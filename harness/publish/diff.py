@@ -2,7 +2,7 @@
 
 - worse, better: the outcome moved along `SEVERITY`; or it stayed and the delegation did: an operator newly left to
   ExecuTorch, or newly without a kernel there, is worse.
-- changed: as bad as before, in another way (phase or error signature), or a fault of the case turned into another.
+- changed: as bad as before, in another way (phase, stage, error signature), or a fault of the case turned into another.
 - no longer measured: judged before; now `not_run` or `invalid_case`, or not among the records.
 - measured now: the reverse. A failure there is a finding, not a regression: nothing is known of before.
 - gone, new: not judged before, or not now, and absent from the other side.
@@ -170,6 +170,8 @@ def _same_outcome(before: Record, after: Record) -> Change | None:
         return Change(Kind.BETTER, before, after, f"no longer left out: {', '.join(sorted(won))}")
     if before.phase is not after.phase:
         return Change(Kind.CHANGED, before, after, f"phase {before.phase} -> {after.phase}: {_wrong(after)}")
+    if before.stage and after.stage and before.stage != after.stage:
+        return Change(Kind.CHANGED, before, after, f"stage {before.stage} -> {after.stage}: {_wrong(after)}")
     if _signature(before) != _signature(after):
         return Change(Kind.CHANGED, before, after, f"{_wrong(before)} -> {_wrong(after)}")
     return None

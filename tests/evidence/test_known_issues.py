@@ -97,8 +97,8 @@ def test_a_unit_right_where_the_lowering_is_known_wrong_is_red_and_says_what_to_
     assert judgement.verdict == "red"
     assert judgement.message == (
         "unexpected pass: known issue neg-rounds expects wrong_value on any unit, cpu_only is right; the reference "
-        "executor: wrong_value. If it stays so, let the entry name the units that fail: coreml-harness triage --evidence "
-        "RUN, or pytest --update-known-issues"
+        "executor: wrong_value. If it stays so, let the entry name the units that fail: coreml-harness triage "
+        "--evidence RUN, or pytest --update-known-issues"
     )
 
 
@@ -116,6 +116,29 @@ def test_a_unit_right_where_the_lowering_is_known_wrong_is_red_and_says_what_to_
 def test_a_unit_may_compute_wider_than_the_recipe_asks(record, unit, outcome, pattern, verdict):
     known = issue("wrong_value", f"{CASE}@*@{pattern}", stage="precision")
     assert judge(on(record, unit, outcome), known).verdict == verdict
+
+
+def test_a_run_tells_what_the_units_do_otherwise(record):
+    other = f"{CASE[:-1]}1"
+    known = KnownIssues(
+        [issue(stage="converter"), issue("wrong_value", f"{other}@*@*", stage="precision", cause="halves")], HERE
+    )
+    records = [
+        on(record, "reference"),
+        on(record, "cpu_only", "pass"),
+        on(record, "all", "pass"),
+        on(record, "all", "pass", recipe="fp32-ios18"),
+        on(record, "cpu_and_ne", stage="runtime"),
+        on(record, "cpu_and_gpu", stage="lowering"),
+        on(record, "all", "pass", case=other),
+        on(record, "cpu_only", "pass", case="ops/aten.abs.default/float32/opinfo-0"),
+    ]
+    assert known.unit_lines(records) == [
+        "all: 2 checks passed where an entry for all units expects otherwise: see 'unexpected pass'",
+        "all: 1 check passed where the recipe's precision does not suffice on the reference",
+        "cpu_and_ne: 1 check failed at runtime, with a program the reference gets right or finishes",
+        "cpu_only: 1 check passed where an entry for all units expects otherwise: see 'unexpected pass'",
+    ]
 
 
 @pytest.mark.parametrize(("phase", "verdict"), [(Phase.EDGE, "expected"), (Phase.EXPORT, "red"), (None, "expected")])

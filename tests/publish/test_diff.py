@@ -38,6 +38,14 @@ def test_another_signature_or_phase_is_a_change_not_a_regression(record, changes
     assert changes([one], [one.with_(phase=Phase.PARTITION)]) == [(Kind.CHANGED, False)]
 
 
+def test_another_stage_is_a_change_where_both_have_one(record, changes):
+    def wrong(stage):
+        return record(A, "wrong_value", unit="all", stage=stage, signature="wrong_value")
+
+    assert changes([wrong("lowering")], [wrong("runtime")]) == [(Kind.CHANGED, False)]
+    assert changes([wrong("")], [wrong("runtime")]) == []
+
+
 def test_a_new_line_number_in_the_message_is_no_change(record, changes):
     one = record(A, "convert_error", signature="one")
     two = one.with_(error=type(one.error)("ValueError", "one in line 99", "one"))
