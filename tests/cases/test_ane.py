@@ -108,7 +108,7 @@ def test_a_call_that_does_not_fit_is_a_fault_of_the_case(call, reason):
 
 def test_every_case_gives_a_finite_tensor_of_rows_of_sixteen():
     """Some of them here; the index was made by trying all."""
-    for case in CASES[::20]:
+    for case in [case for case in CASES if case.op.startswith("aten.")][::20]:
         built = case.build()
         result = built.module(*built.inputs)
         assert result.shape[-1] == ane.OUT_FEATURES, case.id
@@ -159,13 +159,15 @@ def test_a_call_takes_the_shape_of_an_image_with_the_tensors_like_it():
     assert last == "aten.where.self(bool(5, 5), float32(5, 5), float32(5))"
 
 
-def test_the_index_is_what_its_builder_makes():
+def test_the_index_is_what_its_builder_makes(monkeypatch):
+    # None of these ends the process that asks.
+    monkeypatch.setattr(ane_index, "results_of", lambda calls, asked: [asked(call) for call in calls])
     seeds = seed_calls(torch.__version__)
     by_hand = {call.op: call for call in read_calls(ane_index.SEEDS.read_text())}
     assert set(by_hand) <= set(seeds)
     rows = {row.op: row for row in ane._index()}
     assert sorted(rows) == sorted(seeds)
-    for op in sorted(seeds)[::40]:
+    for op in [op for op in sorted(seeds) if op.startswith("aten.")][::40]:
         assert ane_index.row_of(seeds[op], by_hand.get(op)) == rows[op]
 
 
