@@ -69,6 +69,7 @@ class OpenOnDevice(OpenCoreML):
             return read_plan(self._model.compute_plan(), self._function, self._program)
         except UnitDied as error:
             # Where a program would run is not worth the check: it goes on in a new app.
+            self._model.close()
             self._app = runner_app.connect(self._app.found.name)
             self._model = self._load(compiled)
             return Placement(unknown=f"asking for the compute plan ended the app: {error}")
