@@ -40,7 +40,7 @@ class Definition:
 
 @dataclass(frozen=True)
 class Member:
-    """A name of a class: `kind` is `method`, `static`, `classmethod`, `property` or `value`."""
+    """A name of a class: `kind` is `method`, `static`, `classmethod`, `property`, `class` or `value`."""
 
     kind: str
     owner: Definition
@@ -133,6 +133,8 @@ class Sources:
         for item in owner.node.body:
             if isinstance(item, FUNCTIONS) and item.name == name:
                 return Member(_kind_of(item), owner, item)
+            if isinstance(item, ast.ClassDef) and item.name == name:
+                return Member("class", owner, item)
             if name in _assigned(item):
                 return Member("value", owner, item)
         for item in ast.walk(owner.node):

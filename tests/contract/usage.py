@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from sources import FUNCTIONS, Definition, Function, Member, Sources, last_name
 
 #: Rounds until types have travelled through a file's functions.
 _ROUNDS = 4
-_OPTIONAL = {"Optional", "Union"}
+#: A value of what is inside; `Type` too, as coremltools writes it for a value of its own class.
+_WRAPPERS = {"Optional", "Union", "Type"}
 _SEQUENCES = {"List", "Sequence", "Iterable", "Iterator", "Tuple", "Set", "list", "tuple"}
 _MAPPINGS = {"Dict", "Mapping", "dict"}
 
@@ -27,12 +28,13 @@ _MAPPINGS = {"Dict", "Mapping", "dict"}
 class Type:
     """`kind`: `named` is a class, function or module itself, `instance` a value of a class, `bound` a member of one,
     `sequence` and `mapping` containers of `item`, `pair` a key and an item,
-    `awaitable` what gives one."""
+    `awaitable` what gives one; `ours` an object of a class of the file, and `our class` that class, called `name`."""
 
     kind: str
     definition: Definition | None = None
     member: Member | None = None
     item: Type | None = None
+    name: str = ""
 
 
 @dataclass
@@ -61,12 +63,11 @@ class _Reader:
     def __init__(self, tree: ast.Module, name: str, sources: Sources) -> None:
         self.tree, self.name, self.sources = tree, name, sources
         self.usage = Usage()
-        classes = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
-        methods = [n for node in classes for n in node.body if isinstance(n, FUNCTIONS)]
-        plain = [n for n in ast.walk(tree) if isinstance(n, FUNCTIONS) and n not in methods]
-        named = [*((f".{n.name}", n) for n in methods), *((n.name, n) for n in plain)]
+        parents = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
+        methods = {n: f"{node.name}.{n.name}" for node in parents for n in node.body if isinstance(n, FUNCTIONS)}
+        named = [(methods.get(n, n.name), n) for n in ast.walk(tree) if isinstance(n, FUNCTIONS)]
         counts = Counter(name for name, _ in named)
-        #: Ours by name, methods with a dot before it; of several with one name it is not known which is called.
+        #: Ours by name, methods as `Class.method`; of several with one name it is not known which is called.
         self.functions = {name: function for name, function in named if counts[name] == 1}
         self.attributes: dict[Any, Type | None] = {}
         self.returns: dict[Any, Type | None] = {}
@@ -85,15 +86,27 @@ class _Reader:
         if isinstance(node, ast.Import | ast.ImportFrom):
             self.imported(node, names)
         elif isinstance(node, FUNCTIONS):
-            own = f".{node.name}" if function == "." else node.name
+            of = function.removesuffix(".") if function.endswith(".") else ""
+            own = f"{of}.{node.name}" if of else node.name
             known = {a.arg: t for a in _arguments(node) if (t := self.given.get((own, a.arg)))}
+            if of:
+                known |= {"self": Type("ours", name=of), "cls": Type("our class", name=of)}
+            for part in [*node.decorator_list, *node.args.defaults]:
+                self.value(part, names)
             self.body(node.body, {**names, **known}, own)
         elif isinstance(node, ast.ClassDef):
-            self.body(node.body, dict(names), ".")
+            for part in [*node.bases, *node.decorator_list]:
+                self.value(part, names)
+            names[node.name] = Type("our class", name=node.name)
+            self.body(node.body, dict(names), f"{node.name}.")
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             value = self.value(node.value, names) if node.value is not None else None
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                self.bind(target, value, names)
+                if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                    for part, given in zip(target.elts, node.value.elts, strict=False):
+                        self.bind(part, self.value(given, names), names)
+                else:
+                    self.bind(target, value, names)
         elif isinstance(node, ast.For):
             iterated = self.value(node.iter, names)
             self.bind(node.target, iterated.item if iterated else None, names)
@@ -108,6 +121,8 @@ class _Reader:
                 elif isinstance(child, ast.expr):
                     self.value(child, names)
                 elif isinstance(child, ast.ExceptHandler):
+                    if child.type is not None:
+                        self.value(child.type, names)
                     self.body(child.body, names, function)
                 elif isinstance(child, ast.withitem):
                     self.value(child.context_expr, names)
@@ -136,10 +151,13 @@ class _Reader:
             names.pop(target.id, None)
             if value:
                 names[target.id] = value
-        elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self":
-            if value:
-                _learn(self.attributes, target.attr, value)
-        elif isinstance(target, ast.Attribute | ast.Subscript):
+        elif isinstance(target, ast.Attribute):
+            owner = self.value(target.value, names)
+            if owner is None or owner.kind != "ours":
+                self.value(target, names)
+            elif value:
+                _learn(self.attributes, (owner.name, target.attr), value)
+        elif isinstance(target, ast.Subscript):
             self.value(target, names)
         elif isinstance(target, ast.Tuple | ast.List):
             for part in target.elts[:-1]:
@@ -153,7 +171,7 @@ class _Reader:
         if isinstance(node, ast.Name):
             return names.get(node.id)
         if isinstance(node, ast.Attribute):
-            return self.attribute(node, node.attr, self.value(node.value, names), node.value)
+            return self.attribute(node, node.attr, self.value(node.value, names))
         if isinstance(node, ast.Call):
             return self.call(node, names)
         if isinstance(node, ast.Subscript):
@@ -196,10 +214,11 @@ class _Reader:
         item = self.value(node.elt, inner)  # type: ignore[attr-defined]
         return Type("sequence", item=item) if item else None
 
-    def attribute(self, node: ast.AST, name: str, owner: Type | None, expression: ast.AST) -> Type | None:
+    def attribute(self, node: ast.AST, name: str, owner: Type | None) -> Type | None:
         if owner is None:
-            is_self = isinstance(expression, ast.Name) and expression.id == "self"
-            return self.attributes.get(name) if is_self else None
+            return None
+        if owner.kind == "ours":
+            return self.attributes.get((owner.name, name))
         definition = owner.definition
         if definition is None or (name.startswith("__") and name.endswith("__") and name != "__proxy__"):
             return None
@@ -214,12 +233,17 @@ class _Reader:
             if not self.sources.is_open(definition) and not (self.sources.is_enum(definition) and name in _OF_ENUMS):
                 self.problem(node, f"{definition.path} has no {name}")
             return None
+        if member.kind == "class":
+            inner = Definition("class", member.owner.module, f"{member.owner.name}.{name}", member.node)
+            return Type("named", inner)
         if member.kind == "property":
             return self.annotated(member.owner.module, getattr(member.node, "returns", None))
         if member.kind == "value":
             if self.sources.is_enum(definition):
                 return Type("instance", definition)
             return self.annotated(member.owner.module, getattr(member.node, "annotation", None))
+        if owner.kind == "named" and member.kind == "method":  # taken from the class, it wants its object
+            member = replace(member, kind="static")
         return Type("bound", definition, member)
 
     def subscript(self, node: ast.Subscript, owner: Type | None, names: dict[str, Type]) -> Type | None:
@@ -231,7 +255,7 @@ class _Reader:
         definition = owner.definition
         if owner.kind == "named" and definition and definition.kind == "class" and self.sources.is_enum(definition):
             if isinstance(node.slice, ast.Constant):
-                self.attribute(node, str(node.slice.value), owner, node)
+                self.attribute(node, str(node.slice.value), owner)
             return Type("instance", definition)
         return None
 
@@ -240,11 +264,11 @@ class _Reader:
         keywords = {keyword.arg: self.value(keyword.value, names) for keyword in node.keywords}
         called = last_name(node.func) or ""
         if isinstance(node.func, ast.Name) and node.func.id == "getattr" and isinstance(node.args[1], ast.Constant):
-            return self.attribute(node, str(node.args[1].value), given[0], node.args[0])
+            return self.attribute(node, str(node.args[1].value), given[0])
         if isinstance(node.func, ast.Name) and node.func.id in ("list", "sorted", "tuple", "iter", "reversed"):
             return given[0] if given else None
         function = self.value(node.func, names)
-        if function is None:
+        if function is None or function.kind == "our class":
             return self.ours(called, node, given, keywords, names)
         if function.kind not in ("named", "bound"):
             return None
@@ -273,15 +297,20 @@ class _Reader:
         names: dict[str, Type],
     ) -> Type | None:
         """A call of our own function: it learns what it is given, and tells what it returns."""
-        if isinstance(node.func, ast.Attribute) and (owner := self.value(node.func.value, names)):
-            if owner.kind != "mapping":
+        made = None
+        if isinstance(node.func, ast.Attribute):
+            owner = self.value(node.func.value, names)
+            if owner is not None and owner.kind == "mapping":
+                parts = {"values": owner.item, "items": Type("pair", item=owner.item)}
+                return Type("sequence", item=parts[called]) if called in parts else None
+            if owner is None or owner.kind not in ("ours", "our class"):
                 return None
-            parts = {"values": owner.item, "items": Type("pair", item=owner.item)}
-            return Type("sequence", item=parts[called]) if called in parts else None
-        called = f".{called}" if isinstance(node.func, ast.Attribute) else called
+            called = f"{owner.name}.{called}"
+        elif (named := names.get(called)) and named.kind == "our class":
+            made, called = Type("ours", name=named.name), f"{named.name}.__init__"
         function = self.functions.get(called)
         if function is None:
-            return None
+            return made
         parameters = [argument for argument in _arguments(function) if argument.arg not in ("self", "cls")]
         for parameter, value in zip(parameters, given, strict=False):
             if value:
@@ -289,7 +318,7 @@ class _Reader:
         for key, value in keywords.items():
             if value and key:
                 _learn(self.given, (called, key), value)
-        return _called(function, self.returns.get(called))
+        return made or _called(function, self.returns.get(called))
 
     def annotated(self, module: str, annotation: ast.AST | None) -> Type | None:
         """The type of a value with an annotation of the package."""
@@ -298,7 +327,7 @@ class _Reader:
         if isinstance(annotation, ast.Subscript):
             outer = (last_name(annotation.value) or "").lstrip("_")
             parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
-            if outer in _OPTIONAL:
+            if outer in _WRAPPERS:
                 return next(filter(None, (self.annotated(module, part) for part in parts)), None)
             if outer in _SEQUENCES:
                 item = self.annotated(module, parts[0])

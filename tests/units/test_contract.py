@@ -36,11 +36,22 @@ FAKE = SIMULATED / "libcoremlpython.py"
 LEFT_OUT = {
     "_MLModelStructureNeuralNetworkLayerProxy": "a backend emits ML Programs; no neural network is ever planned",
 }
+REMOTE = "coremltools.models.ml_program.experimental.remote_device"
 #: Names of coremltools our code takes through values the scan of the sources cannot follow, and where.
 TAKEN_UNSEEN = {
     "coremltools.models.compute_plan.MLComputePlanDeviceUsage.preferred_compute_device": "harness/units/placement.py",
     "coremltools.models.compute_plan.MLComputePlanDeviceUsage.supported_compute_devices": "harness/units/placement.py",
     "coremltools.models.compute_plan.MLComputePlanCost.weight": "harness/units/placement.py",
+    f"{REMOTE}.Device.session": "harness/units/runner_app.py",
+    f"{REMOTE}._RemoteMLModelService.predict": "harness/units/runner_app.py",
+    f"{REMOTE}._RemoteMLModelService.unload": "harness/units/runner_app.py",
+    f"{REMOTE}._RemoteMLModelService.retrieve_compute_plan": "harness/units/runner_app.py",
+    f"{REMOTE}._RemoteMLModelService._prepare_data_for_transfer": "harness/units/runner_app.py",
+    f"{REMOTE}._RemoteMLModelService._state": "harness/units/runner_app.py",
+    f"{REMOTE}._RemoteMLModelService._service": "harness/units/runner_app.py",
+    f"{REMOTE}._RemoteMLModelService.State": "harness/units/runner_app.py",
+    f"{REMOTE}._DeviceCtlError.error_code": "harness/units/runner_app.py",
+    f"{REMOTE}._DeviceCtlError.message": "harness/units/runner_app.py",
 }
 #: Names the scan must find, or it has gone blind.
 SURELY_TAKEN = {
@@ -53,6 +64,10 @@ SURELY_TAKEN = {
     "coremltools.models.compute_plan.MLComputePlan.load_from_path",
     "coremltools.models.compute_plan.MLModelStructureProgramOperation.operator_name",
     "coremltools.models.model.MLModel.get_available_compute_devices",
+    "coremltools.models.model.MLState.read_state",
+    f"{REMOTE}.Device.get_devices",
+    f"{REMOTE}.Device.prepare_for_model_debugging",
+    f"{REMOTE}._RemoteMLModelService.load",
     "coremltools.models.utils.compile_model",
 }
 #: The fake's refusals that are the native module's own words: whole, or up to where it adds a value.
@@ -311,9 +326,11 @@ from typing import List, Optional
 class Unit(Enum):
     ALL = 1
 class Plan:
+    class Broken(Exception): ...
     def __init__(self, proxy): self._proxy = proxy
     @property
     def parts(self) -> "List[Part]": return []
+    async def mend(self, how): ...
     @staticmethod
     def of(path: str, unit: Unit = Unit.ALL) -> Optional["Plan"]: ...
 class Part:
@@ -336,6 +353,12 @@ class Ours:
 def opened(path):
     toy.load(path, unit=Unit["ALL"])
     return Plan.of(path)
+async def mended(ours: Ours):
+    try:
+        mend = toy.units.Plan.mend
+        await mend(Plan.of("x"), "y")
+    except Plan.Broken:
+        return Ours().plan.parts[0].name
 """
 
 
@@ -357,6 +380,9 @@ def test_a_sound_use_has_no_problem() -> None:
         ("unit=Unit", "device=Unit", "missing a required argument: 'unit'"),
         ("Plan.of(path)", "Plan.of()", "missing a required argument: 'path'"),
         ('Unit["ALL"]', 'Unit["NPU"]', "ours.py:12: toy.units.Unit has no NPU"),
+        ("Plan.Broken", "Plan.Bent", "ours.py:18: toy.units.Plan has no Bent"),
+        ('mend(Plan.of("x"), "y")', 'mend(Plan.of("x"))', "missing a required argument: 'how'"),
+        ("[0].name", "[0].size", "ours.py:19: toy.units.Part has no size"),
     ],
 )
 def test_a_planted_use_is_found(before: str, after: str, said: str) -> None:
