@@ -285,9 +285,12 @@ def test_no_plan_is_unknown(plan: Any) -> None:
 
 
 def test_a_node_that_became_nothing_but_a_cast_is_where_that_is() -> None:
-    program = Program((OPERATIONS[0],), (EdgeNode(("x",), "aten._to_copy.default", 1),), {"x_to_fp16:cast": [1]})
-    plan = Plan(op("ios18.cast", "x_to_fp16", answer(CPU)))
-    assert read_plan(plan, None, program).aten == {"aten._to_copy.default": {"preferred": "cpu", "supported": ["cpu"]}}
+    copy = EdgeNode(("copy",), "aten._to_copy.default", 1)
+    made, inserted = (MilOperation("main", (output,), "cast", at_boundary=True) for output in ("copy", "x_to_fp16"))
+    handles = {"copy:cast": [1], "x_to_fp16:cast": [1]}
+    plan = Plan(op("ios18.cast", "copy", answer(CPU)), op("ios18.cast", "x_to_fp16", answer(CPU, ANE)))
+    assert read_plan(plan, None, Program((made, inserted), (copy,), handles)).aten == {"aten._to_copy.default": ON_CPU}
+    assert read_plan(plan, None, Program((inserted,), (copy,), handles)).aten == {}
 
 
 def test_what_several_operators_became_costs_none_of_them() -> None:
