@@ -330,7 +330,7 @@ def test_the_known_issues_judge(suite):
 DESCRIBED = """
 - cause: {slug}
   title: what it is
-  stage: runtime
+  stage: converter
   sees: nothing
   explanation: {slug}
   source: here.py
