@@ -219,3 +219,13 @@ def test_importing_it_loads_nothing_heavy():
     script = "import sys, harness.isolation; print([m for m in ('torch', 'numpy', 'executorch') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_devices_are_asked_where_core_ml_predicts_and_a_refusal_is_no_answer(checker, monkeypatch):
+    one = checker()
+    monkeypatch.setattr("harness.units.host.coreml_unavailable", lambda unit, target: "only on macOS")
+    assert one.devices() == []
+    assert one._pool.started == 0
+    monkeypatch.setattr("harness.units.host.coreml_unavailable", lambda unit, target: None)
+    assert one.devices() == []  # this handler knows no such question
+    assert one._pool.started == 1
