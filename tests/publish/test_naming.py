@@ -86,6 +86,7 @@ def test_a_missing_kernel_of_one_overload_is_not_put_down_to_another(record):
 def test_operator_cases(record):
     assert is_operator_case(record())
     assert not is_operator_case(record(case="models/vit/float32"))
+    assert not is_operator_case(record(case="state/total/float32/seed-0"))
     assert not is_operator_case(record(case="check/mine/f"))
     assert not is_operator_case(record(op="a.b", api="").with_(op=""))
 
@@ -94,6 +95,7 @@ def test_subject(record):
     assert subject(record()) == "aten.gelu.default"
     assert subject(record().with_(op="")) == "gelu"
     assert subject(record(case="models/vit/float32")) == "vit"
+    assert subject(record(case="state/total/float32/seed-0")) == "state/total"
     assert subject(record(case="check/mine/f").with_(op="", api="")) == "check/mine"
 
 
