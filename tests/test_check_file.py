@@ -307,6 +307,11 @@ def test_a_report_names_operators_numbers_errors_and_notes():
     ]
 
 
+def test_a_report_tells_whose_fault_it_is():
+    wrong = record("wrong_value", stage="runtime", against_reference={"outcome": "pass", "equal": False})
+    assert report(wrong)[-1] == "  stage: runtime (the reference executor: pass)"
+
+
 def test_a_units_absence_is_told_with_its_reason():
     assert (
         report(record("not_run", reason="Core ML predicts only on macOS"))[-1]

@@ -300,6 +300,7 @@ def test_merge_names_causes_and_explain_explains_them(run, tmp_path, described):
     assert [one.cause for one in read_evidence(tmp_path / "out.jsonl").records] == ["boom", None, None]
     assert "boom: It booms (converter)" in run("explain", "ops/aten.a")[1]
     assert "cause" not in run("explain", "ops/aten.b")[1]
+    assert "\neager  " in run("explain", "ops/aten.b")[1]  # beside all units
 
 
 def test_unwritable_output(run, tmp_path):

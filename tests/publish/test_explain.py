@@ -6,6 +6,7 @@ from harness.evidence.causes import Cause
 from harness.evidence.record import ErrorInfo, Numerics
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, HarnessError, Outcome
 from harness.publish.explain import explain, find
+from harness.publish.units_page import beside_text
 
 A, B = "aten.a.default", "aten.b.default"
 CASE = f"ops/{A}/float32/opinfo-1"
@@ -126,3 +127,30 @@ def test_reproduction_is_ready_to_paste(record):
     assert repro == ["coreml-harness", "repro", "ops/aten.a.default/float32/odd name@fp16-ios18@reference"]
     assert pytest_line[:2] == ["pytest", "suites"]
     assert pytest_line[-2:] == ["-k", "ops/aten.a.default/float32/odd name"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "says"),
+    [
+        ("runtime", "stage       runtime: the program is right, this unit's answer is not"),
+        ("lowering", "stage       lowering: the program is wrong"),
+        ("precision", "stage       precision: the reference executor's answer is wrong as well"),
+    ],
+)
+def test_the_stage_is_told(record, stage, says):
+    assert says in explain(record(outcome="wrong_value", unit="all", stage=stage))
+    assert "stage" not in explain(record(outcome="wrong_value"))
+
+
+def test_all_units_stand_beside_the_record(record, evidence):
+    wrong = record(
+        outcome="wrong_value",
+        unit="all",
+        stage="runtime",
+        against_reference={"outcome": "pass", "equal": False, "max_abs": 0.5, "max_ulp": 3.0},
+    )
+    built = evidence(wrong, record(headroom=2.0))
+    text = explain(wrong, None, None, beside_text(built, wrong))
+    rows = [line.split() for line in text.splitlines() if line.startswith(("eager", "reference", "all "))]
+    assert [row[:2] for row in rows] == [["eager", "the"], ["reference", "pass"], ["all", "wrong_value"]]
+    assert rows[2][2:] == ["0.5,", "3", "ulp", "runtime"]
