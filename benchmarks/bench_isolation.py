@@ -112,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("at least 2 cases and 1 round")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["COREML_HARNESS_CACHE"] = folder
+        os.environ["TQDM_DISABLE"] = "1"  # coremltools' progress bars
         print(measure(options.cases, options.rounds))
 
 

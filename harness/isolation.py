@@ -5,6 +5,7 @@ Import-cheap: torch is loaded in the child alone.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,7 +197,7 @@ def make_handler() -> Callable[[dict[str, Any], Callable[[dict[str, Any]], None]
     logging.disable(logging.WARNING)
     from torch.testing._internal.common_methods_invocations import op_db  # noqa: F401
 
-    from harness.cases import find, user_file
+    from harness.cases import find, opinfo, user_file
     from harness.check import Checker
     from harness.lowering import speedups
     from harness.lowering.backend import import_failure
@@ -205,6 +206,8 @@ def make_handler() -> Callable[[dict[str, Any], Callable[[dict[str, Any]], None]
     from harness.units.placement import available_devices
 
     import_failure()  # now, and not within the deadline of the first check
+    with contextlib.suppress(HarnessError):
+        find.find(f"{opinfo.SUITE}/")  # lists the suite, before all that exists is taken from the garbage collector
     speedups.enable()
     checkers: dict[tuple[str, bool], Checker] = {}
 
