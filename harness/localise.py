@@ -124,6 +124,8 @@ def localise(case: Case, recipe: Recipe) -> Localisation:
             return Localisation(str(lowered.failure.outcome), f"no program: {lowered.failure.error.message}")
         if lowered.program is None:
             raise HarnessError(f"{case.id}: {lowered.unplannable}")
+        if any(delegate.function for delegate in lowered.program.delegates):
+            raise HarnessError(f"{case.id}: a package of several functions is not told apart operator by operator")
         operators = [op for op, count in lowered.exported_ops.items() for _ in range(count)]
         rule = MODEL if case.whole_model else rule_for(case.op, operators)
         precision = effective_precision(recipe.precision, lowered.program.delegates, built.inputs, right.reference)

@@ -52,7 +52,12 @@ def run(check_id: str) -> int:
     print(f"# again: coreml-harness repro '{record.check_id}'")
     if record.outcome is not Outcome.INVALID_CASE:
         print()
-        print(script(record, case.build(), recipe), end="")
+        built = case.build()
+        if built.beside:
+            names = ", ".join(method.name for method in built.beside)
+            print(f"# no script: the case is method {built.method} of a program that has {names} beside it")
+        else:
+            print(script(record, built, recipe), end="")
     return 0 if record.outcome in _FINE else 1
 
 

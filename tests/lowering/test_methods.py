@@ -116,6 +116,22 @@ def test_the_file_holds_both_and_the_package_once(both: dict[str, Lowered]) -> N
     assert told.startswith("the .pte does not hold the data coreml_executorch_")
 
 
+def test_a_fallback_between_delegates_makes_two_shared_packages() -> None:
+    class Cut(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.asinh(PREFILL.linear(x)) * 2
+
+    cut = Cut().eval()
+    found = lower(export(Built(cut, (SHORT,), 0, method="decode", beside=(Method("forward", cut, (LONG,)),))), FP32)
+    program = found.program
+    assert program is not None
+    assert [delegate.function for delegate in program.delegates] == ["decode", "decode"]
+    assert len({delegate.shared for delegate in program.delegates}) == 2
+    with written(found.pte) as path:
+        assert read_back(path, program) is None
+    torch.testing.assert_close(run_program(program, ReferenceUnit(mode="exact"), (SHORT,)).outputs, [cut(SHORT)])
+
+
 def test_methods_with_unequal_numbers_of_delegates_fail_in_packaging() -> None:
     """ExecuTorch shares weights by position, and says so."""
 
