@@ -1,7 +1,8 @@
 import pytest
 
 from harness.evidence.causes import read_causes
-from harness.evidence.conditions import installed
+from harness.evidence.conditions import installed, recorded
+from harness.evidence.files import read_evidence
 from harness.evidence.known_issues import (
     KnownIssue,
     KnownIssues,
@@ -12,6 +13,7 @@ from harness.evidence.known_issues import (
 from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 
+ANSWERS = (Outcome.WRONG_VALUE, Outcome.WRONG_SHAPE, Outcome.WRONG_DTYPE, Outcome.OUT_OF_RANGE)
 CASE = "ops/aten.neg.default/float32/opinfo-0"
 HERE = {"coremltools": "9.0", "torch": "2.13.0+cpu", "os": "linux"}
 
@@ -382,6 +384,23 @@ def test_a_malformed_file_is_refused_by_file_and_entry(tmp_path, text, says):
         read_known_issues(tmp_path)
     assert "bad.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_the_reference_is_known_to_get_wrong_is_known_on_every_unit_and_hides_no_runtime(pytestconfig):
+    """Of the committed evidence, each wrong answer as Core ML would give it too, and as Core ML's own."""
+    suites = pytestconfig.rootpath / "suites" / "known_issues"
+    judged = 0
+    for path in sorted((pytestconfig.rootpath / "reports" / "evidence").glob("linux-*.jsonl")):
+        evidence = read_evidence(path)
+        known = KnownIssues.read(suites, recorded(next(iter(evidence.environments.values()))))
+        for found in evidence.records:
+            if found.unit != "reference" or found.outcome not in ANSWERS:
+                continue
+            judged += 1
+            assert known.judge(found).verdict == "expected"
+            assert known.judge(found.with_(unit="cpu_only", stage="lowering")).verdict == "expected"
+            assert known.judge(found.with_(unit="cpu_only", stage="runtime")).verdict == "red"
+    assert judged > 100
 
 
 def test_the_committed_known_issues_are_well_formed(pytestconfig):
