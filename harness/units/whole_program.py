@@ -124,8 +124,8 @@ class OpenProgram:
 
 
 def states_of(buffers: Sequence[str], states: Sequence[str]) -> dict[str, str]:
-    """The state of each buffer that has one. coremltools names a state after its buffer (`a.total`: `a_total`), changing
-    what a name may not hold or what is reserved; those that are left then stand in the same order."""
+    """The state of each buffer that has one. coremltools names a state after its buffer (`a.total`: `a_total`), with
+    what a name may not hold changed, and what is reserved; those that are left then stand in the same order."""
     by_name = {re.sub(r"\W", "_", buffer, flags=re.ASCII): buffer for buffer in buffers}
     found = {by_name[state]: state for state in states if state in by_name}
     left = [buffer for buffer in buffers if buffer not in found]
