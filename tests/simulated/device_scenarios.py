@@ -118,7 +118,7 @@ def _outputs() -> dict[str, Any]:
         first, second = torch.split(x, [1, 2])
         return first * 2, (second > 0).to(torch.int32) + 1, second + 1
 
-    module, inputs = operators._Module(function), (operators._values(3, 3),)
+    module, inputs = operators.Function(function), (operators._values(3, 3),)
     program = operators.lower_module(module, inputs)
     run = run_program(program, DeviceUnit(PHONE), inputs)
     return {
@@ -170,8 +170,8 @@ def _old_system() -> dict[str, Any]:
 def _expired(faults: Faults) -> dict[str, Any]:
     """An app that no longer installs is built anew."""
     shown: list[str] = []
-    runner_app.connect("Test iPad").close()
-    runner_app._running.clear()
+    runner_app.connect("Test iPad")
+    runner_app._close_all()
     faults.set(expired=True)
     before = _built()
     app = runner_app.connect("Test iPad", shown.append)
@@ -219,7 +219,7 @@ def _left(folder: Path) -> dict[str, Any]:
     except RuntimeError:
         loop = False
     return {
-        "files": sorted(p.name for p in (folder / "tmp").iterdir() if "compiled" not in p.name),
+        "data": [p.name for p in (folder / "tmp").rglob("*.bin") if p.name.startswith("tmp")],
         "exchange": [p.name for p in kept.glob("build/*")],
         "threads": [t.name for t in threading.enumerate() if t is not threading.main_thread() and "tqdm" not in t.name],
         "loop": loop,
