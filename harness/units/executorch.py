@@ -113,8 +113,9 @@ def _load(path: Path, program: LoweredProgram) -> _Loaded:
         message = _with_log(error, lambda: _Loaded(path, program.method))
         if program.delegates and BACKEND not in (registered := registered_backends()):
             names = ", ".join(sorted(registered)) or "none"
-            where = f"the ExecuTorch runtime on this {host.system_name()}"
-            raise NotRunnable(f"{where} refused the program: {message} (registered: {names})") from error
+            raise NotRunnable(
+                f"the ExecuTorch runtime on this {host.system_name()} refused the program: {message} (registered: {names})"
+            ) from error
         raise LoadFailed(message) from error
 
 
