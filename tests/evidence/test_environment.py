@@ -42,6 +42,14 @@ def test_a_simulated_host_has_an_id_and_a_block_of_its_own():
     assert name == environment_block()[0] + "-macos15.5-simulated"
 
 
+def test_the_devices_a_run_drives_are_in_the_id_and_the_block():
+    phone = {"model": "iPhone16,1", "system": "iOS 18.5", "build": "22F76"}
+    name, block = environment_block(connected={"Test iPhone": phone})
+    assert block["connected"] == {"Test iPhone": phone}
+    assert name == environment_block()[0] + "-iPhone16.1-iOS18.5"
+    assert "connected" not in environment_block(connected={})[1]
+
+
 def test_a_macos_release_is_in_the_id(monkeypatch):
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
     monkeypatch.setattr(platform, "mac_ver", lambda: ("15.5", ("", "", ""), "arm64"))
