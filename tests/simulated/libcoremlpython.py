@@ -10,6 +10,8 @@ Every Python process on the simulated host loads it, so numpy, coremltools and t
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import ctypes
 import os
 import shutil
@@ -204,14 +206,15 @@ class _MLModelProxy:
         package = Path(path)
         if not (package / "Manifest.json").is_file():
             raise RuntimeError(f"Error compiling model: {package.name} is not a package")
-        compiled = Path(tempfile.mkdtemp(prefix="simulated-")) / f"{package.stem}.mlmodelc"
-        shutil.copytree(package, compiled / _INSIDE)
-        model, spec = _open(compiled)
-        if (hit := fault("compile_error", None, _mil_types(model)))[0]:
-            raise RuntimeError(hit[1])
-        newest = max(v for major, v in SPECIFICATION_OF_MACOS.items() if major <= simulated_macos[0])
-        if spec.specificationVersion > newest:
-            raise RuntimeError(f"specification version {spec.specificationVersion} is newer than {newest}")
+        folder = Path(tempfile.mkdtemp(prefix="simulated-"))
+        atexit.register(_remove_if_empty, folder)  # who compiles moves the model away, as a rule
+        compiled = folder / f"{package.stem}.mlmodelc"
+        try:
+            shutil.copytree(package, compiled / _INSIDE)
+            _compilable(*_open(compiled))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return str(compiled)
 
     @staticmethod
@@ -262,7 +265,23 @@ class _MLModelProxy:
                 (Path(folder) / Path(name).name).write_bytes(data)
             package = Path(folder) / "asset.mlpackage"
             _create_mlpackage(Model_pb2.Model.FromString(spec_data), weights_dir=folder, package_path=str(package))
-            return _MLModelProxy.create_model_asset_from_path(_MLModelProxy.compileModel(str(package)))
+            compiled = _MLModelProxy.compileModel(str(package))
+            asset = _MLModelProxy.create_model_asset_from_path(compiled)
+            weakref.finalize(asset, shutil.rmtree, Path(compiled).parent, True)
+            return asset
+
+
+def _compilable(model: Any, spec: Any) -> None:
+    if (hit := fault("compile_error", None, _mil_types(model)))[0]:
+        raise RuntimeError(hit[1])
+    newest = max(v for major, v in SPECIFICATION_OF_MACOS.items() if major <= simulated_macos[0])
+    if spec.specificationVersion > newest:
+        raise RuntimeError(f"specification version {spec.specificationVersion} is newer than {newest}")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _stumble(when: str, unit: str, mil: Collection[str]) -> None:
