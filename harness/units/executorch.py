@@ -114,7 +114,8 @@ def _load(path: Path, program: LoweredProgram) -> _Loaded:
         if program.delegates and BACKEND not in (registered := registered_backends()):
             names = ", ".join(sorted(registered)) or "none"
             raise NotRunnable(
-                f"the ExecuTorch runtime on this {host.system_name()} refused the program: {message} (registered: {names})"
+                f"the ExecuTorch runtime on this {host.system_name()} refused the program: "
+                f"{message} (registered: {names})"
             ) from error
         raise LoadFailed(message) from error
 
