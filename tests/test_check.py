@@ -24,6 +24,7 @@ from harness.lowering.recipe import Recipe
 from harness.mil.kernels import KERNELS
 from harness.units import executorch as executorch_unit
 from harness.units import whole_program
+from harness.units.base import UnitDied
 from harness.units.reference import UNDOCUMENTED_NOTE, ReferenceUnit
 
 FP32, FP16 = Recipe.parse("fp32-ios18"), Recipe.parse("fp16-ios18")
@@ -209,6 +210,14 @@ def test_run_error_of_the_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mil.Model, "run", raising(mil.MilError("division by zero")))
     record = check(case_of(lambda x: x * 2, X), FP32, "reference")
     assert (record.outcome, record.phase) == (Outcome.RUN_ERROR, Phase.RUN)
+
+
+def test_the_end_of_what_ran_the_program_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mil.Model, "run", raising(UnitDied("the runner app on Test iPhone died while predicting")))
+    record = check(case_of(lambda x: x * 2, X), FP32, "reference")
+    assert (record.outcome, record.phase) == (Outcome.CRASH, Phase.RUN)
+    assert record.error is not None
+    assert "the runner app on Test iPhone died while predicting" in record.error.message
 
 
 def test_run_error_of_a_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
