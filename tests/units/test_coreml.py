@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from harness.evidence.record import Record
 from harness.lowering.program import UnpackedDelegate
 from harness.publish.matrix import build_matrix
 from harness.units import coreml, host
-from harness.units.base import Feature, NotRunnable
+from harness.units.base import Feature, NotRunnable, ProgramContradiction
 from harness.units.coreml import CoreMLUnit
 
 SIMULATED = Path(__file__).parents[1] / "simulated"
@@ -518,3 +519,12 @@ def test_difference_is_of_bits() -> None:
     zero = np.array([0.0, 1.0], np.float16)
     assert "1 of 2 elements" in coreml._difference("y", zero, np.array([-0.0, 1.0], np.float16))
     assert "shape (2,), then (1,)" in coreml._difference("y", zero, zero[:1])
+
+
+def test_a_function_is_found_in_the_description_or_named() -> None:
+    decode, forward = SimpleNamespace(name="decode"), SimpleNamespace(name="forward")
+    description = SimpleNamespace(functions=[decode, forward])
+    assert coreml._described_function(description, "decode") is decode
+    assert coreml._described_function(description, "") is description
+    with pytest.raises(ProgramContradiction, match=r"no function encode \(it has decode, forward\)"):
+        coreml._described_function(description, "encode")
