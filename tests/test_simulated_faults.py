@@ -12,8 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "simulated"))
 from compare import compare
 from faults import FAULTS
-from left_behind import left_behind
-from run import run_suites
+from once import suites_once
 
 from harness.evidence.journal import read_run
 from harness.evidence.record import Record
@@ -84,13 +83,13 @@ def settings(expected: Expected, fault: str) -> dict[str, Any]:
 @pytest.fixture(scope="module", params=["0", "2"], ids=lambda workers: f"n{workers}")
 def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One run with every fault: its records by check, what pytest said, and what was left behind."""
-    root = tmp_path_factory.mktemp("faults")
     options = ["suites/ops", "--level=smoke", "--recipe=fp16-ios18", "--measure", "-n", request.param]
     options += [f"--deadline={DEADLINE}", *(f"--unit={unit}" for unit in ("reference", *UNITS))]
     options += [f"--op=aten.{expected.op}.default" for expected in TABLE.values()]
-    done = run_suites(root / "run", options, {fault: settings(expected, fault) for fault, expected in TABLE.items()})
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    return {"records": read_run(root / "run").records, "left": left_behind(root / "tmp")}
+    faults = {fault: settings(expected, fault) for fault, expected in TABLE.items()}
+    done = suites_once(tmp_path_factory, f"faults-n{request.param}", options, faults)
+    assert done.returncode == 0, done.said
+    return {"records": read_run(done.folder / "run").records, "left": done.left}
 
 
 def struck(records: dict[str, Record], fault: str) -> list[Record]:

@@ -14,7 +14,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "simulated"))
 from compare import compare, unlabelled
 from left_behind import left_behind
-from run import environment, run_suites
+from once import suites_once
+from run import environment
 
 from harness.evidence.files import read_evidence
 from harness.evidence.journal import read_run_or_file
@@ -36,15 +37,14 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    root = tmp_path_factory.mktemp("simulated")
     options = ["suites", "--level=smoke", "--recipe=fp16-ios18", "-n", "2", *(f"--op=aten.{op}" for op in OPERATORS)]
-    done = run_suites(root / "run", options)
-    return {"root": root, "done": done, "evidence": read_run_or_file(root / "run"), "left": left_behind(root / "tmp")}
+    done = suites_once(tmp_path_factory, "suites", options)
+    return {"done": done, "evidence": read_run_or_file(done.folder / "run")}
 
 
 @pytest.mark.slow
 def test_the_known_issues_explain_every_unit(run) -> None:
-    assert run["done"].returncode == 0, run["done"].stdout[-4000:] + run["done"].stderr[-2000:]
+    assert run["done"].returncode == 0, run["done"].said
 
 
 @pytest.mark.slow
@@ -71,10 +71,10 @@ def test_it_is_labelled_with_the_mac_that_was_played(run) -> None:
 
 
 @pytest.mark.slow
-def test_no_page_takes_it_for_hardware(run) -> None:
-    reports = run["root"] / "reports"
+def test_no_page_takes_it_for_hardware(run, tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
     options = ["--reports", str(reports)]
-    for command in (["merge", str(run["root"] / "run"), *options], ["docs", *options]):
+    for command in (["merge", str(run["done"].folder / "run"), *options], ["docs", *options]):
         done = subprocess.run([sys.executable, "-m", "harness", *command], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     (merged,) = (reports / "evidence").glob("*.jsonl")
@@ -87,7 +87,7 @@ def test_no_page_takes_it_for_hardware(run) -> None:
 
 @pytest.mark.slow
 def test_nothing_is_left_behind(run) -> None:
-    assert run["left"] == []
+    assert run["done"].left == []
 
 
 @pytest.mark.slow
