@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch._guards import detect_fake_mode
 
 from harness.cases.case import AS_IT_IS, Built, Partitioning
 from harness.evidence.record import ErrorInfo
@@ -100,6 +101,16 @@ def export(built: Built, on_phase: PhaseListener = silence) -> Exported:
     return Exported(program, None, ops, seconds, built.partitioning, built.method, beside)
 
 
+def forget_unbound_symbols(program: torch.export.ExportedProgram) -> None:
+    """Clear what a lowering that failed half-way left with the symbolic sizes, which copies of a program share: the
+    next one would fail by it (`PendingUnbackedSymbolNotFound`), and outcomes would depend on the recipes before.
+    """
+    values = (node.meta.get("val") for node in program.graph.nodes)
+    mode = detect_fake_mode([value for value in values if isinstance(value, torch.Tensor)])
+    if mode is not None and mode.shape_env is not None:
+        mode.shape_env.pending_fresh_unbacked_symbols.clear()
+
+
 def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence) -> Lowered:
     """Lower to the edge dialect, partition, convert, package and emit. Never raises for what the backend does.
 
@@ -115,6 +126,8 @@ def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence)
     speedups.before_lowering()
     phases = _PhaseLadder(on_phase)
     started = time.perf_counter()
+    for program in methods(exported).values():
+        forget_unbound_symbols(program)
     # Copies: lowering takes constants out of the programs it is given.
     programs = {name: copy.deepcopy(program) for name, program in methods(exported).items()}
     try:

@@ -26,6 +26,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO, NoReturn
 
+from harness.units import serve
 from harness.units.endings import Ending, memory_kills, read_ending, signal_name
 from harness.units.serve import WHERE, Message
 
@@ -103,7 +104,7 @@ class Child:
         try:
             # First, so that from here on nothing is left behind, wherever a Ctrl-C strikes.
             self._guard = _spawn(["/bin/sh", "-c", _GUARD, "sh", self._folder], subprocess.DEVNULL)
-            command = [sys.executable, "-m", "harness.units.serve", handler]
+            command = [sys.executable, serve.__file__, handler]
             variables = {**os.environ, **(environment or {}), "TMPDIR": self._folder}
             self._process = _spawn(command, subprocess.PIPE, variables)
             _pipe(self._guard.stdin).write(b"%d\n" % self._process.pid)

@@ -6,9 +6,11 @@ there is no spare before the first death, and none any more when deaths have bec
 
 from __future__ import annotations
 
-from harness.units.child import Child, ChildDied, Listener
+from harness.units.child import Child, ChildDied, ChildRaised, Listener
 from harness.units.serve import Message
 
+#: After so many children in a row that did not get ready no other is started: each may take minutes to fail.
+STARTS = 3
 #: After so many requests without a death the spare is let go.
 QUIET = 200
 
@@ -21,10 +23,14 @@ class Pool:
         self._child: Child | None = None
         self._spare: Child | None = None
         self._quiet = QUIET
+        self._failures: list[ChildRaised] = []
         self.started = 0
 
     def call(self, request: Message, deadline: float, on_message: Listener = lambda _m: None) -> Message:
-        """As `Child.call`; the next request finds another child where this one ended it."""
+        """As `Child.call`; the next request finds another child where this one ended it.
+
+        Where `STARTS` children in a row did not get ready, what the last of them raised is raised at once.
+        """
         child = self._ready()
         self._quiet += 1
         try:
@@ -48,6 +54,8 @@ class Pool:
             child.close()
 
     def _ready(self) -> Child:
+        if len(self._failures) >= STARTS:
+            raise self._failures[-1]
         # One that ended while idle, or warming up, says nothing about a request.
         if self._child is None or self._child.has_ended():
             if self._child is not None:
@@ -55,10 +63,13 @@ class Pool:
             self._child = self._start()
         try:
             self._child.wait_until_ready()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ChildRaised):
+                self._failures.append(error)
             self._child.kill()
             self._child = None
             raise
+        self._failures.clear()
         if self._quiet >= QUIET:
             if self._spare is not None:
                 self._spare.kill()

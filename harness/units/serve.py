@@ -1,6 +1,9 @@
 """The child's side of `harness.units.child`: make the handler, then answer request after request.
 
-python -m harness.units.serve PACKAGE.MODULE:FUNCTION
+python harness/units/serve.py PACKAGE.MODULE:FUNCTION
+
+Run as a file, not with `-m`: for a frame that belongs to no file of a module, as runpy's would at the bottom of every
+stack, `inspect.getmodule` looks through all modules anew, and torch asks for stacks dozens of times in an export.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 Message = dict[str, Any]
@@ -77,4 +81,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    # The folder of this file stands there, whose modules are none at the top; the package's own takes its place.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
     raise SystemExit(main(sys.argv[1:]))

@@ -43,6 +43,11 @@ class Polygamma(torch.nn.Module):
         return torch.polygamma(1, x)
 
 
+class Combinations(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.combinations(x)
+
+
 class DataDependent(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + 1 if x.sum() > 0 else x - 1
@@ -244,3 +249,12 @@ def test_a_recipe_that_cannot_be_carried_out_is_no_outcome(scale: Exported, monk
     monkeypatch.setattr(Recipe, "compile_specs", raising(HarnessError("no such target")))
     with pytest.raises(HarnessError, match="no such target"):
         lower(scale, FP16)
+
+
+def test_a_lowering_that_failed_half_way_leaves_nothing_to_the_next(exported: Callable[..., Exported]) -> None:
+    """Copies of a program share its symbolic sizes; combinations has one that nothing binds when lowering fails."""
+    program = exported(Combinations(), X)
+    failures = [lower(program, recipe).failure for recipe in (FP32, FP16, FP32)]
+    assert failures[0] is not None
+    assert "not in Core ATen" in failures[0].error.message
+    assert failures == failures[:1] * 3

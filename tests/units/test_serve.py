@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from harness.evidence.vocabulary import HarnessError
+from harness.units import serve as serve_module
 from harness.units.serve import serve
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -42,7 +43,7 @@ def test_what_a_handler_raises_is_an_answer_and_the_next_request_is_heard():
 
 def test_the_process_writes_stacks_but_no_core_files_and_ends_with_its_input():
     done = subprocess.run(
-        [sys.executable, "-m", "harness.units.serve", "fake_handler:make_settings"],
+        [sys.executable, serve_module.__file__, "fake_handler:make_settings"],
         input=b"{}\n",
         capture_output=True,
         env={**os.environ, "PYTHONPATH": str(TESTS)},
