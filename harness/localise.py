@@ -250,8 +250,14 @@ class _OpenEager:
         self.placement: dict[str, dict[str, Any]] = {}
         self.aten_placement: dict[str, dict[str, Any]] = {}
 
-    def predict(self, inputs: list[np.ndarray]) -> Prediction:
+    def plan(self) -> list[str]:
+        return []
+
+    def predict(self, inputs: list[np.ndarray], second: list[np.ndarray] | None = None) -> Prediction:
         return Prediction(self._unit.compute(self._number, inputs))
+
+    def read_state(self) -> dict[str, np.ndarray]:
+        return {}
 
     def close(self) -> None:
         pass

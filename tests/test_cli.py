@@ -472,9 +472,9 @@ def test_arguments_reach_the_measuring_modules(run, measuring, tmp_path):
     options = {"precision": "both", "unit": ("all", "cpu_only"), "target": "iOS18", "json_out": None, "no_cache": True}
     assert measuring == [
         ("check_file", ("f.py::g",), options),
-        ("listing", (), {"op": "aten.add*", "level": "smoke"}),
+        ("listing", (), {"op": "aten.add*", "level": "smoke", "units": ()}),
         ("repro", ("a@b@c",), {}),
-        ("doctor", (), {}),
+        ("doctor", (), {"ask_core_ml": False}),
     ]
 
 
@@ -491,7 +491,7 @@ def test_arguments_reach_the_measuring_modules(run, measuring, tmp_path):
     ],
 )
 def test_failures_are_one_line(run, measuring, error, part):
-    def fail():
+    def fail(**_options):
         raise error
 
     sys.modules["harness.doctor"].run = fail
@@ -502,13 +502,13 @@ def test_failures_are_one_line(run, measuring, error, part):
 
 def test_debug_shows_the_traceback(capsys, measuring, monkeypatch):
     monkeypatch.setenv("COREML_HARNESS_DEBUG", "1")
-    sys.modules["harness.doctor"].run = lambda: {}["x"]
+    sys.modules["harness.doctor"].run = lambda **_options: {}["x"]
     assert main(["doctor"]) == 2
     assert "Traceback" in capsys.readouterr().err
 
 
 def test_interrupt(measuring, capsys):
-    def interrupt():
+    def interrupt(**_options):
         raise KeyboardInterrupt
 
     sys.modules["harness.doctor"].run = interrupt

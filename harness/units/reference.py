@@ -91,7 +91,7 @@ class OpenReference:
     def _run(self, inputs: list[np.ndarray], state: dict[str, Any]) -> tuple[list[np.ndarray], list[str]]:
         arguments = {feature.name: array for feature, array in zip(self.features, inputs, strict=True)}
         try:
-            result = self._model.run(arguments, self._function, self._mode, state)
+            result = self._model.run(arguments, function=self._function, mode=self._mode, state=state)
         except mil.InvalidProgram as error:
             raise ProgramContradiction(str(error)) from error
         except mil.MissingKernel as error:
