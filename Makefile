@@ -28,7 +28,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 harness-tests: $(READY)
-	$(BIN)/python -m pytest tests -n $(JOBS) -q
+	$(BIN)/python -m pytest tests -n $(JOBS) --dist loadgroup -q
 
 smoke: $(READY)
 	$(BIN)/python -m pytest suites --level smoke -n $(JOBS) -q

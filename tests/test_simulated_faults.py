@@ -17,6 +17,8 @@ from once import suites_once
 from harness.evidence.journal import read_run
 from harness.evidence.record import Record
 
+#: One worker waits for what these tests share; the others go on.
+pytestmark = pytest.mark.xdist_group("faults")
 UNITS = ("cpu_only", "cpu_and_ne")
 DEADLINE = 10
 

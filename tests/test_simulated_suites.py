@@ -22,6 +22,8 @@ from harness.evidence.journal import read_run_or_file
 from harness.evidence.vocabulary import HARDWARE_UNITS, Outcome
 from harness.publish.matrix import build_matrix
 
+#: One worker waits for what these tests share; the others go on.
+pytestmark = pytest.mark.xdist_group("suites")
 #: Operators whose smoke cases end in every way a case can end on Linux.
 OPERATORS = [
     *("add.Tensor", "gelu.default", "conv2d.default", "layer_norm.default", "logical_not.default", "max.dim"),

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+#: One worker waits for what these tests share; the others go on.
+pytestmark = pytest.mark.xdist_group("contract")
 TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTS / "contract"))
 

@@ -22,6 +22,8 @@ from harness.units import coreml, host
 from harness.units.base import Feature, NotRunnable, ProgramContradiction
 from harness.units.coreml import CoreMLUnit
 
+#: One worker waits for what these tests share; the others go on.
+pytestmark = pytest.mark.xdist_group("coreml")
 SIMULATED = Path(__file__).parents[1] / "simulated"
 UNITS = ["cpu_only", "cpu_and_gpu", "cpu_and_ne", "all"]
 OPERATORS = [

@@ -18,6 +18,8 @@ from harness.units import host
 from harness.units.base import NotRunnable
 from harness.units.device import STATE, DeviceUnit
 
+#: One worker waits for what these tests share; the others go on.
+pytestmark = pytest.mark.xdist_group("device")
 SIMULATED = Path(__file__).parents[1] / "simulated"
 UNITS = ["Test iPhone", "Test iPhone:cpu_only"]
 OPERATORS = ["gelu", "two_outputs", "float16", "integer", "rank_0", "bool_output", "bool_input"]

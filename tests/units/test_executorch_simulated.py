@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+#: One worker waits for what these tests share; the others go on.
+pytestmark = pytest.mark.xdist_group("executorch")
 SIMULATED = Path(__file__).parents[1] / "simulated"
 COMPUTE_UNITS = ["cpu_only", "cpu_and_gpu", "cpu_and_ne", "all"]
 UNITS = ["executorch", *(f"executorch:{unit}" for unit in COMPUTE_UNITS)]

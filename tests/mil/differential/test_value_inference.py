@@ -19,6 +19,8 @@ from mil_replay import Difference, Result, compare, disagreement, summation
 from harness.mil import TensorType
 from harness.mil.kernels import KERNELS
 
+#: One worker waits for what these tests share; the others go on.
+pytestmark = pytest.mark.xdist_group("value_inference")
 DRAWS = 3  # sets of values for each instance
 AT_LEAST = 2000
 
