@@ -389,7 +389,7 @@ def test_a_malformed_file_is_refused_by_file_and_entry(tmp_path, text, says):
 def test_what_the_reference_is_known_to_get_wrong_is_known_on_every_unit_and_hides_no_runtime(pytestconfig):
     """Of the committed evidence, each wrong answer as Core ML would give it too, and as Core ML's own."""
     suites = pytestconfig.rootpath / "suites" / "known_issues"
-    judged = 0
+    judged = limitations = 0
     for path in sorted((pytestconfig.rootpath / "reports" / "evidence").glob("linux-*.jsonl")):
         evidence = read_evidence(path)
         known = KnownIssues.read(suites, recorded(next(iter(evidence.environments.values()))))
@@ -399,8 +399,14 @@ def test_what_the_reference_is_known_to_get_wrong_is_known_on_every_unit_and_hid
             judged += 1
             assert known.judge(found).verdict == "expected"
             assert known.judge(found.with_(unit="cpu_only", stage="lowering")).verdict == "expected"
-            assert known.judge(found.with_(unit="cpu_only", stage="runtime")).verdict == "red"
+            issue = known.expected(found.check_id)
+            assert issue is not None
+            # What is documented may show anywhere: a state of Core ML begins at zero because Core ML makes it so.
+            hides = "expected" if issue.stage == "limitation" else "red"
+            limitations += issue.stage == "limitation"
+            assert known.judge(found.with_(unit="cpu_only", stage="runtime")).verdict == hides
     assert judged > 100
+    assert limitations < 10
 
 
 def test_the_committed_known_issues_are_well_formed(pytestconfig):
