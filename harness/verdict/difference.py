@@ -85,8 +85,11 @@ def difference(got: Sequence[Tensor], other: Sequence[Tensor], precision: str) -
 def worse(first: Verdict, again: Verdict, apart: Difference) -> tuple[Verdict, bool]:
     """The verdict on a program that answered an equal question in two ways, and whether the second answer decided it.
 
-    It is that of the worse answer; where both are within bounds, `non_deterministic`. `apart` is their difference.
+    It is that of the worse answer; where both are within bounds, `non_deterministic`. `apart` is their difference;
+    without one the first rules.
     """
+    if apart.equal:  # other bits of the same values: the sign of a zero, the payload of a NaN
+        return first, False
     note = f"two equal predictions differ: {apart}"
     if first.outcome is again.outcome is Outcome.PASS:
         second = _headroom(again) < _headroom(first)

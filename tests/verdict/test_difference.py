@@ -119,3 +119,11 @@ def test_the_worse_answer_rules_and_says_so(first, again, second):
     assert found.notes[0] == "a note"
     assert found.notes[1].startswith("two equal predictions differ: 1 of 3 elements differ")
     assert ("judged by the second" in found.notes[1]) is second
+
+
+def test_other_bits_of_the_same_values_are_no_second_answer():
+    first = Verdict(Outcome.PASS, Phase.VALUE)
+    apart = difference([torch.tensor([-0.0, torch.nan])], [torch.tensor([0.0, torch.nan])], "fp16")
+    assert worse(first, Verdict(Outcome.PASS, Phase.VALUE), apart) == (first, False)
+    apart = difference([torch.tensor([1.0])], [torch.tensor([0.5])], "fp16")
+    assert worse(first, Verdict(Outcome.PASS, Phase.VALUE), apart)[0].outcome is Outcome.NON_DETERMINISTIC
