@@ -19,6 +19,7 @@ from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 from harness.lowering import speedups
 from harness.lowering.backend import import_failure
+from harness.lowering.edge import EdgeStage
 from harness.lowering.errors import error_info
 from harness.lowering.graph import UnplannableGraph, count_ops, plan_of
 from harness.lowering.partitioning import edge_config, make_partitioner
@@ -52,6 +53,7 @@ class Exported:
     """`torch.export`'s answer, shared by the recipes of a case: a program, or the failure.
 
     `beside` holds the other methods of the program by name, `ops` counts those of the case's own `method` only.
+    `edge` is the stage after it, made by the first recipe that is lowered.
     """
 
     program: torch.export.ExportedProgram | None
@@ -61,6 +63,7 @@ class Exported:
     partitioning: Partitioning = AS_IT_IS
     method: str = METHOD
     beside: dict[str, torch.export.ExportedProgram] = field(default_factory=dict)
+    edge: EdgeStage = field(default_factory=EdgeStage, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,14 @@ def forget_unbound_symbols(program: torch.export.ExportedProgram) -> None:
         mode.shape_env.pending_fresh_unbacked_symbols.clear()
 
 
+def forget_conversion() -> None:
+    """Clear coremltools' counters of names and symbols, as a conversion does at its end: one that raised has left them,
+    and the next program's values would be called `const_6` for `const_0`."""
+    from coremltools.converters.mil import converter
+
+    converter._reset_conversion_state()
+
+
 def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence) -> Lowered:
     """Lower to the edge dialect, partition, convert, package and emit. Never raises for what the backend does.
 
@@ -126,12 +137,15 @@ def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence)
     speedups.before_lowering()
     phases = _PhaseLadder(on_phase)
     started = time.perf_counter()
-    for program in methods(exported).values():
+    forget_conversion()
+    programs = methods(exported)
+    for program in programs.values():
         forget_unbound_symbols(program)
-    # Copies: lowering takes constants out of the programs it is given.
-    programs = {name: copy.deepcopy(program) for name, program in methods(exported).items()}
+    if not exported.edge.is_made:
+        # Copies: lowering takes constants out of the programs it is given.
+        programs = {name: copy.deepcopy(program) for name, program in programs.items()}
     try:
-        with _quiet(), _observed(phases, several=len(programs) > 1):
+        with _quiet(), exported.edge.shared(), _observed(phases, several=len(programs) > 1):
             phases.enter(Phase.EDGE)
             partitioner = make_partitioner(exported.partitioning, recipe)
             config = edge_config(exported.partitioning)

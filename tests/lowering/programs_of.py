@@ -1,22 +1,30 @@
-"""Run as a child: lower operators with or without the speedups, and write what was emitted.
+"""Run as a child: lower programs with or without the speedups, and write what was emitted.
 
-`python programs_of.py plain|speedups OUT`; OUT gets a pickled dict: name -> [(file name, bytes)] of its delegates.
+`python programs_of.py plain|speedups OUT [CASES]`; OUT gets a pickled dict: `name@recipe` -> `Emitted`. CASES cases are
+spread evenly over the suites, all models among them. Plain, each recipe is exported and lowered for itself; with the
+speedups both share what they can, and the order is another one.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import pickle
+import random
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
-from harness.cases.case import Built
+from harness.cases import find
+from harness.cases.case import Built, Case, CaseFault, at_level
+from harness.evidence.vocabulary import Level
 from harness.lowering import speedups
-from harness.lowering.lower import export, lower
+from harness.lowering.lower import Exported, export, lower
 from harness.lowering.recipe import Recipe
 
 #: One of each kind of work lowering does: composite operators, decompositions, weights, state, several delegates.
@@ -48,30 +56,65 @@ class Operator(torch.nn.Module):
         return OPERATORS[self.name](x)
 
 
-def emitted(name: str, recipe: str) -> list[tuple[str, bytes]]:
-    built = Built(Operator(name), (torch.linspace(-2, 2, 32).reshape(4, 8),), 0)
-    result = lower(export(built), Recipe.parse(recipe))
-    assert result.program is not None, (name, result.failure)
+#: Files of the delegates by name; what else lowering gave, or where and how it failed, as text.
+Emitted = tuple[list[tuple[str, bytes]], str]
+
+
+def lower_one(exported: Exported, recipe: str) -> Emitted:
+    result = lower(exported, Recipe.parse(recipe))
+    if result.failure is not None:
+        return [], repr((result.failure.phase, result.failure.outcome, result.failure.error))
+    if result.program is None:
+        return [], f"{result.unplannable}, {result.missing_kernels}"
     files = []
     for number, delegate in enumerate(result.program.delegates):
         with tempfile.TemporaryDirectory() as directory:
             delegate.unpack(Path(directory))
             paths = sorted(p for p in Path(directory).rglob("*") if p.is_file())
             files += [(f"{number}/{p.relative_to(directory)}", p.read_bytes()) for p in paths]
-    return files
+    told = [replace(delegate, processed=b"", shared=b"") for delegate in result.program.delegates]
+    plan = replace(result.program, delegates=tuple(told))
+    return files, f"{plan!r}, {result.missing_kernels}, {result.exported_ops}"
 
 
-def main(mode: str, out: str) -> None:
+def operators() -> dict[str, Callable[[], Built]]:
+    inputs = (torch.linspace(-2, 2, 32).reshape(4, 8),)
+    return {name: functools.partial(Built, Operator(name), inputs, 0) for name in OPERATORS}
+
+
+def spread(count: int) -> list[Case]:
+    """Every model of the level, the rest spread evenly over all suites in turn."""
+    if not count:
+        return []
+    models = at_level(find.suite("models"), Level.STANDARD)
+    others = [case for name in find.SUITES if name != "models" for case in at_level(find.suite(name), Level.STANDARD)]
+    count -= len(models)
+    return [*models, *(others[len(others) * i // count] for i in range(count))]
+
+
+def main(mode: str, out: str, cases: str = "0") -> None:
     torch.set_num_threads(1)
     import executorch.backends.apple.coreml.partition
     import executorch.exir  # noqa: F401
 
     logging.disable(logging.WARNING)
-    if mode == "speedups":
+    quick = mode == "speedups"
+    builds = operators() | {case.id: case.build for case in spread(int(cases))}
+    names = list(builds)
+    if quick:
         speedups.enable()
-    recipes = ("fp32-ios18", "fp16-ios18")
-    pairs = [(name, recipes[number % 2]) for number, name in enumerate(OPERATORS)]
-    programs = {f"{name}@{recipe}": emitted(name, recipe) for name, recipe in [*pairs, ("gelu", "fp32-ios18")]}
+        random.Random(0).shuffle(names)
+    programs: dict[str, Emitted] = {}
+    for name in names:
+        recipes = ["fp32-ios18", "fp16-ios18"]
+        exported = None
+        for recipe in reversed(recipes) if quick else recipes:
+            try:
+                if exported is None or not quick:
+                    exported = export(builds[name]())
+                programs[f"{name}@{recipe}"] = lower_one(exported, recipe)
+            except CaseFault as error:
+                programs[f"{name}@{recipe}"] = [], f"no case: {error}"
     Path(out).write_bytes(pickle.dumps(programs))
 
 

@@ -1,0 +1,67 @@
+"""The edge stage: what the recipes of a case share, because precision, target and passes differ only in conversion.
+
+`to_edge_transform_and_lower` makes the edge program and delegates it in one call. The call stays what is made: its
+first half is ExecuTorch's own function, which here is asked once a case, and answered with a copy after that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+
+class EdgeStage:
+    """The edge programs of one case, or the error that making them raised. Not for several threads.
+
+    Kept pristine: what follows tags nodes and takes constants out of the programs it is given.
+    """
+
+    def __init__(self) -> None:
+        self._manager: Any = None
+        self._preserved: list[Any] = []
+        self._error: Exception | None = None
+
+    @property
+    def is_made(self) -> bool:
+        return self._manager is not None or self._error is not None
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[None]:
+        """Within it, `to_edge_transform_and_lower` takes the edge programs from here."""
+        from executorch.exir.program import _program
+
+        original = _program._gen_edge_manager_for_partitioners
+
+        def generate(partitioner: Any, programs: Any, config: Any, *others: Any) -> Any:
+            return self._answer(original, partitioner, programs, config, *others)
+
+        _program._gen_edge_manager_for_partitioners = generate
+        try:
+            yield
+        finally:
+            _program._gen_edge_manager_for_partitioners = original
+
+    def _answer(self, original: Any, partitioner: Any, programs: Any, config: Any, *others: Any) -> Any:
+        if not self.is_made:
+            try:
+                manager = original(partitioner, programs, config, *others)
+            except Exception as error:
+                self._error = error
+                raise
+            self._manager, self._preserved = _copy(manager), list(config._core_aten_ops_exception_list)
+            return manager
+        if self._error is not None:
+            raise self._error
+        config._core_aten_ops_exception_list = list(self._preserved)
+        manager = _copy(self._manager)
+        manager.compile_config = config
+        return manager
+
+
+def _copy(manager: Any) -> Any:
+    """An `EdgeProgramManager` with programs of its own."""
+    made = copy.copy(manager)
+    made._edge_programs = {name: copy.deepcopy(program) for name, program in manager._edge_programs.items()}
+    return made

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from executorch.exir.program import _program
+
+from harness.evidence.vocabulary import Phase
+from harness.lowering.lower import Exported, lower
+from harness.lowering.recipe import Recipe
+
+FP32, FP16, OLDER = (Recipe.parse(name) for name in ("fp32-ios18", "fp16-ios18", "fp16-ios17"))
+
+
+class Scale(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.arange(3.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.asinh(x * self.weight) * 2
+
+
+class Counting:
+    """Around ExecuTorch's function, counting its calls; with `error` it raises that instead."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.calls, self.error, self.original = 0, error, _program._gen_edge_manager_for_partitioners
+
+    def __call__(self, *arguments: object) -> object:
+        self.calls += 1
+        if self.error is not None:
+            raise self.error
+        return self.original(*arguments)
+
+
+@pytest.fixture
+def generating(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Counting]:
+    def make(error: Exception | None = None) -> Counting:
+        counting = Counting(error)
+        monkeypatch.setattr(_program, "_gen_edge_manager_for_partitioners", counting)
+        return counting
+
+    return make
+
+
+def test_recipes_share_the_edge_program(exported: Callable[..., Exported], generating: Callable[..., Counting]) -> None:
+    counting = generating()
+    shared = exported(Scale(), torch.ones(3))
+    found = [lower(shared, recipe) for recipe in (FP32, FP16, OLDER, FP32)]
+    assert counting.calls == 1
+    assert all(one.failure is None for one in found)
+    plain = [lower(exported(Scale(), torch.ones(3)), recipe) for recipe in (FP32, FP16, OLDER)]
+    assert counting.calls == 4
+    for one, other in zip(found, plain, strict=False):
+        assert one.program is not None
+        assert other.program is not None
+        assert one.program.steps == other.program.steps
+        assert len(one.program.delegates) == 2
+        assert [d.ops for d in one.program.delegates] == [d.ops for d in other.program.delegates]
+
+
+def test_what_a_recipe_does_to_it_does_not_reach_the_next(exported: Callable[..., Exported]) -> None:
+    """Delegates take the weights along: the next recipe has them all the same."""
+    shared = exported(Scale(), torch.ones(3))
+    first, second = lower(shared, FP32), lower(shared, FP32)
+    assert first.program is not None
+    assert second.program is not None
+    assert [len(d.processed) for d in first.program.delegates] == [len(d.processed) for d in second.program.delegates]
+
+
+def test_an_error_is_every_recipes(exported: Callable[..., Exported], generating: Callable[..., Counting]) -> None:
+    counting = generating(ValueError("planted"))
+    shared = exported(Scale(), torch.ones(3))
+    first, second = lower(shared, FP32), lower(shared, FP16)
+    assert counting.calls == 1
+    assert first.failure is not None
+    assert first.failure == second.failure
+    assert (first.failure.phase, first.failure.error.message) == (Phase.EDGE, "planted")
+
+
+def test_executorch_has_its_function_back(
+    exported: Callable[..., Exported], generating: Callable[..., Counting]
+) -> None:
+    counting = generating()
+    lower(exported(Scale(), torch.ones(3)), FP32)
+    assert _program._gen_edge_manager_for_partitioners is counting
