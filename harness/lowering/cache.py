@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import pickle
-import zlib
+import time
 from pathlib import Path
 
 import platformdirs
 
+from harness.lowering import entries
 from harness.lowering.fingerprint import code_fingerprint, program_digest
 from harness.lowering.lower import Exported, Lowered, PhaseListener, lower, methods, silence
 from harness.lowering.recipe import Recipe
@@ -23,7 +23,11 @@ from harness.lowering.recipe import Recipe
 LOCATION_VARIABLE = "COREML_HARNESS_CACHE"
 #: Oldest entries go first when it has grown past this.
 MAX_BYTES = 4 << 30
-_FORMAT = "2"
+#: A process looks at the size of the cache when it first writes to it, and each time it has written so much.
+PRUNE_EVERY_BYTES = 128 << 20
+#: Seconds after which a file that was never finished is its killed writer's.
+_ABANDONED = 3600.0
+_FORMAT = "3"
 #: What the machine did to a lowering (no space, no memory, no file handles) is not what the backend does.
 _PASSING = frozenset(
     {"MemoryError", "OSError", "FileNotFoundError", "PermissionError", "BlockingIOError", "TimeoutError"}
@@ -40,6 +44,7 @@ class LoweringCache:
 
     def __init__(self, directory: Path | None = None) -> None:
         self.directory = directory or location() / "lowered"
+        self._until_pruning = 0
 
     def lower(self, case_id: str, exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence) -> Lowered:
         """As `lower.lower`, from the cache where it can be."""
@@ -62,31 +67,46 @@ class LoweringCache:
         return self.directory / key[:2] / key
 
     def _read(self, path: Path) -> Lowered | None:
-        # A file cut short or of another version is as good as none.
-        with contextlib.suppress(Exception):
-            found = pickle.loads(zlib.decompress(path.read_bytes()))
-            if isinstance(found, Lowered):
-                os.utime(path)
-                return found
+        # A file cut short, altered or of another version is as good as none.
+        with contextlib.suppress(OSError, entries.NotAnEntry):
+            found = entries.read(path.name, path.read_bytes())
+            os.utime(path)
+            return found
         return None
 
     def _write(self, path: Path, lowered: Lowered) -> None:
-        with contextlib.suppress(OSError, pickle.PicklingError, TypeError, AttributeError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(f".{os.getpid()}")
-            temporary.write_bytes(zlib.compress(pickle.dumps(lowered), 1))
-            temporary.replace(path)
+        temporary = path.with_suffix(f".{os.getpid()}")
+        # What cannot be written holds a value that is no data; torch raises errors of many kinds for it.
+        with contextlib.suppress(Exception):
+            content = entries.written(path.name, lowered)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary.write_bytes(content)
+                temporary.replace(path)
+            except OSError:  # a full disk leaves half a file
+                temporary.unlink(missing_ok=True)
+                raise
+            self._until_pruning -= len(content)
+            if self._until_pruning < 0:
+                self._until_pruning = PRUNE_EVERY_BYTES
+                self.prune()
 
     def prune(self, max_bytes: int = MAX_BYTES) -> int:
-        """Remove the entries unused for longest until the rest fits; returns how many were removed."""
-        entries = []
+        """Remove the entries unused for longest until the rest fits; returns how many were removed.
+
+        What a killed writer left unfinished goes too.
+        """
+        found = []
         for path in self.directory.glob("??/*"):
             with contextlib.suppress(OSError):
                 stat = path.stat()
-                entries.append((stat.st_mtime, stat.st_size, path))
-        total = sum(size for _, size, _ in entries)
+                if path.suffix and stat.st_mtime < time.time() - _ABANDONED:
+                    path.unlink()
+                    continue
+                found.append((stat.st_mtime, stat.st_size, path))
+        total = sum(size for _, size, _ in found)
         removed = 0
-        for _, size, path in sorted(entries):
+        for _, size, path in sorted(found):
             if total <= max_bytes:
                 break
             with contextlib.suppress(OSError):

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import errno
+import io
 import os
 import pickle
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +16,19 @@ import torch
 from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering import cache as module
+from harness.lowering import entries
 from harness.lowering.cache import LOCATION_VARIABLE, LoweringCache, location
 from harness.lowering.lower import Exported, Failure, Lowered, lower
-from harness.lowering.program import LoweredProgram
+from harness.lowering.program import Call, GetItem, Input, LoweredProgram, TensorSpec, Value
 from harness.lowering.recipe import Recipe
 
+#: What an operator may be called with by name.
+KINDS = {
+    "dtype": torch.int8,
+    "layout": torch.strided,
+    "device": torch.device("cpu"),
+    "complex": 1 + 2j,
+}
 FP32, FP16 = Recipe.parse("fp32-ios18"), Recipe.parse("fp16-ios18")
 
 
@@ -65,7 +77,7 @@ def cache(tmp_path: Path) -> LoweringCache:
     return LoweringCache(tmp_path)
 
 
-def entries(cache: LoweringCache) -> list[Path]:
+def files(cache: LoweringCache) -> list[Path]:
     return sorted(p for p in cache.directory.rglob("*") if p.is_file())
 
 
@@ -92,7 +104,7 @@ def test_another_case_recipe_or_program_is_a_miss(
     for case, exported, recipe in (("a", double, FP32), ("b", double, FP32), ("a", double, FP16), ("a", triple, FP32)):
         cache.lower(case, exported, recipe)
     assert lowering.calls == 4
-    assert len(entries(cache)) == 4
+    assert len(files(cache)) == 4
 
 
 def test_changed_code_is_a_miss(
@@ -127,7 +139,7 @@ def test_an_entry_that_cannot_be_read_is_lowered_again(
     content: bytes, cache: LoweringCache, lowering: Counting, double: Exported
 ) -> None:
     cache.lower("case", double, FP32)
-    (entry,) = entries(cache)
+    (entry,) = files(cache)
     entry.write_bytes(content)
     assert cache.lower("case", double, FP32).pte == b"2"
     assert cache.lower("case", double, FP32).pte == b"2"
@@ -136,7 +148,7 @@ def test_an_entry_that_cannot_be_read_is_lowered_again(
 
 def test_an_entry_cut_short_is_lowered_again(cache: LoweringCache, lowering: Counting, double: Exported) -> None:
     cache.lower("case", double, FP32)
-    (entry,) = entries(cache)
+    (entry,) = files(cache)
     entry.write_bytes(entry.read_bytes()[:-3])
     cache.lower("case", double, FP32)
     assert lowering.calls == 2
@@ -144,6 +156,123 @@ def test_an_entry_cut_short_is_lowered_again(cache: LoweringCache, lowering: Cou
 
 def failure(kind: str) -> Failure:
     return Failure(Phase.CONVERT, Outcome.CONVERT_ERROR, ErrorInfo(kind, "it failed", f"{kind}: it failed"))
+
+
+class Bomb:
+    """Unpickled, it leaves a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.mark,)
+
+
+def test_an_entry_runs_no_code(cache: LoweringCache, lowering: Counting, double: Exported, tmp_path: Path) -> None:
+    """Whoever writes to a shared cache can make an entry whole and give it its key, but not have code run by it."""
+    cache.lower("case", double, FP32)
+    (entry,) = files(cache)
+    mark = tmp_path / "ran"
+    stream = io.BytesIO()
+    torch.save(Bomb(mark), stream)
+    body = zlib.compress(stream.getvalue())
+    entry.write_bytes(entries._MAGIC + entries._digest(entry.name, body) + body)
+    assert cache.lower("case", double, FP32).pte == b"2"
+    assert not mark.exists()
+
+
+def test_an_altered_entry_is_lowered_again(cache: LoweringCache, lowering: Counting, double: Exported) -> None:
+    cache.lower("case", double, FP32)
+    (entry,) = files(cache)
+    content = bytearray(entry.read_bytes())
+    content[-10] ^= 1
+    entry.write_bytes(content)
+    assert cache.lower("case", double, FP32).pte == b"2"
+
+
+def test_the_entry_of_another_key_is_lowered_again(cache: LoweringCache, lowering: Counting, double: Exported) -> None:
+    cache.lower("a", double, FP32)
+    (first,) = files(cache)
+    cache.lower("b", double, FP32)
+    (second,) = set(files(cache)) - {first}
+    second.write_bytes(first.read_bytes())
+    assert cache.lower("b", double, FP32).pte == b"3"
+
+
+def test_a_full_disk_costs_the_entry_alone(
+    cache: LoweringCache, lowering: Counting, double: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        write(path, content[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert cache.lower("case", double, FP32).pte == b"1"
+    assert files(cache) == []
+    monkeypatch.undo()
+
+
+def test_parallel_writers_leave_one_whole_entry(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from harness.lowering.cache import LoweringCache\n"
+        "from harness.lowering.lower import Lowered\n"
+        "path = Path(sys.argv[1]) / 'ab' / ('ab' * 32)\n"
+        "for number in range(200):\n"
+        "    LoweringCache(Path(sys.argv[1]))._write(path, Lowered(pte=bytes([number]) * 5000))\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(2)]
+    cache, path = LoweringCache(tmp_path), tmp_path / "ab" / ("ab" * 32)
+    seen = 0
+    while any(writer.poll() is None for writer in writers):
+        if path.exists():
+            assert cache._read(path) is not None
+            seen += 1
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert seen
+    assert files(cache) == [path]
+
+
+def test_what_a_killed_writer_left_goes(cache: LoweringCache) -> None:
+    whole, half, recent = fill(cache, [10, 10, 10])
+    half = half.rename(half.with_suffix(".1234"))
+    recent = recent.rename(recent.with_suffix(".1235"))
+    os.utime(recent)
+    assert cache.prune() == 0
+    assert [path.exists() for path in (whole, half, recent)] == [True, False, True]
+
+
+def test_writing_keeps_the_cap(
+    cache: LoweringCache, lowering: Counting, double: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = fill(cache, [1000, 1000])
+    monkeypatch.setattr(LoweringCache.prune, "__defaults__", (1500,))
+    cache.lower("case", double, FP32)
+    assert [path.exists() for path in old] == [False, False]
+    assert len(files(cache)) == 1
+    # Not at every write: a look at all entries takes time.
+    more = fill(LoweringCache(cache.directory / "ff"), [5000])
+    cache.lower("other", double, FP32)
+    assert len(files(cache)) == 3
+    assert more[0].exists()
+
+
+def test_values_of_every_kind_come_back(cache: LoweringCache) -> None:
+    call = Call("aten.f.default", (Value(1), [Value(2), None], 1.5, float("inf"), "mean", True), KINDS, Value(3))
+    tensor = Input("w", Value(0), TensorSpec("float32", (2, None)), "buffer", torch.arange(3.0), "w")
+    program = LoweredProgram((tensor,), (call, GetItem(Value(3), 0, Value(4))), (Value(4), 2), ())
+    path = cache.directory / "ab" / ("ab" * 32)
+    cache._write(path, Lowered(program=program, pte=b"\x00\xff"))
+    found = cache._read(path)
+    assert found is not None
+    assert found.program is not None
+    assert found.program.steps == program.steps
+    assert found.pte == b"\x00\xff"
+    assert found.program.inputs[0].tensor is not None
+    assert torch.equal(found.program.inputs[0].tensor, torch.arange(3.0))
 
 
 def test_a_failure_of_the_backend_is_kept(cache: LoweringCache, lowering: Counting, double: Exported) -> None:
@@ -165,7 +294,7 @@ def test_a_failure_of_the_machine_is_not(kind: str, cache: LoweringCache, loweri
 def test_what_did_not_export_is_not_kept(cache: LoweringCache) -> None:
     exported = Exported(None, failure("ValueError"))
     assert cache.lower("case", exported, FP32) == lower(exported, FP32)
-    assert entries(cache) == []
+    assert files(cache) == []
 
 
 def test_a_location_that_is_a_file_costs_nothing(tmp_path: Path, lowering: Counting, double: Exported) -> None:
@@ -177,7 +306,7 @@ def test_a_location_that_is_a_file_costs_nothing(tmp_path: Path, lowering: Count
 
 def test_no_temporary_file_is_left(cache: LoweringCache, lowering: Counting, double: Exported) -> None:
     cache.lower("case", double, FP32)
-    (entry,) = entries(cache)
+    (entry,) = files(cache)
     assert entry.suffix == ""
 
 
@@ -204,7 +333,7 @@ def test_pruning_removes_what_was_unused_for_longest(cache: LoweringCache) -> No
 
 def test_a_hit_counts_as_use(cache: LoweringCache, lowering: Counting, double: Exported) -> None:
     cache.lower("case", double, FP32)
-    (entry,) = entries(cache)
+    (entry,) = files(cache)
     os.utime(entry, (1, 1))
     cache.lower("case", double, FP32)
     assert entry.stat().st_mtime > 1
