@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.evidence.environment import environment_block
-from harness.evidence.files import Evidence, write_evidence
-from harness.evidence.record import Record
+from harness.evidence.files import Evidence, read_evidence, write_evidence
+from harness.evidence.record import Record, check_id
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, WORKING, HarnessError, Outcome
 from harness.isolation import MODEL_DEADLINE, IsolatedChecker, Settings
 from harness.lowering.recipe import PRECISIONS, TARGETS, Recipe
@@ -22,37 +22,55 @@ def run(
     target: str = "iOS18",
     json_out: Path | None = None,
     no_cache: bool = False,
+    resume: bool = False,
 ) -> int:
     """Check every case of the file and print what was found.
 
+    Records are in `json_out` as soon as they exist. With `resume` those it holds already, of this environment, stand:
+    their checks are not run again.
+
     Returns 0 when every program works (`pass`, `partial`, `fallback`), 1 otherwise. Raises `HarnessError` for a file
-    that does not exist, does not import or holds no such case, and for an unknown unit, precision or target.
+    that does not exist, does not import or holds no such case, for an unknown unit, precision or target, and for
+    something else than evidence to resume from.
     """
     path, _, name = file.partition("::")
     recipes = recipes_of(precision, target)
     units = [require_unit(u) for u in unit] or units_here(recipes[0].target)
     if json_out is not None and (json_out.is_dir() or not json_out.absolute().parent.is_dir()):
         raise HarnessError(f"{json_out}: not a file that can be written")
-    from harness.cases import user_file
-
-    cases = user_file.load(Path(path), name or None)
-    prepare(units, lambda text: print(text, flush=True))
+    if resume and json_out is None:
+        raise HarnessError("--resume goes with --json, whose file it goes on with")
+    before = read_evidence(json_out).records if resume and json_out is not None and json_out.exists() else []
+    if not Path(path).is_file():
+        raise HarnessError(f"{path}: no such file")
     environment, block = environment_block(simulated_macos=host.simulated_macos(), connected=connected(units))
     checker = IsolatedChecker(Settings(environment, use_cache=not no_cache, deadline=MODEL_DEADLINE))
     records = []
     try:
+        # The child imports what it needs while the user's file is read here, which imports as much.
+        checker.prepare()
+        from harness.cases import user_file
+
+        cases = user_file.load(Path(path), name or None)
+        prepare(units, lambda text: print(text, flush=True))
+        known = {r.check_id: r for r in before if r.environment == environment and not r.is_harness_fault}
         if json_out is not None:
             block["devices"] = checker.devices()
         for case in cases:
             for recipe in recipes:
                 for where in units:
-                    record = checker.check(case, recipe.name, where, file=Path(path).absolute())
+                    record = known.get(check_id(case.id, recipe.name, where))
+                    if record is None:
+                        record = checker.check(case, recipe.name, where, file=Path(path).absolute())
                     records.append(record)
                     print("\n".join(report(record)), flush=True)
+                    if json_out is not None:
+                        # What is known of later checks stays in the file however soon this ends.
+                        all_known = {**known, **{one.check_id: one for one in records}}
+                        part = Evidence({environment: block}, list(all_known.values()))
+                        write_evidence(json_out, part, with_timing=True)
     finally:
         checker.close()
-        if json_out is not None and records:
-            write_evidence(json_out, Evidence({environment: block}, records), with_timing=True)
     return exit_code(records)
 
 

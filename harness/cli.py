@@ -157,6 +157,7 @@ def merge(runs: tuple[Path, ...], output: Path | None, timing: bool, known_issue
     """Merge run directories and evidence files (shards) into one sorted evidence file.
 
     Of two records for the same check and environment, the one named last wins. Failing records name their causes.
+    Evidence that is only a part of what is there is written beside it, to <environment>.part.jsonl.
     """
     from harness.evidence.causes import read_causes
     from harness.evidence.triage import named
@@ -170,13 +171,28 @@ def merge(runs: tuple[Path, ...], output: Path | None, timing: bool, known_issue
         used = sorted({record.environment for record in evidence.records})
         if len(used) != 1:
             raise HarnessError(f"records of {len(used)} environments: name the file to write with -o")
-        output = reports / "evidence" / f"{used[0]}.jsonl"
+        output = _beside_fuller(reports / "evidence" / f"{used[0]}.jsonl", evidence)
     write_evidence(output, evidence, with_timing=timing)
     _say(f"wrote {output}: {count_line(evidence.records)}")
     conflicts = _conflicts(parts)
     if conflicts:
         _say(f"{len(conflicts)} checks were recorded with different outcomes, the last was kept: {_some(conflicts)}")
     return OK
+
+
+def _beside_fuller(path: Path, evidence: Evidence) -> Path:
+    """Where evidence goes that belongs to `path`: beside it when that holds all of these checks and others, as after a
+    run of a lower level or of some operators. Pages take both, and of a check in both the part's record.
+
+    A run that is no part replaces both.
+    """
+    part = path.with_suffix(".part.jsonl")
+    checks = {record.check_id for record in evidence.records}
+    if path.exists() and checks < read_evidence(path).by_check().keys():
+        _say(f"{path} holds all of these checks and more, and stays: name it with -o to replace it")
+        return part
+    part.unlink(missing_ok=True)
+    return path
 
 
 def _require_environments(evidence: Evidence, runs: Sequence[Path]) -> None:
@@ -416,11 +432,20 @@ def doctor(devices: bool) -> int:
     "--json", "json_out", type=click.Path(path_type=Path), metavar="OUT.jsonl", help="Where to write records."
 )
 @click.option("--no-cache", is_flag=True, help="Lower again, whatever the cache holds.")
-def check(file: str, precision: str, unit: tuple[str, ...], target: str, json_out: Path | None, no_cache: bool) -> int:
+@click.option("--resume", is_flag=True, help="Go on with OUT.jsonl: what is recorded there is not checked again.")
+def check(
+    file: str,
+    precision: str,
+    unit: tuple[str, ...],
+    target: str,
+    json_out: Path | None,
+    no_cache: bool,
+    resume: bool,
+) -> int:
     """Check your own modules: each public function of FILE without arguments that returns (module, example_inputs)."""
     from harness.check_file import run
 
-    return run(file, precision=precision, unit=unit, target=target, json_out=json_out, no_cache=no_cache)
+    return run(file, precision=precision, unit=unit, target=target, json_out=json_out, no_cache=no_cache, resume=resume)
 
 
 if __name__ == "__main__":

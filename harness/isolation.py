@@ -110,6 +110,10 @@ class IsolatedChecker:
         except (ChildDied, ChildRaised):
             return []
 
+    def prepare(self) -> None:
+        """Have the first child import what it needs while the caller does something else."""
+        self._pool.prepare()
+
     def close(self) -> None:
         """End every process."""
         self._pool.close()

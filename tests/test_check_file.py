@@ -317,3 +317,69 @@ def test_a_units_absence_is_told_with_its_reason():
         report(record("not_run", reason="Core ML predicts only on macOS"))[-1]
         == "  reason: Core ML predicts only on macOS"
     )
+
+
+THREE = """
+import torch
+from pathlib import Path
+
+def _made(name):
+    with open("made.txt", "a") as file:
+        file.write(name + " ")
+    return torch.nn.ReLU(), (torch.ones(2),)
+
+def first(): return _made("first")
+def second(): return _made("second")
+def third(): return _made("third")
+"""
+
+
+def test_a_killed_check_keeps_its_records_and_goes_on(check, monkeypatch):
+    """The second check ends the command as a kill would: without a word to what comes after."""
+    Path("mine.py").write_text(THREE)
+    whole = IsolatedChecker.check
+
+    def killed(self, case, *arguments, **options):
+        if case.api == "second":
+            raise KeyboardInterrupt
+        return whole(self, case, *arguments, **options)
+
+    out = Path("out.jsonl")
+    with monkeypatch.context() as patch:
+        patch.setattr(IsolatedChecker, "check", killed)
+        with pytest.raises(KeyboardInterrupt):
+            check("mine.py", json_out=out)
+    assert [r.case for r in read_evidence(out).records] == ["check/mine/first"]
+    Path("made.txt").unlink()
+    code, text = check("mine.py", json_out=out, resume=True)
+    assert code == 0
+    assert [r.case for r in read_evidence(out).records] == ["check/mine/first", "check/mine/second", "check/mine/third"]
+    assert Path("made.txt").read_text().split() == ["second", "third"]
+    assert "check/mine/first" in text
+    # Without it, all is measured again.
+    Path("made.txt").unlink()
+    check("mine.py", json_out=out)
+    assert Path("made.txt").read_text().split() == ["first", "second", "third"]
+
+
+def test_what_later_checks_are_known_by_stays_when_a_resumed_run_ends_early(check, monkeypatch):
+    Path("mine.py").write_text(THREE)
+    out = Path("out.jsonl")
+    check("mine.py::third", json_out=out)
+
+    def killed(self, *_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(IsolatedChecker, "check", killed)
+    with pytest.raises(KeyboardInterrupt):
+        check("mine.py", json_out=out, resume=True)
+    assert [r.case for r in read_evidence(out).records] == ["check/mine/third"]
+
+
+def test_resuming_needs_a_file_of_evidence(check):
+    Path("mine.py").write_text(THREE)
+    with pytest.raises(HarnessError, match="--resume goes with --json"):
+        check("mine.py", resume=True)
+    Path("out.jsonl").write_text("{}")
+    with pytest.raises(HarnessError, match=r"out\.jsonl"):
+        check("mine.py", json_out=Path("out.jsonl"), resume=True)

@@ -326,6 +326,24 @@ def test_merge_of_shards(run, tmp_path):
     assert merged.environments == {HERE: BLOCKS[HERE]}
 
 
+def test_merge_of_a_part_leaves_the_fuller_evidence(run, tmp_path):
+    whole, part = (tmp_path / "reports/evidence" / f"{HERE}{end}.jsonl" for end in ("", ".part"))
+    run_dir(tmp_path / "all", record("aten.a.default"), record("aten.b.default"))
+    run_dir(tmp_path / "some", record("aten.b.default", "wrong_value"))
+    assert run("merge", "all")[0] == 0
+    before = whole.read_bytes()
+    code, out, _ = run("merge", "some")
+    assert code == 0
+    assert "stays: name it with -o" in out
+    assert whole.read_bytes() == before
+    assert [one.outcome for one in read_evidence(part).records] == [Outcome.WRONG_VALUE]
+    assert run("docs")[0] == 0
+    assert "wrong_value" in (tmp_path / "reports/op-support.csv").read_text()
+    # The whole again: the part is out of date.
+    assert run("merge", "all")[0] == 0
+    assert not part.exists()
+
+
 def test_merge_keeps_timing_when_asked(run, tmp_path):
     run_dir(tmp_path / "one", record(timing={"lower": 1.0}))
     assert run("merge", "one", "-o", "out.jsonl", "--timing")[0] == 0

@@ -26,6 +26,11 @@ class Pool:
         self._failures: list[ChildRaised] = []
         self.started = 0
 
+    def prepare(self) -> None:
+        """Start the first child, which gets ready while nobody waits."""
+        if self._child is None:
+            self._child = self._start()
+
     def call(self, request: Message, deadline: float, on_message: Listener = lambda _m: None) -> Message:
         """As `Child.call`; the next request finds another child where this one ended it.
 

@@ -38,6 +38,14 @@ def test_nothing_starts_before_the_first_request(pool):
     assert (pool.started, pool.pids()) == (0, [])
 
 
+def test_the_first_child_can_get_ready_before_the_first_request(pool):
+    pool.prepare()
+    pool.prepare()
+    (pid,) = pool.pids()
+    assert pool.call({}, DEADLINE)["pid"] == pid
+    assert pool.started == 1
+
+
 def test_one_child_and_no_spare_as_long_as_none_dies(pool):
     pids = {pool.call({}, DEADLINE)["pid"] for _ in range(3)}
     with pytest.raises(ChildRaised):
