@@ -15,6 +15,9 @@ from coremltools.proto import Model_pb2
 
 from harness.lowering import speedups
 
+#: The programs are lowered once, for all tests of this file.
+pytestmark = pytest.mark.xdist_group("emitted programs")
+
 Files = dict[str, bytes]
 
 #: Besides the operators of `programs_of.py`; every model is among them. Three hundred were compared by hand.
