@@ -20,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("emitted programs")
 
 Files = dict[str, bytes]
 
-#: Besides the operators of `programs_of.py`; every model is among them. Three hundred were compared by hand.
+#: Besides the operators of `programs_of.py`; every model is among them.
 CASES = 60
 
 #: The package is named by a random identifier, and coremltools names the items of the manifest by random ones.
