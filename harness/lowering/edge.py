@@ -29,10 +29,16 @@ class EdgeStage:
 
     @contextlib.contextmanager
     def shared(self) -> Iterator[None]:
-        """Within it, `to_edge_transform_and_lower` takes the edge programs from here."""
+        """Within it, `to_edge_transform_and_lower` takes the edge programs from here.
+
+        An ExecuTorch that makes them elsewhere makes them for each recipe.
+        """
         from executorch.exir.program import _program
 
-        original = _program._gen_edge_manager_for_partitioners
+        original = getattr(_program, "_gen_edge_manager_for_partitioners", None)
+        if original is None:
+            yield
+            return
 
         def generate(partitioner: Any, programs: Any, config: Any, *others: Any) -> Any:
             return self._answer(original, partitioner, programs, config, *others)

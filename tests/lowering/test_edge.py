@@ -7,6 +7,7 @@ import torch
 from executorch.exir.program import _program
 
 from harness.evidence.vocabulary import Phase
+from harness.lowering.edge import EdgeStage
 from harness.lowering.lower import Exported, lower
 from harness.lowering.recipe import Recipe
 
@@ -86,3 +87,11 @@ def test_executorch_has_its_function_back(
     counting = generating()
     lower(exported(Scale(), torch.ones(3)), FP32)
     assert _program._gen_edge_manager_for_partitioners is counting
+
+
+def test_an_executorch_that_makes_them_elsewhere_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(_program, "_gen_edge_manager_for_partitioners")
+    stage = EdgeStage()
+    with stage.shared():
+        assert not hasattr(_program, "_gen_edge_manager_for_partitioners")
+    assert not stage.is_made
