@@ -15,35 +15,25 @@ from coremltools.proto import Model_pb2
 
 from harness.lowering import speedups
 
-#: The programs are lowered once, for all tests of this file.
-pytestmark = pytest.mark.xdist_group("emitted programs")
-
 Files = dict[str, bytes]
 
 #: Besides the operators of `programs_of.py`; every model is among them.
-CASES = 60
+CASES = 40
 
 #: The package is named by a random identifier, and coremltools names the items of the manifest by random ones.
 _IDENTIFIER = re.compile(rb"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _CONSTANT = re.compile(r"\bconst_\d+")
 
 
-@pytest.fixture(scope="module")
-def lowered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, tuple[Files, str]]]:
+def lower_both(folder: Path) -> dict[str, dict[str, tuple[Files, str]]]:
     """`lowered[mode][name@recipe]`: the files of the delegates, and what else was found."""
     found = {}
     for mode in ("plain", "speedups"):
-        out = tmp_path_factory.mktemp("programs") / mode
+        out = folder / mode
         command = [sys.executable, str(Path(__file__).with_name("programs_of.py")), mode, str(out), str(CASES)]
         subprocess.run(command, check=True, capture_output=True, timeout=1200)
         found[mode] = {name: (dict(files), told) for name, (files, told) in pickle.loads(out.read_bytes()).items()}
     return found
-
-
-@pytest.fixture(scope="module")
-def programs(lowered: dict[str, dict[str, tuple[Files, str]]]) -> dict[str, dict[str, Files]]:
-    """`programs[mode][name@recipe]`: the files of the delegates, of what has some."""
-    return {mode: {name: files for name, (files, _) in found.items() if files} for mode, found in lowered.items()}
 
 
 def comparable(name: str, content: bytes) -> object:
@@ -67,9 +57,9 @@ def comparable(name: str, content: bytes) -> object:
     return content
 
 
-def test_the_same_programs_are_emitted(programs: dict[str, dict[str, Files]]) -> None:
+def assert_the_same_programs(programs: dict[str, dict[str, Files]]) -> None:
     plain, quick = programs["plain"], programs["speedups"]
-    assert len(plain) >= 60
+    assert len(plain) >= 50
     assert set(plain) == set(quick)
     for name in plain:
         assert list(plain[name]) == list(quick[name]), name
@@ -79,7 +69,7 @@ def test_the_same_programs_are_emitted(programs: dict[str, dict[str, Files]]) ->
             assert comparable(file, content) == comparable(file, quick[name][file]), (name, file)
 
 
-def test_the_same_is_told_of_the_rest(lowered: dict[str, dict[str, tuple[Files, str]]]) -> None:
+def assert_the_same_is_told(lowered: dict[str, dict[str, tuple[Files, str]]]) -> None:
     """Steps outside of delegates, signatures, missing kernels; of what fails phase, outcome and error."""
     told = {
         mode: {name: _IDENTIFIER.sub(b"-", told.encode()) for name, (_, told) in lowered[mode].items()}
@@ -90,18 +80,29 @@ def test_the_same_is_told_of_the_rest(lowered: dict[str, dict[str, tuple[Files, 
     assert any(b"UNSUPPORTED" in text for text in told["plain"].values())
 
 
-def test_some_of_them_have_weights_and_several_delegates(programs: dict[str, dict[str, Files]]) -> None:
+def assert_some_have_weights_and_several_delegates(programs: dict[str, dict[str, Files]]) -> None:
     files = [name for delegates in programs["speedups"].values() for name in delegates]
     assert any(name.endswith("weight.bin") for name in files)
     assert any(name.startswith("1/") for name in files)
 
 
-def test_the_comparison_sees_a_difference(programs: dict[str, dict[str, Files]]) -> None:
+def assert_the_comparison_sees_a_difference(programs: dict[str, dict[str, Files]]) -> None:
     """Another recipe of the same operator is another program."""
     files = programs["plain"]
     first, second = files["gelu@fp32-ios18"], files["gelu@fp16-ios18"]
     model = next(name for name in first if name.endswith(".mlmodel"))
     assert comparable(model, first[model]) != comparable(model, second[model])
+
+
+@pytest.mark.slow
+def test_the_same_programs_are_emitted(tmp_path: Path) -> None:
+    """Slow, because the side without the speedups is: half a second a program. One test, so that it is lowered once."""
+    lowered = lower_both(tmp_path)
+    programs = {mode: {name: files for name, (files, _) in found.items() if files} for mode, found in lowered.items()}
+    assert_the_same_programs(programs)
+    assert_the_same_is_told(lowered)
+    assert_some_have_weights_and_several_delegates(programs)
+    assert_the_comparison_sees_a_difference(programs)
 
 
 def test_nothing_is_done_unless_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
