@@ -487,7 +487,14 @@ def test_arguments_reach_the_measuring_modules(run, measuring, tmp_path):
     assert run("list", "--op", "aten.add*", "--level", "smoke")[0] == 1
     assert run("repro", "a@b@c")[0] == 1
     assert run("doctor")[0] == 1
-    options = {"precision": "both", "unit": ("all", "cpu_only"), "target": "iOS18", "json_out": None, "no_cache": True}
+    options = {
+        "precision": "both",
+        "unit": ("all", "cpu_only"),
+        "target": "iOS18",
+        "json_out": None,
+        "no_cache": True,
+        "resume": False,
+    }
     assert measuring == [
         ("check_file", ("f.py::g",), options),
         ("listing", (), {"op": "aten.add*", "level": "smoke", "units": ()}),
