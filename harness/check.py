@@ -153,14 +153,21 @@ class Checker:
         return prepared
 
     def _lower(self, prepared: _Prepared, recipe: Recipe, ladder: _Ladder) -> Lowered:
-        assert prepared.built is not None
-        if prepared.exported is None:
-            prepared.exported = export(prepared.built, ladder.enter)
+        built, case = prepared.built, prepared.case
+        assert built is not None
+
+        def exported() -> Exported:
+            if prepared.exported is None:
+                prepared.exported = export(built, ladder.enter)
+            return prepared.exported
+
         if recipe.name not in prepared.lowered:
             if self.cache is None:
-                found = lower(prepared.exported, recipe, ladder.enter)
+                found = lower(exported(), recipe, ladder.enter)
+            elif case.named:
+                found = self.cache.lower_named(case.id, built, exported, recipe, ladder.enter)
             else:
-                found = self.cache.lower(prepared.case.id, prepared.exported, recipe, ladder.enter)
+                found = self.cache.lower(case.id, exported(), recipe, ladder.enter)
             prepared.lowered[recipe.name] = found
         return prepared.lowered[recipe.name]
 

@@ -70,6 +70,7 @@ class Case:
     `api` the public function it was reached through, `level` the lowest level at which it runs.
     `whole_model` cases are judged by signal-to-quantization-noise instead of an operator's bound. `ane` cases ask
     whether the Apple Neural Engine takes the operator, and say nothing new on units that may not use it.
+    `named` cases are what their id says as long as the installed code is the same; what a user's file gives is not.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Case:
     build: Callable[[], Built] = field(compare=False, repr=False)
     whole_model: bool = False
     ane: bool = False
+    named: bool = True
 
     def runs_on(self, unit: str) -> bool:
         """Whether a run that names units, not cases, checks it there."""

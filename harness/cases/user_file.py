@@ -82,6 +82,7 @@ def _case(path: Path, name: str, function: Callable[[], Any]) -> Case:
         level=Level.SMOKE,
         build=functools.partial(_build, path, name, function),
         whole_model=True,
+        named=False,
     )
 
 

@@ -1,7 +1,8 @@
 """Content-addressed cache of lowered programs.
 
-The key holds the case, the recipe, the exported program itself and a fingerprint of the installed code. Failures
-are kept too, being as reproducible as programs, except those of the machine.
+The key holds the case, the recipe, a fingerprint of the installed code, and the exported program itself or, where the
+case's id and the code say what that is, what the case was made into. Failures are kept too, being as reproducible as
+programs, except those of the machine.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import contextlib
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
 
+from harness.cases.case import Built
 from harness.lowering import entries
-from harness.lowering.fingerprint import code_fingerprint, program_digest
+from harness.lowering.fingerprint import CASE_PACKAGES, built_digest, code_fingerprint, program_digest
 from harness.lowering.lower import Exported, Lowered, PhaseListener, lower, methods, silence
 from harness.lowering.recipe import Recipe
 
@@ -51,20 +54,36 @@ class LoweringCache:
         if exported.program is None:
             return lower(exported, recipe, on_phase)
         path = self._path(case_id, exported, recipe)
-        found = self._read(path)
-        if found is None:
-            found = lower(exported, recipe, on_phase)
-            if found.failure is None or found.failure.error.type not in _PASSING:
-                self._write(path, found)
-        return found
+        return self._read(path) or self._keep(path, lower(exported, recipe, on_phase))
+
+    def lower_named(
+        self,
+        case_id: str,
+        built: Built,
+        exported: Callable[[], Exported],
+        recipe: Recipe,
+        on_phase: PhaseListener = silence,
+    ) -> Lowered:
+        """As `lower`, for a case that its id names as long as the installed code is the same: what is in the cache is
+        found before anything is exported."""
+        how = f"{built.partitioning!r} {built.method}"
+        path = self._at(case_id, recipe.name, how, code_fingerprint(CASE_PACKAGES), built_digest(built))
+        return self._read(path) or self._keep(path, lower(exported(), recipe, on_phase))
 
     def _path(self, case_id: str, exported: Exported, recipe: Recipe) -> Path:
         assert exported.program is not None
         programs = [f"{name} {program_digest(program)}" for name, program in methods(exported).items()]
         how = f"{exported.partitioning!r} {exported.method}"
-        parts = (_FORMAT, case_id, recipe.name, how, code_fingerprint(), *programs)
-        key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return self._at(case_id, recipe.name, how, code_fingerprint(), *programs)
+
+    def _at(self, *parts: str) -> Path:
+        key = hashlib.sha256("\n".join((_FORMAT, *parts)).encode()).hexdigest()
         return self.directory / key[:2] / key
+
+    def _keep(self, path: Path, lowered: Lowered) -> Lowered:
+        if lowered.failure is None or lowered.failure.error.type not in _PASSING:
+            self._write(path, lowered)
+        return lowered
 
     def _read(self, path: Path) -> Lowered | None:
         # A file cut short, altered or of another version is as good as none.

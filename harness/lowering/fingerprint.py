@@ -10,16 +10,21 @@ import functools
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from harness.cases.case import Built, Method
 
 if TYPE_CHECKING:
     import torch
 
 #: Packages whose code decides what is emitted; the harness' own lowering code decides what is kept of it.
 PACKAGES = ("torch", "executorch", "coremltools", "torchao", "harness.lowering")
-_CODE = (".py", ".so", ".dylib", ".pyd")
+#: Those that besides decide what a case of the suites is.
+CASE_PACKAGES = (*PACKAGES, "harness.cases", "torchvision", "transformers")
+#: Code, and the indexes of cases.
+_CODE = (".py", ".so", ".dylib", ".pyd", ".jsonl")
 
 
 @functools.cache
@@ -70,15 +75,40 @@ def program_digest(program: torch.export.ExportedProgram) -> str:
                 if isinstance(value, torch.Tensor):
                     digest.update(f"{value.dtype} {tuple(value.shape)} {_strides(value)}".encode())
     digest.update(f"{program.graph_signature} {program.range_constraints}".encode())
-    for name, tensor in sorted({**program.state_dict, **program.constants}.items()):
-        digest.update(name.encode())
-        if isinstance(tensor, torch.Tensor):
-            array = tensor.detach().cpu().contiguous()
-            digest.update(f"{array.dtype} {tuple(array.shape)}".encode())
-            digest.update(array.view(-1).view(torch.uint8).numpy().tobytes() if array.numel() else b"")
-        else:
-            digest.update(repr(tensor).encode())
+    _add_values(digest, {**program.state_dict, **program.constants})
     return digest.hexdigest()
+
+
+def built_digest(built: Built) -> str:
+    """Digest of what a case was made into: the class and the state of its modules, and their inputs.
+
+    What else a module does is in its code: two cases of one digest are told apart by their ids.
+    """
+    digest = hashlib.sha256()
+    own = Method(built.method, built.module, built.inputs)
+    for method in (own, *built.beside):
+        kind = type(method.module)
+        digest.update(f"{method.name} {kind.__module__}.{kind.__qualname__}".encode())
+        _add_values(digest, {str(number): value for number, value in enumerate(method.inputs)})
+        module = method.module
+        _add_values(digest, dict([*module.named_parameters(), *module.named_buffers()]))
+    return digest.hexdigest()
+
+
+def _add_values(digest: hashlib._Hash, values: Mapping[str, object]) -> None:
+    import torch
+
+    for name, value in sorted(values.items()):
+        digest.update(name.encode())
+        if isinstance(value, torch.Tensor):
+            digest.update(f"{value.dtype} {tuple(value.shape)} {_strides(value)}".encode())
+            if value.layout is not torch.strided:
+                digest.update(repr(value).encode())
+                continue
+            array = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
+            digest.update(array.view(-1).view(torch.uint8).numpy().data if array.numel() else b"")
+        else:
+            digest.update(repr(value).encode())
 
 
 def _strides(value: torch.Tensor) -> object:

@@ -8,17 +8,20 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from harness.cases.case import Built, Method, Partitioning
 from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering import cache as module
 from harness.lowering import entries
 from harness.lowering.cache import LOCATION_VARIABLE, LoweringCache, location
-from harness.lowering.lower import Exported, Failure, Lowered, lower
+from harness.lowering.fingerprint import CASE_PACKAGES, PACKAGES
+from harness.lowering.lower import Exported, Failure, Lowered, export, lower
 from harness.lowering.program import Call, GetItem, Input, LoweredProgram, TensorSpec, Value
 from harness.lowering.recipe import Recipe
 
@@ -289,6 +292,75 @@ def test_a_failure_of_the_machine_is_not(kind: str, cache: LoweringCache, loweri
     cache.lower("case", double, FP32)
     lowering.failure = None
     assert cache.lower("case", double, FP32).failure is None
+
+
+class Weighted(torch.nn.Module):
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.full((2,), weight))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.weight
+
+
+def scaling(weight: float, x: torch.Tensor | None = None) -> Built:
+    return Built(Weighted(weight).eval(), (torch.ones(2) if x is None else x,), 0)
+
+
+class Exporting:
+    """Exports once it is asked, and counts."""
+
+    def __init__(self, built: Built) -> None:
+        self.built, self.calls = built, 0
+
+    def __call__(self) -> Exported:
+        self.calls += 1
+        return export(self.built)
+
+
+def test_what_the_id_names_is_found_without_exporting(cache: LoweringCache) -> None:
+    first, second = Exporting(scaling(2.0)), Exporting(scaling(2.0))
+    fresh = cache.lower_named("case", first.built, first, FP32)
+    assert LoweringCache(cache.directory).lower_named("case", second.built, second, FP32) == fresh
+    assert (first.calls, second.calls) == (1, 0)
+
+
+def test_what_the_id_names_differs_by_id_recipe_state_input_and_methods(
+    cache: LoweringCache, lowering: Counting
+) -> None:
+    built = scaling(2.0)
+    others = [scaling(3.0), scaling(2.0, x=torch.zeros(2)), scaling(2.0, x=torch.ones(4)[::2])]
+    others += [replace(built, method="decode"), replace(built, beside=(Method("decode", built.module, built.inputs),))]
+    others += [replace(built, partitioning=Partitioning(claim=("aten.mul.Tensor",)))]
+    asked = [("a", built, FP32), ("b", built, FP32), ("a", built, FP16), *(("a", other, FP32) for other in others)]
+    for _ in range(2):
+        for case, made, recipe in asked:
+            cache.lower_named(case, made, Exporting(made), recipe)
+    assert lowering.calls == len(asked)
+
+
+def test_cases_and_their_packages_belong_to_what_an_id_names(
+    cache: LoweringCache, lowering: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, code = scaling(2.0), {"harness.cases": "1"}
+    monkeypatch.setattr(module, "code_fingerprint", lambda packages=(): code["harness.cases"] * ("torch" in packages))
+    for code["harness.cases"] in ("1", "2", "1"):
+        cache.lower_named("case", built, Exporting(built), FP32)
+    assert lowering.calls == 2
+    assert {"harness.cases", "torchvision", "transformers", *PACKAGES} <= set(CASE_PACKAGES)
+
+
+def test_what_an_id_names_and_did_not_export_is_kept(cache: LoweringCache) -> None:
+    broken = Exported(None, failure("ValueError"))
+    built, calls = scaling(2.0), []
+
+    def exported() -> Exported:
+        calls.append(1)
+        return broken
+
+    found = [cache.lower_named("case", built, exported, FP32) for _ in range(2)]
+    assert found[0] == found[1] == lower(broken, FP32)
+    assert len(calls) == 1
 
 
 def test_what_did_not_export_is_not_kept(cache: LoweringCache) -> None:

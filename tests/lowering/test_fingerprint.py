@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.cases.case import Built
 from harness.lowering import fingerprint
-from harness.lowering.fingerprint import code_fingerprint, program_digest
+from harness.lowering.fingerprint import built_digest, code_fingerprint, program_digest
 from harness.lowering.lower import Exported
 
 
@@ -195,3 +196,32 @@ def test_constants_of_every_kind_are_digested(constant: torch.Tensor, digest_of:
     if constant.numel():
         changed = constant.logical_not() if constant.dtype is torch.bool else constant + 1
         assert digest_of(Return(changed), torch.ones(1)) != digest_of(Return(constant), torch.ones(1))
+
+
+def test_the_built_case_is_digested_whatever_its_tensors_are() -> None:
+    x = torch.arange(8.0).reshape(2, 4)
+    inputs: list[tuple[torch.Tensor, ...]] = [
+        (x,),
+        (x.T,),
+        (x.expand(3, 2, 4),),
+        (x.to(torch.complex64).conj(),),
+        (x.to_sparse(),),
+        (x > 1,),
+        (x.to(torch.float8_e4m3fn),),
+        (torch.tensor(1.0),),
+        (torch.empty(0, 2),),
+        (torch.ones(1), torch.zeros(1)),
+        (torch.zeros(1), torch.ones(1)),
+    ]
+    digests = [[built_digest(Built(torch.nn.ReLU(), each, 0)) for each in inputs] for _ in range(2)]
+    assert digests[0] == digests[1]
+    assert len(set(digests[0])) == len(inputs)
+
+
+def test_state_that_is_not_saved_changes_the_digest_of_a_built_case() -> None:
+    def digest(value: float) -> str:
+        module = torch.nn.ReLU()
+        module.register_buffer("offset", torch.tensor(value), persistent=False)
+        return built_digest(Built(module, (), 0))
+
+    assert digest(1.0) == digest(1.0) != digest(2.0)

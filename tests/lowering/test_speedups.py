@@ -4,6 +4,7 @@ each, each recipe for itself and all sharing what they can, in one order and in 
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -17,8 +18,9 @@ from harness.lowering import speedups
 
 Files = dict[str, bytes]
 
-#: Besides the operators of `programs_of.py`; every model is among them.
-CASES = 40
+#: Besides the operators of `programs_of.py`; every model is among them. More of them cost minutes: after an update of a
+#: package, or a new speedup, `COREML_HARNESS_PROGRAMS=300` compares what every family has.
+CASES = int(os.environ.get("COREML_HARNESS_PROGRAMS", "40"))
 
 #: The package is named by a random identifier, and coremltools names the items of the manifest by random ones.
 _IDENTIFIER = re.compile(rb"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -31,7 +33,7 @@ def lower_both(folder: Path) -> dict[str, dict[str, tuple[Files, str]]]:
     for mode in ("plain", "speedups"):
         out = folder / mode
         command = [sys.executable, str(Path(__file__).with_name("programs_of.py")), mode, str(out), str(CASES)]
-        subprocess.run(command, check=True, capture_output=True, timeout=1200)
+        subprocess.run(command, check=True, capture_output=True, timeout=3600)
         found[mode] = {name: (dict(files), told) for name, (files, told) in pickle.loads(out.read_bytes()).items()}
     return found
 

@@ -6,7 +6,7 @@ measure. `tests/lowering/test_speedups.py` compares emitted programs, and the er
 
 from __future__ import annotations
 
-from harness.lowering.speedups import composite, heap
+from harness.lowering.speedups import composite, heap, recompile
 
 _enabled = False
 
@@ -17,6 +17,7 @@ def enable() -> None:
     if not _enabled:
         _enabled = True
         composite.install()
+        recompile.install()
         heap.freeze()
 
 
