@@ -1,14 +1,16 @@
 """What the cache keeps, as bytes: data that is read back without running any of it.
 
-A cache is shared between the pull requests of a CI. So an entry is read by torch's `weights_only` reader, which makes
-nothing but tensors, plain values and the classes named here, and by whoever can check that it is whole and belongs to
-its key.
+A cache is shared between the pull requests of a CI. So an entry is a pickle whose reader makes nothing but plain
+values and the classes named here, which do nothing when they are made; tensors are read by torch's `weights_only`
+reader, which would do for all of it, but takes longer for that than the rest of a check. Whoever reads can tell that
+an entry is whole and belongs to its key.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import pickle
 import zlib
 from typing import Any
 
@@ -20,12 +22,12 @@ from harness.lowering import program
 from harness.lowering.debug_info import EdgeNode
 from harness.lowering.lower import Failure, Lowered
 
-_MAGIC = b"coreml-harness lowering 3\n"
+_MAGIC = b"coreml-harness lowering 4\n"
 _DIGEST = hashlib.sha256().digest_size
 
 #: All that an entry may hold besides tensors, dtypes, numbers, text, bytes and collections of them.
-_CLASSES: list[Any] = [
-    bytes,
+_CLASSES: list[type] = [
+    complex,
     Lowered,
     Failure,
     ErrorInfo,
@@ -43,14 +45,20 @@ _CLASSES: list[Any] = [
 ]
 
 
+_KNOWN = {(kind.__module__, kind.__qualname__): kind for kind in _CLASSES}
+_TENSOR, _DEVICE, _CONSTANT = "tensor", "device", "constant"
+#: Singletons of torch: `torch.float16`, `torch.strided`, `torch.contiguous_format`.
+_CONSTANTS = (torch.dtype, torch.layout, torch.memory_format)
+
+
 class NotAnEntry(Exception):
     """These bytes are no entry of this key: cut short, altered, of another version, or somebody else's."""
 
 
 def written(key: str, lowered: Lowered) -> bytes:
-    """The entry of a key. Raises what torch raises for a value that cannot be written."""
+    """The entry of a key. Raises what pickle or torch raise for a value that cannot be written."""
     stream = io.BytesIO()
-    torch.save(lowered, stream)
+    _Writer(stream, protocol=5).dump(lowered)
     body = zlib.compress(stream.getvalue(), 1)
     return _MAGIC + _digest(key, body) + body
 
@@ -62,13 +70,46 @@ def read(key: str, content: bytes) -> Lowered:
     if not content.startswith(_MAGIC) or content[len(_MAGIC) : head] != _digest(key, body):
         raise NotAnEntry
     try:
-        with torch.serialization.safe_globals(_CLASSES):
-            found = torch.load(io.BytesIO(zlib.decompress(body)), weights_only=True)
+        found = _Reader(io.BytesIO(zlib.decompress(body))).load()
     except Exception as error:
         raise NotAnEntry from error
     if not isinstance(found, Lowered):
         raise NotAnEntry
     return found
+
+
+class _Writer(pickle.Pickler):
+    def persistent_id(self, value: Any) -> tuple[str, Any] | None:
+        """What is no plain value, as plain values: its kind, and its name or the bytes of a tensor."""
+        if isinstance(value, torch.Tensor):
+            stream = io.BytesIO()
+            torch.save(value, stream)
+            return _TENSOR, stream.getvalue()
+        if isinstance(value, torch.device):
+            return _DEVICE, str(value)
+        if isinstance(value, _CONSTANTS):
+            return _CONSTANT, str(value).removeprefix("torch.")
+        return None
+
+
+class _Reader(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        """Raises `UnpicklingError` for whatever is not named here."""
+        try:
+            return _KNOWN[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"an entry holds no {module}.{name}") from None
+
+    def persistent_load(self, value: tuple[str, Any]) -> Any:
+        kind, content = value
+        if kind == _TENSOR:
+            return torch.load(io.BytesIO(content), weights_only=True)
+        if kind == _DEVICE:
+            return torch.device(content)
+        found = getattr(torch, content)
+        if kind != _CONSTANT or not isinstance(found, _CONSTANTS):
+            raise pickle.UnpicklingError(f"an entry holds no {kind} {content}")
+        return found
 
 
 def _digest(key: str, body: bytes) -> bytes:

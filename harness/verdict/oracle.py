@@ -206,7 +206,9 @@ def _run(
         t = _widen(t) if wide else t
         return change(t) if change and (t.is_floating_point() or t.is_complex()) else t
 
-    runner = copy.deepcopy(module)
+    # Parameters and buffers are copied below, once.
+    kept = (*module.parameters(), *module.buffers())
+    runner = copy.deepcopy(module, {id(value): value for value in kept})
     for part in runner.modules():
         for store in (part._parameters, part._buffers):
             for name, value in store.items():

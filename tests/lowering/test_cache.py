@@ -29,6 +29,7 @@ from harness.lowering.recipe import Recipe
 KINDS = {
     "dtype": torch.int8,
     "layout": torch.strided,
+    "memory format": torch.channels_last,
     "device": torch.device("cpu"),
     "complex": 1 + 2j,
 }
@@ -171,13 +172,32 @@ class Bomb:
         return Path.touch, (self.mark,)
 
 
-def test_an_entry_runs_no_code(cache: LoweringCache, lowering: Counting, double: Exported, tmp_path: Path) -> None:
+class Smuggler(pickle.Pickler):
+    """Writes a bomb where a reader looks for a tensor, or for a constant of torch."""
+
+    def __init__(self, stream: io.BytesIO, kind: str) -> None:
+        super().__init__(stream, protocol=5)
+        self.kind = kind
+
+    def persistent_id(self, value: object) -> object:
+        if not isinstance(value, Bomb):
+            return None
+        if self.kind == "constant":
+            return self.kind, "_dynamo"
+        stream = io.BytesIO()
+        torch.save(value, stream)
+        return self.kind, stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["", "tensor", "constant", "device", "something else"])
+def test_an_entry_runs_no_code(
+    kind: str, cache: LoweringCache, lowering: Counting, double: Exported, tmp_path: Path
+) -> None:
     """Whoever writes to a shared cache can make an entry whole and give it its key, but not have code run by it."""
     cache.lower("case", double, FP32)
     (entry,) = files(cache)
-    mark = tmp_path / "ran"
-    stream = io.BytesIO()
-    torch.save(Bomb(mark), stream)
+    mark, stream = tmp_path / "ran", io.BytesIO()
+    (Smuggler(stream, kind) if kind else pickle.Pickler(stream)).dump(Lowered(unplannable=Bomb(mark)))  # type: ignore[arg-type]
     body = zlib.compress(stream.getvalue())
     entry.write_bytes(entries._MAGIC + entries._digest(entry.name, body) + body)
     assert cache.lower("case", double, FP32).pte == b"2"
@@ -252,7 +272,7 @@ def test_writing_keeps_the_cap(
     cache: LoweringCache, lowering: Counting, double: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = fill(cache, [1000, 1000])
-    monkeypatch.setattr(LoweringCache.prune, "__defaults__", (1500,))
+    monkeypatch.setattr(LoweringCache.prune, "__defaults__", (900,))
     cache.lower("case", double, FP32)
     assert [path.exists() for path in old] == [False, False]
     assert len(files(cache)) == 1
