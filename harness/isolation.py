@@ -30,6 +30,9 @@ MODEL_DEADLINE = 600.0
 PLAN_SHARE = 0.25
 #: After so many plans in a row that cost the process, a unit is asked for no more: each costs the start of another.
 PLANS_LOST = 5
+#: A child that holds more is replaced before the next case. What conversions leave behind adds up over thousands of
+#: checks, and a worker is to stay under 2.5 GiB with one more case; 0.6 are torch, executorch and coremltools.
+RENEW_BYTES = 7 << 28
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class IsolatedChecker:
         self.settings = settings
         self._pool = Pool(handler)
         self._plans_lost: dict[str, int] = {}
+        self._case = ""
 
     def check(
         self,
@@ -75,6 +79,10 @@ class IsolatedChecker:
         Where asking for a compute plan ends the process or gives no answer, that says nothing about the program: the
         check is repeated once without it, in a deadline of its own. `file` is the user's file of a `check/` case.
         """
+        # Not in the middle of a case, whose checks share what they can.
+        if case.id != self._case and self._pool.memory() > RENEW_BYTES:
+            self._pool.renew()
+        self._case = case.id
         request = {
             "case": case.id,
             "recipe": recipe,

@@ -8,7 +8,7 @@ import pytest
 from harness.cases.case import Case
 from harness.evidence.known_issues import KnownIssues
 from harness.evidence.vocabulary import HarnessError, Level, Outcome, Phase
-from harness.isolation import MODEL_DEADLINE, PLANS_LOST, IsolatedChecker, Settings
+from harness.isolation import MODEL_DEADLINE, PLANS_LOST, RENEW_BYTES, IsolatedChecker, Settings
 from harness.units import child
 
 TESTS = Path(__file__).resolve().parent
@@ -229,3 +229,21 @@ def test_devices_are_asked_where_core_ml_predicts_and_a_refusal_is_no_answer(che
     monkeypatch.setattr("harness.units.host.coreml_unavailable", lambda unit, target: None)
     assert one.devices() == []  # this handler knows no such question
     assert one._pool.started == 1
+
+
+def test_a_child_that_holds_much_is_replaced_between_cases(checker, monkeypatch):
+    one = checker()
+    held = {"bytes": 0}
+    monkeypatch.setattr(one._pool, "memory", lambda: held["bytes"])
+
+    def child_of(what, recipe):
+        assert one.check(case(what), recipe, "reference").outcome is Outcome.PASS
+        return one._pool.pids()[0]
+
+    first = child_of("pass", "fp16-ios18")
+    held["bytes"] = RENEW_BYTES + 1
+    assert child_of("pass", "fp32-ios18") == first, "the checks of a case stay together"
+    second = child_of("pass_again", "fp16-ios18")
+    assert second != first
+    held["bytes"] = RENEW_BYTES
+    assert child_of("pass", "fp16-ios18") == second

@@ -6,6 +6,8 @@ there is no spare before the first death, and none any more when deaths have bec
 
 from __future__ import annotations
 
+import psutil
+
 from harness.units.child import Child, ChildDied, ChildRaised, Listener
 from harness.units.serve import Message
 
@@ -45,6 +47,21 @@ class Pool:
             # Begun now, the next one is ready sooner.
             self._child, self._spare = self._spare or self._start(), None
             raise
+
+    def memory(self) -> int:
+        """Bytes that the child in service holds resident; 0 without one."""
+        if self._child is None:
+            return 0
+        try:
+            return psutil.Process(self._child.pid).memory_info().rss
+        except psutil.Error:  # it has ended, or is none of ours to look at
+            return 0
+
+    def renew(self) -> None:
+        """End the child in service: the next call finds a fresh one. No death; the spare, if there is one, serves."""
+        child, self._child, self._spare = self._child, self._spare, None
+        if child is not None:
+            child.close()
 
     def pids(self) -> list[int]:
         """Of the children that live: the one in service, then the spare."""

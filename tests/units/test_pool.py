@@ -1,4 +1,5 @@
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -153,3 +154,35 @@ def test_closing_ends_the_spare_too_and_a_closed_pool_starts_again(pool):
     pool.close()
     assert ended(pids)
     assert pool.call({}, DEADLINE)["pid"] not in pids
+
+
+def test_the_memory_is_that_of_the_child_in_service(pool):
+    assert pool.memory() == 0
+    pool.call({}, DEADLINE)
+    assert pool.memory() > 5 << 20
+    os.kill(pool.pids()[0], signal.SIGKILL)
+    while pool.pids():
+        time.sleep(0.01)
+    assert pool.memory() == 0
+
+
+def test_a_renewed_child_is_another_and_no_death(pool):
+    pool.renew()
+    assert pool.started == 0
+    first = pool.call({}, DEADLINE)["pid"]
+    pool.renew()
+    assert ended([first])
+    second = pool.call({}, DEADLINE)["pid"]
+    assert second != first
+    assert pool.pids() == [second]
+    assert pool.started == 2
+
+
+def test_a_spare_serves_after_a_renewal(pool):
+    with pytest.raises(ChildDied):
+        pool.call({"do": "abort"}, DEADLINE)
+    pool.call({}, DEADLINE)
+    first, spare = pool.pids()
+    pool.renew()
+    assert pool.call({}, DEADLINE)["pid"] == spare
+    assert ended([first])
