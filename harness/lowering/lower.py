@@ -1,4 +1,8 @@
-"""`lower`: one case by one recipe through ExecuTorch's public path, each failure at its phase."""
+"""`lower`: one case by one recipe through ExecuTorch's public path, each failure at its phase.
+
+In stages, each a value made from the one before by its own part of the recipe, so that recipes which agree up to a
+stage share it: `Exported` (no part of a recipe yet), its `edge`, `Converted` (precision and target), `Lowered`.
+"""
 
 from __future__ import annotations
 
@@ -67,6 +71,22 @@ class Exported:
 
 
 @dataclass(frozen=True)
+class Converted:
+    """What `to_edge_transform_and_lower` gave by one recipe: its manager of programs, or the failure.
+
+    `plan` is what there is to run, None with the reason in `unplannable`. To be emitted once, which rewrites the
+    programs in place. Seconds in `timing`.
+    """
+
+    exported: Exported
+    manager: Any = field(default=None, repr=False)
+    failure: Failure | None = None
+    plan: LoweredProgram | None = None
+    unplannable: str = ""
+    timing: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Lowered:
     """What lowering gave: a program or a failure, never both.
 
@@ -98,7 +118,7 @@ def export(built: Built, on_phase: PhaseListener = silence) -> Exported:
             program = torch.export.export(built.module, built.inputs, dynamic_shapes=built.dynamic_shapes)  # type: ignore[arg-type]
             beside = {method.name: torch.export.export(method.module, method.inputs) for method in built.beside}
     except Exception as error:
-        return Exported(None, Failure(Phase.EXPORT, FAILURES[Phase.EXPORT], error_info(error)))
+        return Exported(None, _failure(Phase.EXPORT, error))
     seconds = time.perf_counter() - started
     ops = count_ops(program.graph)
     return Exported(program, None, ops, seconds, built.partitioning, built.method, beside)
@@ -127,11 +147,16 @@ def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence)
 
     Raises `HarnessError` for a recipe that the installed packages cannot carry out.
     """
+    return emit(convert(exported, recipe, on_phase), on_phase)
+
+
+def convert(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence) -> Converted:
+    """Lower to the edge dialect, partition, convert and package. Raises as `lower`."""
     timing = {"export": exported.seconds}
     if exported.program is None:
-        return Lowered(failure=exported.failure, timing=timing)
-    if (failure := import_failure()) is not None:
-        return _failed(Phase.PARTITION, failure, exported, timing)
+        return Converted(exported, failure=exported.failure, timing=timing)
+    if (missing := import_failure()) is not None:
+        return Converted(exported, failure=_failure(Phase.PARTITION, missing), timing=timing)
     from executorch.exir import to_edge_transform_and_lower
 
     speedups.before_lowering()
@@ -149,33 +174,41 @@ def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence)
             phases.enter(Phase.EDGE)
             partitioner = make_partitioner(exported.partitioning, recipe)
             config = edge_config(exported.partitioning)
-            edge = to_edge_transform_and_lower(programs, partitioner=[partitioner], compile_config=config)
+            manager = to_edge_transform_and_lower(programs, partitioner=[partitioner], compile_config=config)
     except HarnessError:
         raise
     except Exception as error:
-        return _failed(phases.current, error, exported, timing)
+        return Converted(exported, failure=_failure(phases.current, error), timing=timing)
     timing["lower"] = time.perf_counter() - started
-    plan, unplannable = None, ""
     try:
         # Before emitting, which rewrites the graph in place. What else it raises is a fault of ours, no finding.
-        plan = plan_of(edge.exported_program(exported.method), exported.method)
+        plan = plan_of(manager.exported_program(exported.method), exported.method)
     except UnplannableGraph as error:
-        unplannable = f"the lowered graph cannot be run outside ExecuTorch: {error}"
-    phases.enter(Phase.EMIT)
+        reason = f"the lowered graph cannot be run outside ExecuTorch: {error}"
+        return Converted(exported, manager, unplannable=reason, timing=timing)
+    return Converted(exported, manager, plan=plan, timing=timing)
+
+
+def emit(converted: Converted, on_phase: PhaseListener = silence) -> Lowered:
+    """The emitted program. Never raises for what the backend does."""
+    exported, timing = converted.exported, dict(converted.timing)
+    if converted.failure is not None:
+        return Lowered(failure=converted.failure, exported_ops=exported.ops, timing=timing)
+    on_phase(Phase.EMIT)
     started = time.perf_counter()
     try:
         with _quiet():
-            emitted = edge.to_executorch()
+            emitted = converted.manager.to_executorch()
             pte = bytes(emitted.buffer)
     except Exception as error:
-        return _failed(Phase.EMIT, error, exported, timing)
+        return Lowered(failure=_failure(Phase.EMIT, error), exported_ops=exported.ops, timing=timing)
     timing["emit"] = time.perf_counter() - started
     return Lowered(
-        program=plan,
+        program=converted.plan,
         exported_ops=exported.ops,
         missing_kernels=missing_kernels(emitted.executorch_program),
         pte=pte,
-        unplannable=unplannable,
+        unplannable=converted.unplannable,
         timing=timing,
     )
 
@@ -189,9 +222,8 @@ def methods(exported: Exported) -> dict[str, torch.export.ExportedProgram]:
     return dict(sorted({exported.method: exported.program, **exported.beside}.items()))
 
 
-def _failed(phase: Phase, error: Exception, exported: Exported, timing: dict[str, float]) -> Lowered:
-    failure = Failure(phase, FAILURES[phase], error_info(error))
-    return Lowered(failure=failure, exported_ops=exported.ops, timing=timing)
+def _failure(phase: Phase, error: Exception) -> Failure:
+    return Failure(phase, FAILURES[phase], error_info(error))
 
 
 def missing_kernels(executorch_program: Any) -> tuple[str, ...]:

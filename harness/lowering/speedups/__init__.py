@@ -6,7 +6,7 @@ measure. `tests/lowering/test_speedups.py` compares emitted programs, and the er
 
 from __future__ import annotations
 
-from harness.lowering.speedups import composite, heap, recompile, seeding
+from harness.lowering.speedups import composite, heap, quantizer, recompile, seeding
 
 _enabled = False
 
@@ -18,6 +18,7 @@ def enable() -> None:
         _enabled = True
         composite.install()
         recompile.install()
+        quantizer.install()
         seeding.install()
         heap.freeze()
 
