@@ -202,7 +202,10 @@ def _without_placement(record: Record, why: str) -> Record:
 def make_handler() -> Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict[str, Any]]:
     """Called in the child: import what is measured, then answer requests."""
     import logging
+    import os
 
+    # coremltools draws bars for each of its passes, on a stream that nobody sees until a check fails.
+    os.environ["TQDM_DISABLE"] = "1"
     import torch
 
     torch.set_num_threads(1)
