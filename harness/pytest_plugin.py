@@ -58,7 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--level", default="standard", metavar="LEVEL", help="smoke, standard (the default) or full: how many cases"
     )
     group.addoption("--ane", action="store_true", help="cases that attract the ANE on every unit, not only where it is")
-    group.addoption("--shard", metavar="I/N", help="run the I-th of N parts of the cases")
+    group.addoption("--shard", metavar="I/N", help="run the I-th of N parts of the cases, of equal length")
     group.addoption("--run-dir", metavar="DIR", help="where records go; a run with the same directory resumes")
     group.addoption("--no-cache", action="store_true", help="lower everything anew")
     group.addoption("--deadline", metavar="SECONDS", help=f"for one check of an operator; default: {DEADLINE:g}")
