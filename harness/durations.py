@@ -8,7 +8,8 @@ from pathlib import Path
 
 from harness.evidence.durations import TABLE_FILE, case_seconds, read_table, updated, write_table
 from harness.evidence.journal import read_run_or_file
-from harness.evidence.vocabulary import HarnessError
+from harness.evidence.vocabulary import HarnessError, Unit
+from harness.lowering.recipe import DEFAULT_RECIPES
 
 
 def main(arguments: Sequence[str], suites: Path = Path("suites")) -> int:
@@ -19,9 +20,11 @@ def main(arguments: Sequence[str], suites: Path = Path("suites")) -> int:
         if not arguments:
             raise HarnessError("name the run directories to take the times from")
         records = [record for run in arguments for record in read_run_or_file(Path(run)).records]
-        measured = case_seconds(records)
+        # Runs of other units and recipes would rewrite the table by what they ran, not by what takes long.
+        alike = [r for r in records if r.unit == Unit.REFERENCE and r.recipe in DEFAULT_RECIPES]
+        measured = case_seconds(alike)
         if not measured:
-            raise HarnessError(f"{', '.join(arguments)}: no recorded times")
+            raise HarnessError(f"{', '.join(arguments)}: no recorded times of the reference unit")
         path = suites / TABLE_FILE
         before = read_table(path)
         after = updated(before, measured, {case.id for case in all_cases()})

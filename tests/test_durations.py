@@ -8,12 +8,12 @@ from harness.evidence.vocabulary import Outcome, Phase
 MODEL = suite("models")[0].id
 
 
-def write_run(directory, **seconds):
+def write_run(directory, unit="reference", **seconds):
     journal = Journal(directory, "main")
     for case, total in seconds.items():
         name = MODEL if case == "model" else f"check/{case}"
         timing = {"total": total} if total else {}
-        journal.append(Record(name, "fp16-ios18", "reference", Outcome.PASS, Phase.VALUE, timing=timing))
+        journal.append(Record(name, "fp16-ios18", unit, Outcome.PASS, Phase.VALUE, timing=timing))
     journal.close()
 
 
@@ -30,10 +30,12 @@ def test_the_table_is_brought_up_to_a_run_and_holds_no_case_of_no_suite(tmp_path
 
 def test_what_cannot_be_done_is_one_line_and_exit_code_2(tmp_path, capsys):
     write_run(tmp_path / "run", model=0.0)
+    write_run(tmp_path / "mac", unit="all", model=30.0)
     for arguments, says in (
         ([], "name the run directories"),
         ([str(tmp_path / "none")], "no such file or run directory"),
         ([str(tmp_path / "run")], "no recorded times"),
+        ([str(tmp_path / "mac")], "no recorded times of the reference unit"),
     ):
         assert main(arguments, tmp_path) == 2
         (line,) = capsys.readouterr().err.splitlines()

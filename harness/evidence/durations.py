@@ -22,7 +22,7 @@ TABLE_FILE = "durations.txt"
 #: From so many seconds on a case stands in the table, which so stays short.
 LONG = 1.0
 HEADER = (
-    "# Seconds, to a power of two, of the cases that take long: every recipe, nothing cached.\n"
+    "# Seconds of the cases that take long, to a power of two: both default recipes, reference unit, nothing cached.\n"
     "# Written by python -m harness.durations RUN...; orders runs and divides shards.\n"
 )
 #: Medians over the cases of one number of operators lie along this line, on x86-64 Linux.
