@@ -16,7 +16,7 @@ import click
 
 from harness import __version__
 from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_evidence
-from harness.evidence.journal import read_run_or_file
+from harness.evidence.journal import latest_run, read_run_or_file
 from harness.evidence.vocabulary import HarnessError, Level, Outcome
 
 OK, FINDINGS, FAILED, INTERRUPTED = 0, 1, 2, 130
@@ -291,17 +291,12 @@ def _recorded(reports: Path) -> Evidence:
     """The committed evidence, and over it the newest run that has a journal."""
     paths = sorted((reports / "evidence").glob("*.jsonl"))
     parts = [read_evidence(path) for path in paths]
-    latest = _latest_run(RUNS)
+    latest = latest_run(RUNS)
     if latest:
         parts.append(read_run_or_file(latest))
     if not parts:
         raise HarnessError(f"no evidence in {reports / 'evidence'} and no run in {RUNS}: name one with --evidence")
     return merge_evidence(parts)
-
-
-def _latest_run(runs: Path) -> Path | None:
-    journals = [(path.stat().st_mtime, path) for path in runs.glob("*/journal-*.jsonl") if path.stat().st_size]
-    return max(journals)[1].parent if journals else None
 
 
 @cli.command(short_help="Put failing checks to the causes that explain them.")

@@ -6,6 +6,7 @@ Import-cheap: torch is loaded in the child alone.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,10 +129,12 @@ class IsolatedChecker:
 
     def _attempt(self, case: Case, request: dict[str, Any], on_phase: Callable[[Phase], None]) -> _Attempt:
         phases: list[Phase] = []
+        entered: list[float] = []
         deadline = max(self.settings.deadline, MODEL_DEADLINE) if case.whole_model else self.settings.deadline
 
         def note(message: dict[str, Any]) -> float | None:
             phases.append(Phase(message["phase"]))
+            entered.append(time.perf_counter())
             on_phase(phases[-1])
             return deadline * PLAN_SHARE if phases[-1] is Phase.PLAN else None
 
@@ -147,20 +150,24 @@ class IsolatedChecker:
             origin=case.origin,
             environment=self.settings.environment,
         )
+
+        def attempt(record: Record, death: ChildDied | None = None) -> _Attempt:
+            if entered:  # counted from the first phase: a process that has to start imports before it
+                record = record.with_(timing={**record.timing, "total": time.perf_counter() - entered[0]})
+            return _Attempt(record, tuple(phases), death)
+
         try:
             answer = self._pool.call(request, deadline, note)
         except ChildRefused as error:
             raise HarnessError(str(error)) from None
         except ChildDied as error:
-            last = phases[-1] if phases else Phase.EAGER
-            return _Attempt(_ended(blank.with_(phase=last), error), tuple(phases), error)
+            return attempt(_ended(blank.with_(phase=phases[-1] if phases else Phase.EAGER), error), error)
         except ChildRaised as error:
-            last = phases[-1] if phases else Phase.EAGER
-            return _Attempt(_faulty(blank.with_(phase=last), str(error), error.trace), tuple(phases))
+            return attempt(_faulty(blank.with_(phase=phases[-1] if phases else Phase.EAGER), str(error), error.trace))
         try:
-            return _Attempt(Record.from_json(answer), tuple(phases))
+            return attempt(Record.from_json(answer))
         except HarnessError as error:
-            return _Attempt(_faulty(blank, f"the child's answer: {error}", repr(answer)), tuple(phases))
+            return attempt(_faulty(blank, f"the child's answer: {error}", repr(answer)))
 
 
 #: Phases in which the unit has the program in hand.

@@ -17,6 +17,7 @@ import pytest
 
 from harness.cases.case import Case, at_level, matches_op, require_match
 from harness.evidence.causes import Causes, read_causes
+from harness.evidence.durations import Durations, deal
 from harness.evidence.environment import environment_block
 from harness.evidence.files import is_simulated
 from harness.evidence.journal import (
@@ -36,6 +37,7 @@ from harness.evidence.vocabulary import HarnessError, Level, runs_core_ml
 from harness.isolation import DEADLINE, IsolatedChecker, Settings
 from harness.lowering.fingerprint import PACKAGES, code_fingerprint
 from harness.lowering.recipe import DEFAULT_RECIPES, Recipe
+from harness.scheduling import Scheduling, checks_of
 from harness.units import host
 from harness.units.registry import connected, prepare, require_unit, unavailable, units_here
 
@@ -56,7 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--level", default="standard", metavar="LEVEL", help="smoke, standard (the default) or full: how many cases"
     )
     group.addoption("--ane", action="store_true", help="cases that attract the ANE on every unit, not only where it is")
-    group.addoption("--shard", metavar="I/N", help="run the I-th of N parts of the cases")
+    group.addoption("--shard", metavar="I/N", help="run the I-th of N parts of the cases, of equal length")
     group.addoption("--run-dir", metavar="DIR", help="where records go; a run with the same directory resumes")
     group.addoption("--no-cache", action="store_true", help="lower everything anew")
     group.addoption("--deadline", metavar="SECONDS", help=f"for one check of an operator; default: {DEADLINE:g}")
@@ -81,17 +83,22 @@ class Selection:
             raise HarnessError(f"unknown level {config.getoption('--level')!r}: expected one of {levels}") from None
         self.shard = parse_shard(config.getoption("--shard"))
         self.deadline = parse_deadline(config.getoption("--deadline"))
+        self._loads = [0.0] * self.shard[1]
 
-    def cases(self, cases: Sequence[Case]) -> list[Case]:
+    def cases(self, cases: Sequence[Case], durations: Callable[[], Durations] = Durations) -> list[Case]:
         """Those of the level, operators, units and shard asked for.
 
-        A shard takes every N-th case, so that each is alike.
+        Shards are even over all suites together, those asked for before included; each case is in one of them.
         """
         chosen = [case for case in at_level(cases, self.level) if any(self.pairs(case, unit) for unit in self.units)]
         if self.ops:
             chosen = [case for case in chosen if any(matches_op(case, pattern) for pattern in self.ops)]
         index, count = self.shard
-        return chosen[index - 1 :: count]
+        if count == 1:
+            return chosen
+        expected = durations()
+        seconds = [expected.everywhere(case.id, whole_model=case.whole_model) for case in chosen]
+        return [case for case, part in zip(chosen, deal(seconds, self._loads), strict=True) if part == index - 1]
 
     def pairs(self, case: Case, unit: str) -> bool:
         """Whether the case is checked on this unit."""
@@ -137,6 +144,7 @@ class Run:
             self.directory = self.directory.absolute()
         self.collected: list[str] = []
         self.unmatched: list[str] = []
+        self.scheduling = Scheduling(config, _suites_folder(config), self.directory)
         self.read_only = bool(config.option.collectonly)
         self.measures = bool(config.getoption("--measure") or config.getoption("--update-known-issues"))
         self._issues: dict[Path, KnownIssues] = {}
@@ -261,6 +269,7 @@ def run_of(config: pytest.Config) -> Run:
 def pytest_configure(config: pytest.Config) -> None:
     with one_line():
         run = config.stash[_RUN] = Run(config, Selection(config))
+        config.pluginmanager.register(run.scheduling)
         if not run.is_worker:
             _refuse_early(run)
 
@@ -276,6 +285,7 @@ def _refuse_early(run: Run) -> None:
         return
     if run.config.getoption("--run-dir"):
         run.read()
+    _ = run.scheduling.durations  # a damaged table is told here
     processes = getattr(run.config.option, "numprocesses", None)
     prepare(run.selection.units, print, processes if isinstance(processes, int) else 1)
 
@@ -339,7 +349,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     run = metafunc.config.stash[_RUN]
     with one_line():
-        chosen = run.selection.cases(cases())
+        chosen = run.selection.cases(cases(), lambda: run.scheduling.durations)
     parameters = [
         pytest.param((case, recipe.name, unit), id=check_id(case.id, recipe.name, unit))
         for case in chosen
@@ -353,17 +363,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Open the run directory before the first check."""
     run = session.config.stash[_RUN]
-    run.collected = [check_id(c.id, r, u) for item in session.items for c, r, u in _checks_of(item)]
+    run.collected = [check_id(c.id, r, u) for item in session.items for c, r, u in checks_of(item)]
     if run.collected and not run.is_worker and not run.read_only:
         with one_line():
             run.start()
-
-
-def _checks_of(item: pytest.Item) -> list[tuple[Case, str, str]]:
-    call = getattr(item, "callspec", None)
-    found = call.params.get("check") if call is not None else None
-    # For a suite of which nothing was chosen pytest makes one item that says so.
-    return [found] if isinstance(found, tuple) else []
 
 
 @pytest.fixture
@@ -470,20 +473,6 @@ def _known_issue_lines(run: Run, records: Sequence[Record], config: pytest.Confi
 
 def _shown(path: Path, config: pytest.Config) -> str:
     return str(path.relative_to(config.rootpath)) if path.is_relative_to(config.rootpath) else str(path)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """The checks of one case go to one worker, which shares eager, export and lowering among them."""
-    if config.getoption("dist", "no") not in ("load", "worksteal"):
-        return None
-    from xdist.scheduler import LoadScopeScheduling
-
-    class CaseScheduling(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return nodeid.split("@", 1)[0]
-
-    return CaseScheduling(config, log)
 
 
 __all__ = ["Run", "Selection", "describe", "parse_shard"]

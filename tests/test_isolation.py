@@ -44,6 +44,13 @@ def test_a_record_comes_back_with_its_phases_told_ahead(checker):
     assert phases == [Phase.EAGER, Phase.CONVERT]
 
 
+@pytest.mark.parametrize("what", ["pass", "abort", "hang", "raise"])
+def test_the_time_of_the_whole_check_is_kept_however_it_ends(checker, what):
+    record = checker(deadline=1.0).check(case(what), "fp16-ios18", "reference")
+    assert list(record.timing) == ["total"]
+    assert 0 < record.timing["total"] < 60
+
+
 @pytest.mark.parametrize(
     ("what", "how"), [("abort", "SIGABRT"), ("segfault", "SIGSEGV"), ("hard_exit", "exit code 4"), ("kill", "SIGKILL")]
 )

@@ -204,6 +204,16 @@ def _read_in_flight(path: Path) -> InFlight | None:
     return None
 
 
+def latest_run(runs: Path, but: Path | None = None) -> Path | None:
+    """The run directory in `runs`, other than `but`, whose journal was written to last."""
+    journals = [
+        (path.stat().st_mtime, path)
+        for path in runs.glob("*/journal-*.jsonl")
+        if path.parent != but and path.stat().st_size
+    ]
+    return max(journals)[1].parent if journals else None
+
+
 def read_run_or_file(path: Path) -> Evidence:
     """Evidence from a run directory or from an evidence file.
 

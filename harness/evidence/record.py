@@ -55,7 +55,8 @@ class Record:
     `stage` is where a wrong answer arose, as a cause's stage; `against_reference` tells how the reference executor
     judged the same program and how far this unit's answer is from its. `missing_kernels` are fallback operators for
     which ExecuTorch's registry has no kernel.
-    `timing` is in seconds. `environment` names the block at the head of the file.
+    `timing` is in seconds by part; `total` is of the whole check, as the process saw it that had it done.
+    `environment` names the block at the head of the file.
     """
 
     case: str

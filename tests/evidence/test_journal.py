@@ -13,6 +13,7 @@ from harness.evidence.journal import (
     Journal,
     check_writable,
     hold_to_code,
+    latest_run,
     read_run,
     read_run_or_file,
     write_environment,
@@ -278,3 +279,15 @@ def test_a_run_is_held_to_the_code_it_was_begun_with(tmp_path):
     hold_to_code(tmp_path, "abc")
     with pytest.raises(HarnessError, match="begun with other installed code"):
         hold_to_code(tmp_path, "abd")
+
+
+def test_the_latest_run_is_the_one_written_to_last(tmp_path, record):
+    assert latest_run(tmp_path / "none") is None
+    for number, name in enumerate(("b", "a", "empty")):
+        journal = Journal(tmp_path / name, "main")
+        if name != "empty":
+            journal.append(record())
+        journal.close()
+        os.utime(journal_file(tmp_path / name), (number, number))
+    assert latest_run(tmp_path) == tmp_path / "a"
+    assert latest_run(tmp_path, but=tmp_path / "a") == tmp_path / "b"
