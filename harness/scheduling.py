@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness.cases.case import Case
-from harness.evidence.durations import Durations
+from harness.evidence.durations import LONG, Durations
 
 _INPUT = "durations"
 
@@ -41,14 +41,17 @@ class Scheduling:
         node.workerinput[_INPUT] = (dict(self.durations.committed), dict(self.durations.recorded))
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Sort checks by expected time. What is no check comes first: it may take long. Of equal ones the order stays,
-        and so the checks of a case stay together."""
+        """Put what takes long first, the longest before the others. What is no check may take long.
+
+        The others keep their order, in which neighbours share OpInfo's samples, and the checks of a case stay together.
+        """
         if any(checks_of(item) for item in items):
             items.sort(key=self._rank)
 
     def _rank(self, item: pytest.Item) -> float:
         for case, _, _ in checks_of(item):
-            return -self.durations.here(case.id, whole_model=case.whole_model)
+            seconds = self.durations.here(case.id, whole_model=case.whole_model)
+            return -seconds if seconds >= LONG else 0.0
         return float("-inf")
 
     @pytest.hookimpl(optionalhook=True)

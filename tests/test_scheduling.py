@@ -133,7 +133,7 @@ def test_the_last_run_and_operators_order_what_the_table_does_not_list(one):
         return Record(case(op, number), "fp16-ios18", "reference", Outcome.PASS, Phase.VALUE, **fields)
 
     counted = [
-        record("exp", 1, delegated={"aten.exp.default": 20}),
+        record("exp", 1, delegated={"aten.exp.default": 25}),
         record("exp", 2, delegated={"aten.exp.default": 30}),
     ]
     write_evidence(one.path / "reports" / "evidence" / "here.jsonl", Evidence({"": {}}, counted))
