@@ -1,18 +1,17 @@
 """A whole check of both precisions against lowering for both in a plain loop.
 
-    python -m benchmarks.bench_floor SIDE --cases N [--block I/N]
+    python benchmarks/child.py benchmarks.bench_floor SIDE --cases N [--block I/N]
 
-SIDE is `plain` or `harness`. The plain loop is what a user's script would do, without anything of the harness that makes
-lowering quick: for each case one `torch.export.export`, then `to_edge_transform_and_lower` for each precision. The
-harness makes both whole checks on the reference unit: build, eager, export, lower, emit, execute and judge, nothing
-cached. Each side is a process of its own, on one thread, after its imports and one case to warm up.
+SIDE is `plain` or `harness`. The plain loop is what a user's script would do, without anything of the harness that
+makes lowering quick: for each case one `torch.export.export`, then `to_edge_transform_and_lower` for each precision.
+The harness makes both whole checks on the reference unit: build, eager, export, lower, emit, execute and judge,
+nothing cached. Each side is a process of its own, on one thread, after its imports and one case to warm up.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -126,8 +125,7 @@ def summarise(results: Mapping[str, Any]) -> Findings:
     whole = ratio(pairs)
     head = ("CPU time of a case, both precisions", "lower quartile, ms", "median, ms", "upper quartile, ms", "total, s")
     notes = (
-        f"{len(common)} cases; in {failed} of the plain loop's at least one precision did not lower: its time until then "
-        "counts on both sides.",
+        f"{len(common)} cases. Of {failed} the plain loop lowers not each precision; the time until then counts.",
         f"Total of the checks over total of the loop: {shown(whole)}. Of a single case, quartiles: {shown(of_each)}.",
     )
     goal = Goal("both whole checks, of the plain loop's time", "at most", WANTED, whole)
@@ -137,13 +135,6 @@ def summarise(results: Mapping[str, Any]) -> Findings:
 SECTION = Section(
     name="floor",
     title="Lowering alone in a plain loop",
-    compared=(
-        "What a user's script would do: `torch.export.export` once, then the public `to_edge_transform_and_lower` for each "
-        "precision, fp16 and fp32, target iOS18, in a plain loop, against our whole check of both: build, eager in float64, "
-        "export, lower, emit, execute on the reference unit, judge. Nothing is cached. Each side is a process of its own, "
-        "over blocks of cases in turns, the plain one without any of `harness/lowering/speedups/`; seconds are of the "
-        "processor, on one thread, after the imports and one case to warm up. Cases are spread evenly over level smoke."
-    ),
     wanted=(f"both whole checks: at most {WANTED:g} of the plain loop's time",),
     plan=plan,
     summarise=summarise,
@@ -158,7 +149,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     number, of = map(int, options.block.split("/"))
     print(json.dumps(measure(options.side, options.cases, number - 1, of)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

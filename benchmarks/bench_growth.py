@@ -1,13 +1,13 @@
 """What becomes of time and memory when there are more checks, workers, shards, and a warm cache.
 
-    python -m benchmarks.bench_growth age --checks N --repeated M
-    python -m benchmarks.bench_growth workers --workers W --part 1/P
-    python -m benchmarks.bench_growth shards --part 1/P
+    python benchmarks/child.py benchmarks.bench_growth age --checks N --repeated M
+    python benchmarks/child.py benchmarks.bench_growth workers --workers W --part 1/P
+    python benchmarks/child.py benchmarks.bench_growth shards --part 1/P
 
-`age`: N checks by two workers, nothing cached, in an order that is shuffled once and for all. The first M are made again
-at the end, by the same processes, and there in turns by processes that have just started: the same checks at the same
-time, so that neither their differences nor a machine that grows slower or faster tell for or against an old process.
-`workers` and `shards`: `pytest suites/ops` as a user runs it, over one of P parts of level standard.
+`age`: N checks by two workers, nothing cached, in an order that is shuffled once and for all. The first M are made
+again at the end, by the same processes, and there in turns by processes that have just started: the same checks at
+the same time, so that neither their differences nor a machine that grows slower or faster tell for or against an old
+process. `workers` and `shards`: `pytest suites/ops` as a user runs it, over one of P parts of level standard.
 """
 
 from __future__ import annotations
@@ -153,12 +153,12 @@ def halves(folder: Path, parts: int) -> list[dict[str, float]]:
 def plan(size: Size) -> list[Measurement]:
     part = ("--part", f"1/{size.parts}")
     checks = ("--checks", str(size.marks[-1]), "--repeated", str(size.repeated))
-    return [
+    planned = [
         Measurement("growth", f"age-{size.name}", MODULE, ("age", *checks)),
         Measurement("growth", "workers-1", MODULE, ("workers", "--workers", "1", *part)),
         Measurement("growth", "workers-2", MODULE, ("workers", "--workers", "2", *part)),
-        Measurement("growth", "shards", MODULE, ("shards", *part)),
     ]
+    return [*planned, Measurement("growth", "shards", MODULE, ("shards", *part))] if size.shards else planned
 
 
 def by_marks(samples: Sequence[Sample], marks: Sequence[int], workers: int) -> Table:
@@ -174,7 +174,13 @@ def by_marks(samples: Sequence[Sample], marks: Sequence[int], workers: int) -> T
             texts = (figures(seconds / workers), figures(cpu), figures(each * 1e3), f"{peak:.0f}")
             rows.append((f"{done:,}", *texts))
             last_cpu, last_done = cpu, done
-    head = ("checks", "seconds", "CPU-seconds", "CPU time of a check since the row above, ms", "peak memory of a child, MB")
+    head = (
+        "checks",
+        "seconds",
+        "CPU-seconds",
+        "CPU time of a check since the row above, ms",
+        "peak memory of a child, MB",
+    )
     return Table(head, tuple(rows))
 
 
@@ -197,12 +203,12 @@ def summarise(results: Mapping[str, Any]) -> Findings:
             count = len(cases) * len(RECIPES)
             goals.append(Goal(f"CPU time of the last {count} checks, of a fresh process's", "at most", WANTED, beside))
             notes.append(
-                f"The last {count} checks are the first ones again. CPU time, last over the same of a fresh process at the "
-                f"same time: {shown(beside)}; last over first, minutes apart: {shown(since)}."
+                f"The last {count} checks are the first ones again. CPU time over that of a fresh process beside it: "
+                f"{shown(beside)}; over that of the first time: {shown(since)}."
             )
         notes.append(
-            f"Two workers and the two fresh processes beside them at the end: {aged['children']} child processes; more than "
-            "four means that a check ended one, and its place was taken."
+            f"{aged['children']} child processes: of {aged['workers']} workers, as many fresh ones at the end, and one "
+            "more for each that a check ended."
         )
     runs = [
         (f"{name.partition('-')[2]} worker{'s' if name.endswith('2') else ''}, {when} cache", value[when])
@@ -210,10 +216,18 @@ def summarise(results: Mapping[str, Any]) -> Findings:
         if name.startswith("workers-")
         for when in ("cold", "warm")
     ]
-    runs += [(f"shard {number} of 2, 1 worker, cold cache", one) for number, one in enumerate(results.get("shards", ()), 1)]
+    runs += [
+        (f"shard {number} of 2, 1 worker, cold cache", one) for number, one in enumerate(results.get("shards", ()), 1)
+    ]
     if runs:
         rows = [
-            (words, f"{one['checks']:.0f}", figures(one["wall"]), figures(one["cpu"]), figures(one["checks"] / one["wall"]))
+            (
+                words,
+                f"{one['checks']:.0f}",
+                figures(one["wall"]),
+                figures(one["cpu"]),
+                figures(one["checks"] / one["wall"]),
+            )
             for words, one in runs
         ]
         head = ("`pytest suites/ops`", "checks", "seconds", "CPU-seconds", "checks per second")
@@ -225,13 +239,6 @@ def summarise(results: Mapping[str, Any]) -> Findings:
 SECTION = Section(
     name="growth",
     title="More checks, workers and shards",
-    compared=(
-        "Checks of operators, both precisions, by two workers with nothing cached, in an order that is shuffled once and for "
-        "all: time and memory after so many checks. The first checks are made again at the end, by the same processes and, "
-        "in turns with them, by fresh ones, so that neither different checks nor a machine that changes its pace tell for or "
-        "against an old process. Below, `pytest suites/ops` over a part of level standard: one and two workers, with a cache "
-        "that is empty and with the one the run before has filled, and the same part in two shards."
-    ),
     wanted=(f"the last checks of the long run: at most {WANTED:g} of the CPU time a fresh process takes for them",),
     plan=plan,
     summarise=summarise,
@@ -254,7 +261,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         value = in_folder(lambda folder: halves(folder, parts))
     print(json.dumps(value))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

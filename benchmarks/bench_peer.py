@@ -1,11 +1,11 @@
 """ExecuTorch's own backend test suite, `executorch.backends.test.suite`, and whole checks, on the same models.
 
-    python -m benchmarks.bench_peer SIDE --tests N [--block I/N]
+    python benchmarks/child.py benchmarks.bench_peer SIDE --tests N [--block I/N]
 
-SIDE is `peer`, `one` (a check of each model, `fp16-ios18`) or `both` (two checks, both default recipes). Each side is a
-process of its own and collects the suite's operator tests of its flow `coreml`; `peer` runs them as they are, the others
-take the module and the inputs a test hands over, and check them. One model of a test is measured, its first: the
-suite's tests end with their first model that fails, as all that are delegated do where Core ML cannot run.
+SIDE is `peer`, `one` (a check of each model, `fp16-ios18`) or `both` (two checks, both default recipes). Each is a
+process of its own and collects the suite's operator tests of its flow `coreml`; `peer` runs them as they are, the
+others take the module and the inputs a test hands over, and check them. One model of a test is measured, its first:
+the suite's tests end with their first model that fails, as all that are delegated do where Core ML cannot run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import contextlib
 import importlib
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +24,7 @@ from typing import Any
 from benchmarks.cases import RECIPES, SEED, block, evenly, get_ready
 from benchmarks.section import Findings, Goal, Section, Table, shown
 from benchmarks.sizes import Size
-from benchmarks.spread import Spread, figures, ratio, times
+from benchmarks.spread import Spread, figures, quartiles, ratio, times
 from benchmarks.store import Measurement
 
 MODULE = "benchmarks.bench_peer"
@@ -258,16 +257,23 @@ def summarise(results: Mapping[str, Any]) -> Findings:
         checks = len(recipes) * len(common)
         beside = (shown(ratios[side, key]) for key in ("seconds", "lowering"))
         rows.append((f"whole checks, {' and '.join(recipes)}", str(checks), rate(spent, len(recipes)), *beside))
-    head = ("", "lowered or checked", "per CPU-second", "of a test of the peer", "of its lowering alone")
+    head = ("", "lowered or checked", "per CPU-second", "times the peer's tests", "times the peer's lowering")
+    single = {
+        side: quartiles([len(recipes) * peer[model]["seconds"] / by_side[side][model]["seconds"] for model in common])
+        for side, recipes in list(SIDES.items())[1:]
+    }
     goals = tuple(
         Goal(f"checks per CPU-second, {words}, of models the peer lowers", "at least", WANTED, ratios[side, "seconds"])
         for side, words in (("one", "one precision"), ("both", "both precisions"))
     )
     seconds = ", ".join(f"{side} {figures(sum(taken) / len(taken))}" for side, taken in ready.items())
+    of_each = ", ".join(f"{side} {shown(spread)}" for side, spread in single.items())
     notes = (
-        f"{len(tried)} models tried, {len(common)} lowered on every side; the others are left out. "
+        f"{len(tried)} models tried; the {len(common)} that every side lowered count.",
+        f"Of a single model, quartiles of times the peer's test: {of_each}.",
         f"How the peer's tests of these ended: {', '.join(f'`{name}`' for name in ran)}.",
-        f"Not counted: CPU-seconds of imports and of a first lowering, a process: {seconds}.",
+        f"Not counted, CPU-seconds of a process until it is ready: {seconds}. That is imports and a first lowering, of the "
+        "checks also collecting the peer's tests and what is prepared once a process.",
     )
     return Findings((Table(head, tuple(rows)),), goals, notes)
 
@@ -275,14 +281,6 @@ def summarise(results: Mapping[str, Any]) -> Findings:
 SECTION = Section(
     name="peer",
     title="ExecuTorch's backend test suite",
-    compared=(
-        "`executorch.backends.test.suite`, the test suite ExecuTorch keeps for its backends, with its operator tests and its "
-        "float flow `coreml` (fp16, iOS15, one precision), against whole checks of the same modules and inputs on the "
-        "reference unit. The peer's test runs eager, exports, lowers, serialises, and tries to run: without Core ML that "
-        "fails at once, so nothing is executed or compared, and its rate is of models lowered. A check runs eager in "
-        "float64, exports, lowers, emits, executes and judges. Nothing is cached. Each side is a process of its own, over "
-        "blocks of tests in turns; seconds are of the processor, after the imports and one lowering to warm up."
-    ),
     wanted=(f"checks per CPU-second: at least {WANTED:g} times the models the peer lowers per CPU-second",),
     plan=plan,
     summarise=summarise,
@@ -297,7 +295,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     number, of = map(int, options.block.split("/"))
     print(json.dumps(measure(options.side, options.tests, number - 1, of)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

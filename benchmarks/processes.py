@@ -18,6 +18,8 @@ from typing import Any
 from harness.evidence.vocabulary import HarnessError
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Seconds for an interrupted process to end.
+GRACE = 15.0
 #: One thread for each process, no progress bars.
 CALM = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore"}
 
@@ -39,27 +41,29 @@ class Cost:
         return lines[-1][:300] if lines else "nothing printed"
 
 
-def run(command: Sequence[str], environment: Mapping[str, str] | None = None, cwd: Path = ROOT) -> Cost:
-    """Run a command to its end. It leads a process group of its own, which an interrupt here ends as well."""
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None, *, group: bool = False) -> Cost:
+    """Run a command to its end, in the root of the project.
+
+    With `group` it leads a process group of its own, which an interrupt here ends.
+    """
     with tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
         process = subprocess.Popen(
             list(command),
-            cwd=cwd,
+            cwd=ROOT,
             env={**os.environ, **CALM, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
-            start_new_session=True,
+            start_new_session=group,
         )
         assert process.stdout is not None
         try:
             output = process.stdout.read().decode(errors="replace")
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
+            if group:
+                _end(process)
             raise
         wall = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -68,13 +72,25 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None, cw
     return Cost(usage.ru_utime + usage.ru_stime, wall, process.returncode, output, said)
 
 
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt the group, which then removes its temporary files; kill what does not end."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 def answer(module: str, arguments: Sequence[str]) -> Any:
     """The JSON in the last line that a benchmark's part prints in a process of its own.
 
     Raises `HarnessError` where there is none.
     """
-    command = " ".join((f"python -m {module}", *arguments))
-    cost = run([sys.executable, str(ROOT / "benchmarks/child.py"), module, *arguments])
+    command = " ".join(("benchmarks/child.py", module, *arguments))
+    cost = run([sys.executable, str(ROOT / "benchmarks/child.py"), module, *arguments], group=True)
     if cost.code != 0:
         raise HarnessError(f"{command}: exit code {cost.code}: {cost.last_words}")
     try:

@@ -34,11 +34,10 @@ class Goal:
     @property
     def met(self) -> Met:
         """`not told` when the limit lies within the spread."""
-        worst, best = self.measured.low, self.measured.high
-        if self.bound == "at most":
-            worst, best = -best, -worst
-            return "yes" if worst >= -self.limit else "no" if best < -self.limit else "not told"
-        return "yes" if worst >= self.limit else "no" if best < self.limit else "not told"
+        low, high = self.measured.low, self.measured.high
+        if self.bound == "at least":
+            return "yes" if low >= self.limit else "no" if high < self.limit else "not told"
+        return "yes" if high <= self.limit else "no" if low > self.limit else "not told"
 
     @property
     def wanted(self) -> str:
@@ -56,14 +55,14 @@ class Findings:
 
 @dataclass(frozen=True)
 class Section:
-    """A subject: what it compares, in Markdown, what is to be measured for it, and what the results come to.
+    """A subject: what is to be measured for it, and what the results come to.
 
-    `summarise` is given the values of all measurements by name.
+    What it compares says `templates/<name>.md.j2`. `summarise` is given the values of the measurements there are, by
+    name.
     """
 
     name: str
     title: str
-    compared: str
     wanted: tuple[str, ...]
     plan: Callable[[Size], Sequence[Measurement]]
     summarise: Callable[[Mapping[str, Any]], Findings] = field(repr=False)

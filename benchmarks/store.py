@@ -13,7 +13,7 @@ from harness.evidence.files import write_text_atomically
 
 @dataclass(frozen=True)
 class Measurement:
-    """One subprocess: `python -m <module> <arguments>`, which prints its result as JSON in its last line."""
+    """One subprocess: `main(arguments)` of the module, which prints its result as JSON in its last line."""
 
     section: str
     name: str
@@ -31,7 +31,7 @@ class Result:
 
 
 class Store:
-    """The results of one size. Those made with other arguments or of other code are as good as none."""
+    """The results of one size. Those made with other arguments are as good as none."""
 
     def __init__(self, folder: Path, code: str) -> None:
         self.folder, self.code = folder, code
@@ -39,12 +39,13 @@ class Store:
     def _path(self, measurement: Measurement) -> Path:
         return self.folder / measurement.section / f"{measurement.name}.json"
 
-    def get(self, measurement: Measurement) -> Result | None:
+    def get(self, measurement: Measurement, *, current: bool = False) -> Result | None:
+        """The result, if there is one; if it is to be `current`, only one of the present code."""
         try:
             held = json.loads(self._path(measurement).read_text(encoding="utf-8"))
-            if held["arguments"] == list(measurement.arguments) and held["code"] == self.code:
+            if held["arguments"] == list(measurement.arguments) and (held["code"] == self.code or not current):
                 return Result(held["value"], held["environment"], held["date"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):  # absent, half of one, or of another form
             pass
         return None
 
@@ -53,11 +54,10 @@ class Store:
         write_text_atomically(self._path(measurement), json.dumps(held) + "\n")
 
     def due(self, measurements: Iterable[Measurement]) -> list[Measurement]:
-        """Those without a result. When each has one the run was finished: all are dropped, and due again."""
-        measurements = list(measurements)
-        without = [one for one in measurements if self.get(one) is None]
-        if without:
-            return without
+        """Those without a result of the present code, in their order."""
+        return [one for one in measurements if self.get(one, current=True) is None]
+
+    def drop(self, measurements: Iterable[Measurement]) -> None:
+        """Forget their results."""
         for one in measurements:
-            self._path(one).unlink()
-        return measurements
+            self._path(one).unlink(missing_ok=True)
