@@ -71,7 +71,7 @@ class Tests:
         import pytest
 
         def replaced(model: Any, inputs: Any, flow: Any, test_name: str, *others: Any, **named: Any) -> Any:
-            if test_name in self.measured:
+            if test_name in self.measured or test_name in self.collected:
                 pytest.skip("one model of a test is measured")
             if self.collect:
                 self.collected[test_name] = model, inputs
@@ -184,7 +184,7 @@ def sine() -> tuple[Any, Any]:
 def measure(side: str, tests: int, number: int, of: int) -> dict[str, Any]:
     """One side, in this process: seconds of processor by test, and of getting ready."""
     get_ready()
-    runner = importlib.import_module(f"{SUITE}.runner")
+    runner: Any = importlib.import_module(f"{SUITE}.runner")
     run_test, operators = runner.run_test, Path(runner.__file__).parent / "operators"
     models = Tests(tests, number, of, collect=side != "peer")
     runner.run_test = models.take(run_test)  # before the suite's conftest.py takes it from there
@@ -247,7 +247,7 @@ def summarise(results: Mapping[str, Any]) -> Findings:
     def rate(seconds: Sequence[float], checks: int) -> str:
         return figures(checks * len(common) / sum(seconds))
 
-    rows = []
+    rows: list[tuple[str, ...]] = []
     ratios: dict[tuple[str, str], Spread] = {}
     for label, key in (("a test of the peer", "seconds"), ("of it export and lowering alone", "lowering")):
         spent = [peer[model][key] for model in common]

@@ -21,6 +21,7 @@ from benchmarks.section import Findings, Goal, Section, Table
 from benchmarks.sizes import Size
 from benchmarks.spread import Spread, figures, quartiles
 from benchmarks.store import Measurement
+from harness.evidence.record import Record
 
 MODULE = "benchmarks.bench_startup"
 #: Seconds for a command that only reads records.
@@ -43,7 +44,7 @@ def evidence(folder: Path, records: int) -> list[str]:
     from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_evidence
 
     committed = merge_evidence(read_evidence(path) for path in sorted((ROOT / "reports/evidence").glob("*.jsonl")))
-    made = []
+    made: list[Record] = []
     while len(made) < records:
         copy = len(made) // len(committed.records)
         for record in committed.records[: records - len(made)]:
