@@ -11,7 +11,7 @@ LEVEL  ?= standard
 SIMULATED ?= runs/simulated
 JOBS   ?= auto
 
-.PHONY: matrix test lint harness-tests smoke simulated docs-check known-issues clean
+.PHONY: matrix test lint harness-tests smoke simulated docs-check known-issues bench clean
 
 matrix: $(READY)
 	$(BIN)/python -m pytest suites --level $(LEVEL) --shard $(SHARD) --measure -n $(JOBS) -q --run-dir $(RUN)
@@ -45,6 +45,11 @@ docs-check: $(READY)
 # Make the known issues agree with this run, and print what changed.
 known-issues: $(READY)
 	$(BIN)/python -m pytest suites --level $(LEVEL) -n $(JOBS) -q --update-known-issues
+
+# Times and memory, side by side with what they are compared to: reports/performance.md. `make bench ONLY=peer` measures one
+# section, `make bench QUICK=1` takes minutes. Interrupted, it goes on where it was.
+bench: $(READY)
+	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick) $(foreach section,$(ONLY),--only $(section))
 
 $(READY): pyproject.toml install.py
 	$(PYTHON) -m venv $(VENV)

@@ -1,6 +1,6 @@
 """What a check in a child process costs over the same check in this one.
 
-    python benchmarks/bench_isolation.py [--cases N] [--rounds N]
+    python benchmarks/child.py benchmarks.bench_isolation [--cases N] [--rounds N]
 
 The same cases, both default recipes, the reference unit, lowerings from a cache that is warm: what is left is small.
 In each round every check is made once on each side, the side that begins alternating; on both sides the handler of
@@ -15,21 +15,20 @@ import argparse
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench_check import RECIPES, chosen, quartiles
+from benchmarks import timed
+from benchmarks.cases import RECIPES, smoke
+from benchmarks.spread import quartiles
 
 UNIT = "reference"
-#: Where the handler's seconds stand in a record's timing.
-SECONDS = "handler"
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def seconds_of(work: Callable[[], Any]) -> tuple[float, Any]:
     started = time.perf_counter()
     result = work()
     return time.perf_counter() - started, result
@@ -42,40 +41,25 @@ def resident_megabytes(pid: int) -> float:
     return sum(int(rss) for group, rss in rows if int(group) == pid) / 1024
 
 
-def make_timed_handler() -> Callable[[Any, Any], Any]:
-    """The handler of checks; its own seconds stand in the record."""
-    from harness.isolation import make_handler
-
-    handle = make_handler()
-
-    def timed_handle(request: Any, send: Any) -> Any:
-        seconds, record = timed(lambda: handle(request, send))
-        record.setdefault("timing", {})[SECONDS] = seconds
-        return record
-
-    return timed_handle
-
-
 def measure(count: int, rounds: int) -> str:
     """Both sides side by side; a table of milliseconds."""
     from harness.isolation import IsolatedChecker, Settings
 
-    os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], os.environ.get("PYTHONPATH", "")])
-    handle = make_timed_handler()
-    checker = IsolatedChecker(Settings("benchmark"), "bench_isolation:make_timed_handler")
+    handle = timed.make_timed_handler()
+    checker = IsolatedChecker(Settings("benchmark"), timed.HANDLER)
     warnings.simplefilter("ignore")
-    checks = [(case, recipe) for case in chosen(count) for recipe in RECIPES]
+    checks = [(case, recipe) for case in smoke(count) for recipe in RECIPES]
 
     def inside(case: Any, recipe: str) -> tuple[float, float, str]:
         request = {"case": case.id, "recipe": recipe, "unit": UNIT, "file": None, "plan": True}
         record = handle({**request, "environment": "benchmark", "use_cache": True}, lambda _message: None)
-        return record["timing"][SECONDS], 0.0, record["outcome"]
+        return record["timing"][timed.SECONDS], 0.0, record["outcome"]
 
     def isolated(case: Any, recipe: str) -> tuple[float, float, str]:
-        seconds, record = timed(lambda: checker.check(case, recipe, UNIT))
-        return seconds, seconds - record.timing[SECONDS], str(record.outcome)
+        seconds, record = seconds_of(lambda: checker.check(case, recipe, UNIT))
+        return seconds, seconds - record.timing[timed.SECONDS], str(record.outcome)
 
-    start, _ = timed(lambda: isolated(*checks[0]))
+    start, _ = seconds_of(lambda: isolated(*checks[0]))
     sides = {"in this process": inside, "in a child": isolated}
     times: dict[str, list[list[float]]] = {row: [[] for _ in checks] for row in (*sides, "overhead")}
     for number in range(-1, rounds):  # one more, to warm caches up
@@ -96,8 +80,8 @@ def measure(count: int, rounds: int) -> str:
     lines = [f"{len(checks)} checks, median of {rounds} rounds each; milliseconds"]
     lines.append(f"{'':20}{'lower quartile':>16}{'median':>10}{'upper quartile':>16}")
     for row, measured in times.items():
-        low, middle, high = quartiles([statistics.median(seconds) for seconds in measured])
-        lines.append(f"{row:20}{low * 1e3:16.2f}{middle * 1e3:10.2f}{high * 1e3:16.2f}")
+        spread = quartiles([statistics.median(seconds) for seconds in measured])
+        lines.append(f"{row:20}{spread.low * 1e3:16.2f}{spread.middle * 1e3:10.2f}{spread.high * 1e3:16.2f}")
     lines.append(f"first check of a child, its start included: {start:.1f} s")
     lines.append(f"resident set of a child: {memory:.0f} MB")
     return "\n".join(lines)
@@ -114,7 +98,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.environ["COREML_HARNESS_CACHE"] = folder
         os.environ["TQDM_DISABLE"] = "1"  # coremltools' progress bars
         print(measure(options.cases, options.rounds))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,205 @@
+"""What commands cost before and beside the checks themselves.
+
+    python benchmarks/child.py benchmarks.bench_startup COMMAND [--repeats N] [--records N]
+
+Each command runs as a user starts it, N times, each time in processes of its own, all of which count. `gate` and
+`diff` read two files of synthetic evidence: the committed records again and again, under other ids.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.processes import ROOT, run
+from benchmarks.section import Findings, Goal, Section, Table
+from benchmarks.sizes import Size
+from benchmarks.spread import Spread, figures, quartiles
+from benchmarks.store import Measurement
+from harness.evidence.record import Record
+
+MODULE = "benchmarks.bench_startup"
+#: Seconds for a command that only reads records.
+WANTED = 1.0
+IMPORTS = "import torch, executorch.exir, executorch.backends.apple.coreml.partition, coremltools"
+#: Exit codes of a command that was carried out.
+CARRIED_OUT = (0, 1)
+MODULES = 10
+
+_MLP = """
+def mlp{number}():
+    layers = torch.nn.Linear(16, {wide}), torch.nn.GELU(), torch.nn.Linear({wide}, 4)
+    return torch.nn.Sequential(*layers), (torch.randn(2, 16),)
+
+"""
+
+
+def evidence(folder: Path, records: int) -> list[str]:
+    """A baseline and the same as a candidate, of so many records."""
+    from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_evidence
+
+    committed = merge_evidence(read_evidence(path) for path in sorted((ROOT / "reports/evidence").glob("*.jsonl")))
+    made: list[Record] = []
+    while len(made) < records:
+        copy = len(made) // len(committed.records)
+        for record in committed.records[: records - len(made)]:
+            suite, _, rest = record.case.partition("/")
+            made.append(record.with_(case=f"{suite}/{rest}-copy{copy}") if copy else record)
+    paths = [folder / f"{name}.jsonl" for name in ("baseline", "candidate")]
+    for path in paths:
+        write_evidence(path, Evidence(committed.environments, made))
+    return [str(path) for path in paths]
+
+
+def user_file(folder: Path, modules: int) -> str:
+    """A user's file of so many perceptrons."""
+    path = folder / "mine.py"
+    functions = (_MLP.format(number=number, wide=32 + number) for number in range(modules))
+    path.write_text("import torch\n\n" + "\n".join(functions))
+    return str(path)
+
+
+def check_takes_workers() -> bool:
+    """Whether `harness check` has an option `-n`."""
+    from harness import cli
+
+    return any("-n" in parameter.opts for parameter in cli.check.params)
+
+
+def _harness(*arguments: str) -> Callable[[Path, int], list[str]]:
+    return lambda _folder, _records: [sys.executable, "-m", "harness", *arguments]
+
+
+def _comparing(command: str) -> Callable[[Path, int], list[str]]:
+    return lambda folder, records: [sys.executable, "-m", "harness", command, *evidence(folder, records)]
+
+
+def _checking(modules: int, workers: int | None = None) -> Callable[[Path, int], list[str]]:
+    def command(folder: Path, _records: int) -> list[str]:
+        many = [] if workers is None else ["-n", str(workers)]
+        return [sys.executable, "-m", "harness", "check", user_file(folder, modules), "--no-cache", *many]
+
+    return command
+
+
+def _collecting(_folder: Path, _records: int) -> list[str]:
+    return [sys.executable, "-m", "pytest", "suites", "--collect-only", "-q", "--level", "full"]
+
+
+#: How to prepare each command, in the order of the table.
+COMMANDS: dict[str, Callable[[Path, int], list[str]]] = {
+    "help": _harness("--help"),
+    "gate": _comparing("gate"),
+    "diff": _comparing("diff"),
+    "docs": _harness("docs", "--check"),
+    "list": _harness("list"),
+    "collect": _collecting,
+    "check": _checking(1),
+    "check-n1": _checking(MODULES, 1),
+    "check-n2": _checking(MODULES, 2),
+}
+READERS = ("help", "gate", "diff", "docs")
+CHECKING = ("check", "check-n1", "check-n2")
+#: Beside this one the imports alone are measured, in turns.
+BESIDE_IMPORTS = "check"
+#: Of a command that makes checks, which takes many seconds.
+MOST_REPEATS = 3
+
+
+def words(command: str, records: int) -> str:
+    """How the page names it."""
+    return {
+        "help": "`coreml-harness --help`",
+        "gate": f"`gate`, {records:,} records on each side",
+        "diff": f"`diff`, {records:,} records on each side",
+        "docs": "`docs --check`, the committed evidence",
+        "list": "`list`",
+        "collect": "`pytest suites --collect-only -q --level full`",
+        "check": "`check` of one MLP, both precisions",
+        "check-n1": f"`check -n 1` of {MODULES} MLPs, both precisions",
+        "check-n2": f"`check -n 2` of {MODULES} MLPs, both precisions",
+    }[command]
+
+
+def measure(command: str, repeats: int, records: int) -> dict[str, Any]:
+    """Seconds of processor and of the clock, each time; of the imports alone, where a command makes checks."""
+    if command in ("check-n1", "check-n2") and not check_takes_workers():
+        return {"skipped": "`check` of this revision has no option `-n`", "records": records}
+    with tempfile.TemporaryDirectory() as folder:
+        line = COMMANDS[command](Path(folder), records)
+        costs = {"command": line}
+        if command == BESIDE_IMPORTS:
+            costs["imports"] = [sys.executable, "-c", IMPORTS]
+        if command not in CHECKING:  # which imports so much that the first run tells apart little
+            _timed(costs["command"])
+        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in costs}
+        for _ in range(min(repeats, MOST_REPEATS) if command in CHECKING else repeats):
+            for name, each in costs.items():
+                taken[name].append(_timed(each))
+    return {**taken, "records": records}
+
+
+def _timed(line: Sequence[str]) -> tuple[float, float]:
+    cost = run(line)
+    if cost.code not in CARRIED_OUT:
+        raise SystemExit(f"{' '.join(line[1:])}: exit code {cost.code}: {cost.last_words}")
+    return cost.cpu, cost.wall
+
+
+def plan(size: Size) -> list[Measurement]:
+    options = ("--repeats", str(size.repeats), "--records", str(size.records))
+    return [Measurement("startup", command, MODULE, (command, *options)) for command in COMMANDS]
+
+
+def summarise(results: Mapping[str, Any]) -> Findings:
+    """A row for each command that was measured."""
+    rows, goals, notes = [], [], []
+    imports: list[float] = []
+    for command in COMMANDS:
+        result = results.get(command)
+        if result is None:
+            continue
+        name = words(command, result["records"])
+        if "skipped" in result:
+            notes.append(f"{name}: not measured, {result['skipped']}.")
+            continue
+        cpu, wall = (quartiles([cost[part] for cost in result["command"]]) for part in (0, 1))
+        beyond = ""
+        if "imports" in result:
+            imports += [cost[0] for cost in result["imports"]]
+            pairs = zip(result["command"], result["imports"], strict=True)
+            beyond = _three(quartiles([whole[0] - alone[0] for whole, alone in pairs]))
+        rows.append((name, _three(cpu), beyond, _three(wall)))
+        if command in READERS:
+            goals.append(Goal(f"CPU time of {name}", "at most", WANTED, cpu, " s"))
+    if imports:
+        rows.append(("the imports alone: torch, executorch, coremltools", _three(quartiles(imports)), "", ""))
+    head = ("median (quartiles)", "CPU-seconds", "beyond one process's imports", "seconds")
+    return Findings((Table(head, tuple(rows)),) if rows else (), tuple(goals), tuple(notes))
+
+
+def _three(spread: Spread) -> str:
+    return f"{figures(spread.middle)} ({figures(spread.low)} to {figures(spread.high)})"
+
+
+SECTION = Section(
+    name="startup",
+    title="Commands beside the checks",
+    wanted=(f"a command that only reads records: at most {WANTED:g} s of CPU time",),
+    plan=plan,
+    summarise=summarise,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--records", type=int, default=20_000)
+    options = parser.parse_args(arguments)
+    print(json.dumps(measure(options.command, options.repeats, options.records)))
