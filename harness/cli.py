@@ -6,6 +6,7 @@ Exit codes: 0 nothing wrong, 1 findings or regressions, 2 the command itself cou
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -30,6 +31,8 @@ OUTCOMES = [str(outcome) for outcome in Outcome]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. What goes wrong is one clear line on stderr."""
+    # Commands read or make tens of thousands of small values and end: the collector would walk them in vain.
+    gc.set_threshold(200_000, 50, 50)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a sign must not end the command
