@@ -116,9 +116,9 @@ def test_a_script_belongs_to_a_cause_and_imports_what_an_issue_may(slug):
     assert sorted(set(imported(source)) - ALLOWED) == []
 
 
-# Workers of xdist take together what is alike up to the `@`: so one of them runs all scripts.
 @pytest.mark.slow
-@pytest.mark.parametrize("slug", SHOWN_HERE, ids=[f"@{slug}" for slug in SHOWN_HERE])
+@pytest.mark.xdist_group("scripts")  # one worker runs all of them
+@pytest.mark.parametrize("slug", SHOWN_HERE)
 def test_a_script_shows_its_defect(answers, slug):
     code, output = answers[str(SCRIPTS / f"{slug}.py")]
     if not holds(CAUSES[slug].when, installed()):
