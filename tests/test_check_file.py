@@ -1,4 +1,3 @@
-import functools
 import subprocess
 import sys
 import textwrap
@@ -131,8 +130,7 @@ def check(tmp_path, monkeypatch, capsys):
     """`check_file.run` in an empty directory, the child answering that what it could make passes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
-    fake = functools.partial(IsolatedChecker, handler="fake_handler:make_user_file")
-    monkeypatch.setattr(check_file, "IsolatedChecker", fake)
+    monkeypatch.setattr(check_file, "FILE_HANDLER", "fake_handler:make_user_file")
 
     def run(argument, **options):
         return check_file.run(str(argument), **({"precision": "fp16"} | options)), capsys.readouterr().out
