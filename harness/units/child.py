@@ -98,19 +98,20 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self._read, self._write = os.pipe()
+        read, write = os.pipe()
+        self._read, self._write = os.fdopen(read, "rb", 0), os.fdopen(write, "wb", 0)
 
     def fileno(self) -> int:
-        return self._read
+        return self._read.fileno()
 
     def set(self) -> None:
         """Once is for ever."""
-        os.write(self._write, b"x")
+        self._write.write(b"x")
 
     def close(self) -> None:
         """Afterwards no child that was given it may be asked anything."""
-        os.close(self._read)
-        os.close(self._write)
+        self._read.close()
+        self._write.close()
 
 
 class Child:
