@@ -44,7 +44,7 @@ def run(
     """
     path, _, name = file.partition("::")
     recipes = recipes_of(precision, target)
-    units = [require_unit(u) for u in unit] or units_here(recipes[0].target)
+    units = list(dict.fromkeys(map(require_unit, unit))) or units_here(recipes[0].target)
     most = workers_of(workers)
     if json_out is not None and (json_out.is_dir() or not json_out.absolute().parent.is_dir()):
         raise HarnessError(f"{json_out}: not a file that can be written")

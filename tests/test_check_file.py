@@ -442,6 +442,13 @@ def third(): return _made("third")
     assert Path("first").read_text() != Path("third").read_text()
 
 
+def test_a_unit_that_is_asked_for_twice_is_checked_once(check):
+    Path("mine.py").write_text(TOLD + "def a(): return _made('a')\n")
+    code, out = check("mine.py", unit=("reference", "reference"))
+    assert code == 0
+    assert out.count("check/mine/a@") == 1
+
+
 def test_there_are_never_more_workers_than_cases(check, monkeypatch):
     """As many children as the text promises cases get ready at once; what cannot have work is let go, or is none."""
     counts = []

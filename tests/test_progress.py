@@ -1,5 +1,6 @@
 import os
 import pty
+import re
 import subprocess
 import sys
 import textwrap
@@ -44,20 +45,16 @@ def on_terminal(stdout_too):
 def on_screen(text):
     """What is left to see in the end: a line that was cleared is not, nor one written over."""
     rows, row = [""], 0
-    for part in text.replace("\x1b[", "\n\x1b[").split("\n\x1b["):
-        code, rest = (part[: part.find(part.lstrip("0123456789;?"))], part.lstrip("0123456789;?"))
-        if part is not text and rest[:1].isalpha():
-            command, rest = rest[0], rest[1:]
-            if command == "A":
-                row -= int(code or 1)
-            elif command == "K":
-                rows[row] = ""
-        for sign in rest:
-            if sign == "\n":
-                row += 1
-                rows += [""] * (row + 1 - len(rows))
-            elif sign != "\r":
-                rows[row] += sign
+    for count, command, sign in re.findall(r"\x1b\[([\d;?]*)([A-Za-z])|(.)", text, re.DOTALL):
+        if command == "A":
+            row -= int(count)
+        elif command == "K":
+            rows[row] = ""
+        elif sign == "\n":
+            row += 1
+            rows += [""] * (row + 1 - len(rows))
+        elif sign != "\r":
+            rows[row] += sign
     return [one for one in rows if one]
 
 
