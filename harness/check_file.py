@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from harness.evidence.environment import environment_block
 from harness.evidence.files import Evidence, read_evidence, write_evidence
 from harness.evidence.record import Record, check_id
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, WORKING, HarnessError, Outcome
-from harness.isolation import MODEL_DEADLINE, IsolatedChecker, Settings
+from harness.isolation import FILE_HANDLER, MODEL_DEADLINE, IsolatedChecker, Settings
 from harness.lowering.recipe import PRECISIONS, TARGETS, Recipe
+from harness.progress import ProgressLine
 from harness.units import host
+from harness.units.child import Stop
 from harness.units.registry import connected, prepare, require_unit, units_here
+from harness.workers import Share, Workers
+
+#: As many workers as there are processors.
+AUTO = "auto"
 
 
 def run(
@@ -20,22 +28,24 @@ def run(
     precision: str = "both",
     unit: tuple[str, ...] = (),
     target: str = "iOS18",
+    workers: str = "1",
     json_out: Path | None = None,
     no_cache: bool = False,
     resume: bool = False,
 ) -> int:
-    """Check every case of the file and print what was found.
+    """Check every case of the file and print what was found, in the file's order whatever the number of workers.
 
     Records are in `json_out` as soon as they exist. With `resume` those it holds already, of this environment, stand:
     their checks are not run again.
 
     Returns 0 when every program works (`pass`, `partial`, `fallback`), 1 otherwise. Raises `HarnessError` for a file
-    that does not exist, does not import or holds no such case, for an unknown unit, precision or target, and for
-    something else than evidence to resume from.
+    that does not exist, does not import or holds no such case, for an unknown unit, precision or target, for no number
+    of workers, and for something else than evidence to resume from.
     """
     path, _, name = file.partition("::")
     recipes = recipes_of(precision, target)
-    units = [require_unit(u) for u in unit] or units_here(recipes[0].target)
+    units = list(dict.fromkeys(map(require_unit, unit))) or units_here(recipes[0].target)
+    most = workers_of(workers)
     if json_out is not None and (json_out.is_dir() or not json_out.absolute().parent.is_dir()):
         raise HarnessError(f"{json_out}: not a file that can be written")
     if resume and json_out is None:
@@ -44,34 +54,108 @@ def run(
     if not Path(path).is_file():
         raise HarnessError(f"{path}: no such file")
     environment, block = environment_block(simulated_macos=host.simulated_macos(), connected=connected(units))
-    checker = IsolatedChecker(Settings(environment, use_cache=not no_cache, deadline=MODEL_DEADLINE))
-    records = []
-    try:
-        # The child imports what it needs while the user's file is read here, which imports as much.
-        checker.prepare()
-        from harness.cases import user_file
+    settings = Settings(environment, use_cache=not no_cache, deadline=MODEL_DEADLINE)
 
-        cases = user_file.load(Path(path), name or None)
-        prepare(units, lambda text: print(text, flush=True))
+    def make(stop: Stop) -> IsolatedChecker:
+        return IsolatedChecker(settings, FILE_HANDLER, stop)
+
+    from harness.cases import noise, user_file
+
+    # The children import what they need while the user's file is read here, which imports as much.
+    team = Workers(make, 1 if name else min(most, max(1, user_file.functions_in_sight(Path(path)))))
+    try:
+        with noise.packages_silent():
+            cases = user_file.load(Path(path), name or None)
         known = {r.check_id: r for r in before if r.environment == environment and not r.is_harness_fault}
+        asked = [(case, tuple((recipe.name, where) for recipe in recipes for where in units)) for case in cases]
+        order = [check_id(case.id, *how) for case, checks in asked for how in checks]
+        shares = [
+            Share(case, todo, Path(path).absolute())
+            for case, checks in asked
+            if (todo := tuple(how for how in checks if check_id(case.id, *how) not in known))
+        ]
+        count = min(most, max(1, len(shares)))
+        prepare(units, lambda text: print(text, flush=True), count)
+        team.resize(count)
         if json_out is not None:
-            block["devices"] = checker.devices()
-        for case in cases:
-            for recipe in recipes:
-                for where in units:
-                    record = known.get(check_id(case.id, recipe.name, where))
-                    if record is None:
-                        record = checker.check(case, recipe.name, where, file=Path(path).absolute())
-                    records.append(record)
-                    print("\n".join(report(record)), flush=True)
-                    if json_out is not None:
-                        # What is known of later checks stays in the file however soon this ends.
-                        all_known = {**known, **{one.check_id: one for one in records}}
-                        part = Evidence({environment: block}, list(all_known.values()))
-                        write_evidence(json_out, part, with_timing=True)
+            block["devices"] = team.devices()
+
+        def keep(records: Iterable[Record]) -> None:
+            if json_out is not None:
+                write_evidence(json_out, Evidence({environment: block}, list(records)), with_timing=True)
+
+        return exit_code(_check(team, shares, order, known, keep))
     finally:
-        checker.close()
-    return exit_code(records)
+        team.close()
+
+
+def _check(
+    team: Workers,
+    shares: list[Share],
+    order: list[str],
+    known: dict[str, Record],
+    keep: Callable[[Iterable[Record]], None],
+) -> list[Record]:
+    """Check the shares, print what is found in `order`, and keep it beside what is known already, also of others.
+
+    A report waits for those before it; where the end comes early, those that still wait are printed.
+    """
+    found = dict(known)
+    done = [found[one] for one in order if one in found]
+    reports = _InOrder(order)
+    with ProgressLine(len(order), len(done), sum(map(fails, done))) as line:
+
+        def say(records: Iterable[Record]) -> None:
+            for record in records:
+                line.say("\n".join(report(record)))
+
+        def on_record(record: Record) -> None:
+            found[record.check_id] = record
+            keep(found.values())
+            line.advance(failing=fails(record))
+            say(reports.add(record))
+
+        if done:
+            keep(found.values())
+        for record in done:
+            say(reports.add(record))
+        try:
+            team.check(shares, on_record)
+        finally:
+            say(reports.rest())
+    return [found[one] for one in order]
+
+
+class _InOrder:
+    """Records given out in the order of their ids, however they come."""
+
+    def __init__(self, order: list[str]) -> None:
+        self._order = order
+        self._next = 0
+        self._waiting: dict[str, Record] = {}
+
+    def add(self, record: Record) -> list[Record]:
+        """What can be given out with it."""
+        self._waiting[record.check_id] = record
+        ready = []
+        while self._next < len(self._order) and self._order[self._next] in self._waiting:
+            ready.append(self._waiting.pop(self._order[self._next]))
+            self._next += 1
+        return ready
+
+    def rest(self) -> list[Record]:
+        """What waits for others that will not come."""
+        waiting, self._waiting = self._waiting, {}
+        return [waiting[one] for one in self._order if one in waiting]
+
+
+def workers_of(text: str) -> int:
+    """The number of `-n`; raises `HarnessError` for another word than `auto` and for less than 1."""
+    if text == AUTO:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise HarnessError(f"-n {text}: expected a number of workers, 1 or more, or {AUTO}")
+    return int(text)
 
 
 def recipes_of(precision: str, target: str) -> list[Recipe]:
@@ -84,9 +168,14 @@ def recipes_of(precision: str, target: str) -> list[Recipe]:
 
 def exit_code(records: list[Record]) -> int:
     """1 as soon as a program does not work or could be judged nowhere."""
-    if any((r.outcome not in WORKING and r.outcome is not Outcome.NOT_RUN) or r.is_harness_fault for r in records):
+    if any(map(fails, records)):
         return 1
     return 0 if any(r.outcome in WORKING for r in records) else 1
+
+
+def fails(record: Record) -> bool:
+    """Whether it is enough for exit code 1: the program does not work, or the harness itself failed."""
+    return (record.outcome not in WORKING and record.outcome is not Outcome.NOT_RUN) or record.is_harness_fault
 
 
 def report(record: Record) -> list[str]:

@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -429,21 +430,14 @@ def doctor(devices: bool) -> int:
 @click.option(
     "--json", "json_out", type=click.Path(path_type=Path), metavar="OUT.jsonl", help="Where to write records."
 )
+@click.option("-n", "workers", default="1", show_default=True, metavar="N", help="Workers; auto: one a processor.")
 @click.option("--no-cache", is_flag=True, help="Lower again, whatever the cache holds.")
 @click.option("--resume", is_flag=True, help="Go on with OUT.jsonl: what is recorded there is not checked again.")
-def check(
-    file: str,
-    precision: str,
-    unit: tuple[str, ...],
-    target: str,
-    json_out: Path | None,
-    no_cache: bool,
-    resume: bool,
-) -> int:
+def check(file: str, **options: Any) -> int:
     """Check your own modules: each public function of FILE without arguments that returns (module, example_inputs)."""
     from harness.check_file import run
 
-    return run(file, precision=precision, unit=unit, target=target, json_out=json_out, no_cache=no_cache, resume=resume)
+    return run(file, **options)
 
 
 if __name__ == "__main__":

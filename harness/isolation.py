@@ -16,13 +16,16 @@ from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.vocabulary import RUNTIME, HarnessError, Outcome, Phase, runs_core_ml
 from harness.lowering.errors import signature, without_machine_paths
 from harness.units import host
-from harness.units.child import ChildDied, ChildRaised, ChildRefused, ChildTimedOut
+from harness.units.child import ChildDied, ChildRaised, ChildRefused, ChildTimedOut, Stop
 from harness.units.pool import Pool
+from harness.units.serve import Handler
 
 if TYPE_CHECKING:
     from harness.cases.case import Case
 
 HANDLER = "harness.isolation:make_handler"
+#: For the cases of a user's file.
+FILE_HANDLER = "harness.isolation:make_file_handler"
 
 #: Seconds for one check; whole models lower for several seconds and are run in float64 as well.
 DEADLINE = 120.0
@@ -59,11 +62,12 @@ class _Attempt:
 
 
 class IsolatedChecker:
-    """As `harness.check.Checker`, child processes behind it."""
+    """As `harness.check.Checker`, child processes behind it. Not for several threads; by `stop`, though, any thread
+    ends a check, which raises `harness.units.child.Stopped`."""
 
-    def __init__(self, settings: Settings, handler: str = HANDLER) -> None:
+    def __init__(self, settings: Settings, handler: str = HANDLER, stop: Stop | None = None) -> None:
         self.settings = settings
-        self._pool = Pool(handler)
+        self._pool = Pool(handler, stop=stop)
         self._plans_lost: dict[str, int] = {}
         self._case = ""
 
@@ -206,8 +210,17 @@ def _without_placement(record: Record, why: str) -> Record:
     return record.with_(notes=[*record.notes, f"placement unknown: {why}"])
 
 
-def make_handler() -> Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict[str, Any]]:
+def make_handler() -> Handler:
     """Called in the child: import what is measured, then answer requests."""
+    return _make_handler(suites=True)
+
+
+def make_file_handler() -> Handler:
+    """As `make_handler`, ready sooner: what the cases of the suites are made of is imported when one is asked for."""
+    return _make_handler(suites=False)
+
+
+def _make_handler(*, suites: bool) -> Handler:
     import logging
     import os
 
@@ -217,7 +230,8 @@ def make_handler() -> Callable[[dict[str, Any], Callable[[dict[str, Any]], None]
 
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)
-    from torch.testing._internal.common_methods_invocations import op_db  # noqa: F401
+    if suites:
+        from torch.testing._internal.common_methods_invocations import op_db  # noqa: F401
 
     from harness.cases import find, opinfo, user_file
     from harness.check import Checker
@@ -228,8 +242,9 @@ def make_handler() -> Callable[[dict[str, Any], Callable[[dict[str, Any]], None]
     from harness.units.placement import available_devices
 
     import_failure()  # now, and not within the deadline of the first check
-    with contextlib.suppress(HarnessError):
-        find.find(f"{opinfo.SUITE}/")  # lists the suite, before all that exists is taken from the garbage collector
+    if suites:
+        with contextlib.suppress(HarnessError):
+            find.find(f"{opinfo.SUITE}/")  # lists the suite, before all that exists is taken from the garbage collector
     speedups.enable()
     checkers: dict[tuple[str, bool], Checker] = {}
 

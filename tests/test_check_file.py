@@ -1,22 +1,29 @@
-import functools
+import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 
 from harness import check_file
-from harness.check_file import exit_code, recipes_of, report
+from harness.check_file import exit_code, recipes_of, report, workers_of
 from harness.evidence.files import read_evidence
 from harness.evidence.record import ErrorInfo, Numerics, Record
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, UNJUDGED, WORKING, HarnessError, Outcome, Phase
 from harness.isolation import IsolatedChecker
+from harness.workers import Workers
 
 TESTS = Path(__file__).resolve().parent
 
 MINE = """
+    import logging
+    import coremltools  # has much to say of other packages
     import torch
+
+    logging.getLogger("mine").warning("warned by the file itself")
 
     class Apply(torch.nn.Module):
         def __init__(self, function):
@@ -71,9 +78,10 @@ def blocks(text):
 @pytest.mark.slow
 def test_a_file_of_modules_that_pass_fall_back_and_are_refused(tmp_path):
     (tmp_path / "mine.py").write_text(textwrap.dedent(MINE))
-    options = ["--precision", "fp16", "--unit", "reference", "--json", "out.jsonl", "--no-cache"]
+    options = ["--precision", "fp16", "--unit", "reference", "--json", "out.jsonl", "--no-cache", "-n", "2"]
     done = command("mine.py", *options, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
+    assert done.stderr == "warned by the file itself\n"
     said = blocks(done.stdout)
     assert list(said) == ["mlp", "asinh_of_sin", "polygamma", "wrong_shapes", "no_weights"]
 
@@ -131,8 +139,7 @@ def check(tmp_path, monkeypatch, capsys):
     """`check_file.run` in an empty directory, the child answering that what it could make passes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
-    fake = functools.partial(IsolatedChecker, handler="fake_handler:make_user_file")
-    monkeypatch.setattr(check_file, "IsolatedChecker", fake)
+    monkeypatch.setattr(check_file, "FILE_HANDLER", "fake_handler:make_user_file")
 
     def run(argument, **options):
         return check_file.run(str(argument), **({"precision": "fp16"} | options)), capsys.readouterr().out
@@ -175,6 +182,10 @@ def test_a_bad_argument_is_refused_by_name(check, argument, says):
         ({"unit": ("moon",)}, "unknown unit 'moon'"),
         ({"target": "iOS3"}, "unknown target 'iOS3': expected one of iOS15"),
         ({"precision": "fp8"}, "fp8"),
+        ({"workers": "0"}, "-n 0: expected a number of workers, 1 or more, or auto"),
+        ({"workers": "-1"}, "-n -1: expected"),
+        ({"workers": "many"}, "-n many: expected"),
+        ({"workers": "²"}, "-n ²: expected"),
         ({"json_out": Path("no/such/dir.jsonl")}, "dir.jsonl: not a file that can be written"),
         ({"json_out": Path(".")}, "not a file that can be written"),
     ],
@@ -383,3 +394,136 @@ def test_resuming_needs_a_file_of_evidence(check):
     Path("out.jsonl").write_text("{}")
     with pytest.raises(HarnessError, match=r"out\.jsonl"):
         check("mine.py", json_out=Path("out.jsonl"), resume=True)
+
+
+# Workers.
+
+
+def test_the_number_of_workers():
+    assert workers_of("3") == 3
+    assert workers_of("auto") >= 1
+
+
+#: Each function says which process made it, and may wait for another's word.
+TOLD = """
+import os, time, torch
+from pathlib import Path
+
+def _made(name, waits_for=""):
+    while waits_for and not Path(waits_for).exists():
+        time.sleep(0.01)
+    Path(name).write_text(str(os.getpid()))
+    return torch.nn.ReLU(), (torch.ones(2),)
+
+"""
+
+
+def test_reports_and_exit_code_are_those_of_one_worker_whoever_is_first(check):
+    Path("mine.py").write_text(
+        TOLD
+        + """
+def first(): return _made("first", waits_for="third")
+def second(): return _made("second")
+def third(): return _made("third")
+"""
+    )
+    code, out = check("mine.py", workers="2", precision="both", json_out=Path("out.jsonl"))
+    assert code == 0
+    found = [line.split(": ")[0] for line in out.splitlines() if line.startswith("check/")]
+    expected = [
+        f"check/mine/{name}@{recipe}@reference"
+        for name in ("first", "second", "third")
+        for recipe in ("fp32-ios18", "fp16-ios18")
+    ]
+    assert found == expected
+    # A block each, none within another.
+    assert [line.startswith("check/") for line in out.splitlines()] == [True, False] * len(expected)
+    assert {r.check_id for r in read_evidence(Path("out.jsonl")).records} == set(expected)
+    assert Path("first").read_text() != Path("third").read_text()
+
+
+def test_a_unit_that_is_asked_for_twice_is_checked_once(check):
+    Path("mine.py").write_text(TOLD + "def a(): return _made('a')\n")
+    code, out = check("mine.py", unit=("reference", "reference"))
+    assert code == 0
+    assert out.count("check/mine/a@") == 1
+
+
+def test_there_are_never_more_workers_than_cases(check, monkeypatch):
+    """As many children as the text promises cases get ready at once; what cannot have work is let go, or is none."""
+    counts = []
+    whole = Workers.resize
+    monkeypatch.setattr(Workers, "resize", lambda self, count: (counts.append(count), whole(self, count))[1])
+    text = TOLD + "def a(): return _made('a')\ndef b(): return _made('b')\n"
+    Path("mine.py").write_text(text)
+    check("mine.py", workers="9")
+    assert counts == [2, 2]
+    counts.clear()
+    check("mine.py::a", workers="9", json_out=Path("out.jsonl"))
+    assert counts == [1, 1]
+    counts.clear()
+    check("mine.py", workers="9", json_out=Path("out.jsonl"), resume=True)
+    assert counts == [2, 1]
+    counts.clear()
+    Path("made.py").write_text(TOLD + "for name in ('c', 'd'): exec(f'def {name}(): return _made({name!r})')")
+    check("made.py", workers="9")
+    assert counts == [1, 2]
+
+
+def test_a_wrong_case_of_one_worker_ends_the_others_and_keeps_what_is_found(check, capsys):
+    Path("mine.py").write_text(
+        TOLD
+        + """
+def endless(): return _made("endless", waits_for="never")
+def good(): return _made("good")
+def wrong(): return 3
+"""
+    )
+    with pytest.raises(HarnessError, match=r"mine\.py::wrong: returned int"):
+        check("mine.py", workers="2", json_out=Path("out.jsonl"))
+    assert [r.case for r in read_evidence(Path("out.jsonl")).records] == ["check/mine/good"]
+    assert "check/mine/good@fp16-ios18@reference: pass" in capsys.readouterr().out
+
+
+INTERRUPTED = """
+import sys
+from harness import check_file, cli
+
+check_file.FILE_HANDLER = "fake_handler:make_user_file"
+sys.exit(cli.main(["check", "mine.py", "-n", "2", "--json", "out.jsonl", "--precision", "fp16"]))
+"""
+
+
+def test_ctrl_c_ends_all_children_and_keeps_what_is_found(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        TOLD
+        + """
+def good(): return _made("good")
+def _endless(name):
+    _made(name)
+    time.sleep(600)
+def one(): _endless("one")
+def two(): _endless("two")
+"""
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(TESTS.parent), str(TESTS)))}
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        until = time.monotonic() + 120
+        while not all((tmp_path / name).exists() for name in ("one", "two")) and time.monotonic() < until:
+            time.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert err.strip() == ""
+    assert "check/mine/good@fp16-ios18@reference: pass" in out
+    assert [r.case for r in read_evidence(tmp_path / "out.jsonl").records] == ["check/mine/good"]
+    for name in ("one", "two"):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((tmp_path / name).read_text()), 0)

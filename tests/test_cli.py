@@ -492,6 +492,7 @@ def test_arguments_reach_the_measuring_modules(run, measuring, tmp_path):
         "unit": ("all", "cpu_only"),
         "target": "iOS18",
         "json_out": None,
+        "workers": "1",
         "no_cache": True,
         "resume": False,
     }

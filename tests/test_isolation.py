@@ -228,6 +228,19 @@ def test_importing_it_loads_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
+def test_a_users_file_waits_for_nothing_that_only_suites_need():
+    script = """
+import sys
+from harness.isolation import make_file_handler
+make_file_handler()
+names = "executorch.exir", "coremltools", "torch.testing._internal.common_methods_invocations"
+print([name in sys.modules for name in names])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[True, True, False]"
+
+
 def test_devices_are_asked_where_core_ml_predicts_and_a_refusal_is_no_answer(checker, monkeypatch):
     one = checker()
     monkeypatch.setattr("harness.units.host.coreml_unavailable", lambda unit, target: "only on macOS")

@@ -87,13 +87,40 @@ class ChildRefused(Exception):
     """The handler raised `HarnessError`: the request itself cannot be carried out."""
 
 
+class Stopped(Exception):
+    """Another thread said so (`Stop`), in the midst of a call; the child is gone."""
+
+
+class Stop:
+    """One thread's word to others that own children: who waits for a child that was given it has `Stopped`, at once.
+
+    A descriptor, and no flag: waiting for an answer wakes up by it, and a child started afterwards finds it as well.
+    """
+
+    def __init__(self) -> None:
+        read, write = os.pipe()
+        self._read, self._write = os.fdopen(read, "rb", 0), os.fdopen(write, "wb", 0)
+
+    def fileno(self) -> int:
+        return self._read.fileno()
+
+    def set(self) -> None:
+        """Once is for ever."""
+        self._write.write(b"x")
+
+    def close(self) -> None:
+        """Afterwards no child that was given it may be asked anything."""
+        self._read.close()
+        self._write.close()
+
+
 class Child:
     """A process running a handler, `package.module:function`, which makes the `harness.units.serve.Handler`.
 
     It is started at once and gets ready while nobody waits. Not for several threads.
     """
 
-    def __init__(self, handler: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, handler: str, environment: dict[str, str] | None = None, stop: Stop | None = None) -> None:
         self._lines: deque[bytes] = deque()
         self._incoming = bytearray()
         self._outgoing = memoryview(b"")
@@ -118,6 +145,8 @@ class Child:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._answers, selectors.EVENT_READ, self._read_answers)
         self._selector.register(self._errors, selectors.EVENT_READ, self._read_errors)
+        if stop is not None:
+            self._selector.register(stop, selectors.EVENT_READ, _be_stopped)
 
     @property
     def pid(self) -> int:
@@ -127,7 +156,7 @@ class Child:
         return self._gone or self._process.poll() is not None
 
     def wait_until_ready(self) -> None:
-        """The imports of a child take seconds. Raises `ChildRaised` when the handler cannot be made."""
+        """The imports of a child take seconds. Raises `ChildRaised` when the handler cannot be made, and `Stopped`."""
         if self._is_ready:
             return
         try:
@@ -146,7 +175,8 @@ class Child:
         Seconds are those of `time.monotonic`, which stands still while the machine sleeps, on Linux (CLOCK_MONOTONIC)
         as on macOS (mach_absolute_time, CPython issue 86273): a closed lid costs no check.
 
-        Raises `ChildDied` and `ChildTimedOut`, after which the child is gone, `ChildRaised` and `ChildRefused`.
+        Raises `ChildDied`, `ChildTimedOut` and `Stopped`, after which the child is gone, `ChildRaised` and
+        `ChildRefused`.
         """
         self.wait_until_ready()
         self._stderr.clear()
@@ -324,6 +354,10 @@ def _spawn(command: list[str], output: int, environment: dict[str, str] | None =
         env=environment,
         start_new_session=True,
     )
+
+
+def _be_stopped() -> NoReturn:
+    raise Stopped
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import psutil
 
-from harness.units.child import Child, ChildDied, ChildRaised, Listener
+from harness.units.child import Child, ChildDied, ChildRaised, Listener, Stop
 from harness.units.serve import Message
 
 #: After so many children in a row that did not get ready no other is started: each may take minutes to fail.
@@ -18,10 +18,13 @@ QUIET = 200
 
 
 class Pool:
-    """Calls go to one child at a time. Nothing starts before the first; not for several threads."""
+    """Calls go to one child at a time. Nothing starts before the first; not for several threads.
 
-    def __init__(self, handler: str, environment: dict[str, str] | None = None) -> None:
-        self._handler, self._environment = handler, environment
+    With `stop`, another thread can end the call it is in, which raises `harness.units.child.Stopped`.
+    """
+
+    def __init__(self, handler: str, environment: dict[str, str] | None = None, stop: Stop | None = None) -> None:
+        self._handler, self._environment, self._stop = handler, environment, stop
         self._child: Child | None = None
         self._spare: Child | None = None
         self._quiet = QUIET
@@ -103,4 +106,4 @@ class Pool:
 
     def _start(self) -> Child:
         self.started += 1
-        return Child(self._handler, self._environment)
+        return Child(self._handler, self._environment, self._stop)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from harness.cases.case import CaseFault
-from harness.cases.user_file import load
+from harness.cases.user_file import functions_in_sight, load
 from harness.evidence.vocabulary import HarnessError
 
 
@@ -74,3 +74,19 @@ def test_a_function_that_returns_something_else_is_refused_by_name(cases, return
 def test_a_module_may_have_no_inputs(cases):
     (case,) = cases("import torch\ndef f(): return torch.nn.ReLU(), ()")
     assert case.build().inputs == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("import os\ndef a(): ...\ndef b(): ...\ndef _c(): ...\ndef d(x): ...\ndef e(*x): ...\nclass F: ...", 2),
+        ("raise SystemExit", 0),
+        ("def f(:", 0),
+        ("\0", 0),
+    ],
+)
+def test_cases_are_counted_without_running_the_file(tmp_path, text, count):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    assert functions_in_sight(path) == count
+    assert functions_in_sight(tmp_path / "nowhere.py") == 0

@@ -4,13 +4,14 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from harness.units import child as module
-from harness.units.child import Child, ChildDied, ChildRaised, ChildRefused, ChildTimedOut
+from harness.units.child import Child, ChildDied, ChildRaised, ChildRefused, ChildTimedOut, Stop, Stopped
 from harness.units.endings import STDERR_CHARACTERS, STDERR_LINES
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -355,3 +356,31 @@ def test_a_process_that_cannot_be_killed_is_not_waited_for(monkeypatch):
     assert alive(pid)
     os.killpg(pid, signal.SIGKILL)
     one._process.wait()
+
+
+@pytest.fixture
+def stop():
+    one = Stop()
+    yield one
+    one.close()
+
+
+def test_another_thread_ends_a_call_and_the_child(stop):
+    one = Child("fake_handler:make", {"PYTHONPATH": str(TESTS)}, stop)
+    pid = one.call({}, DEADLINE)["pid"]
+    timer = threading.Timer(0.2, stop.set)
+    timer.start()
+    with pytest.raises(Stopped):
+        one.call({"do": "hang"}, DEADLINE)
+    timer.join()
+    assert one.has_ended()
+    assert not alive(pid)
+
+
+def test_a_child_started_after_the_word_is_stopped_as_well(stop):
+    stop.set()
+    one = Child("fake_handler:make", {"PYTHONPATH": str(TESTS)}, stop)
+    with pytest.raises(Stopped):
+        one.wait_until_ready()
+    one.kill()
+    assert not alive(one.pid)
