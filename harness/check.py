@@ -16,6 +16,7 @@ import torch
 
 from harness.cases.case import Built, Case, CaseFault
 from harness.evidence.record import ErrorInfo, Record
+from harness.evidence.times import Stopwatch
 from harness.evidence.vocabulary import Outcome, Phase, Unit, runs_core_ml, unit_kind
 from harness.lowering.cache import LoweringCache
 from harness.lowering.errors import error_info
@@ -47,6 +48,16 @@ _UNIT_FAILURES: tuple[tuple[type[Exception], Outcome], ...] = (
     (UnitDied, Outcome.CRASH),
 )
 
+#: Where the time goes in each phase of lowering.
+_STAGES = {
+    Phase.EXPORT: "export",
+    Phase.EDGE: "edge",
+    Phase.PARTITION: "edge",
+    Phase.CONVERT: "convert",
+    Phase.PACKAGE: "convert",
+    Phase.EMIT: "emit",
+}
+
 #: Outcomes that a run with fp16 widened can explain.
 _MAYBE_PRECISION = frozenset({Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE})
 
@@ -69,11 +80,13 @@ class Checker:
     """Runs checks in this process.
 
     `environment` names the environment block the records belong to; `cache` is None for lowering anew each time.
+    `watch` adds up where the time goes.
     """
 
     def __init__(self, environment: str = "", cache: LoweringCache | None = None) -> None:
         self.environment = environment
         self.cache = cache
+        self.watch = Stopwatch()
         self._units: dict[str, Any] = {}
         self._last: _Prepared | None = None
 
@@ -143,8 +156,10 @@ class Checker:
         ladder.enter(Phase.EAGER)
         prepared = _Prepared(case)
         try:
-            prepared.built = case.build()
-            prepared.truth = truth(prepared.built.module, prepared.built.inputs)
+            with self.watch.stage("build"):
+                prepared.built = case.build()
+            with self.watch.stage("eager"):
+                prepared.truth = truth(prepared.built.module, prepared.built.inputs)
             if prepared.truth.non_tensors:
                 prepared.fault = f"a result is no tensor: {', '.join(prepared.truth.non_tensors)}"
         except (CaseFault, InvalidCase) as error:
@@ -156,18 +171,23 @@ class Checker:
         built, case = prepared.built, prepared.case
         assert built is not None
 
+        def enter(phase: Phase) -> None:
+            self.watch.switch(_STAGES[phase])
+            ladder.enter(phase)
+
         def exported() -> Exported:
             if prepared.exported is None:
-                prepared.exported = export(built, ladder.enter)
+                prepared.exported = export(built, enter)
             return prepared.exported
 
         if recipe.name not in prepared.lowered:
-            if self.cache is None:
-                found = lower(exported(), recipe, ladder.enter)
-            elif case.named:
-                found = self.cache.lower_named(case.id, built, exported, recipe, ladder.enter)
-            else:
-                found = self.cache.lower(case.id, exported(), recipe, ladder.enter)
+            with self.watch.stage("cache"):
+                if self.cache is None:
+                    found = lower(exported(), recipe, enter)
+                elif case.named:
+                    found = self.cache.lower_named(case.id, built, exported, recipe, enter)
+                else:
+                    found = self.cache.lower(case.id, exported(), recipe, enter)
             prepared.lowered[recipe.name] = found
         return prepared.lowered[recipe.name]
 
@@ -186,10 +206,11 @@ class Checker:
         assert prepared.built is not None
         started = time.perf_counter()
         try:
-            if unit_kind(record.unit) == Unit.EXECUTORCH:
-                result = runner.run_pte(lowered.pte, lowered.program, prepared.built.inputs, ladder.enter)
-            else:
-                result = run_program(lowered.program, runner, prepared.built.inputs, ladder.enter, plan=plan)
+            with self.watch.stage("execute"):
+                if unit_kind(record.unit) == Unit.EXECUTORCH:
+                    result = runner.run_pte(lowered.pte, lowered.program, prepared.built.inputs, ladder.enter)
+                else:
+                    result = run_program(lowered.program, runner, prepared.built.inputs, ladder.enter, plan=plan)
         except NotRunnable as error:
             return record.with_(phase=ladder.current, reason=str(error)), []
         except tuple(kind for kind, _ in _UNIT_FAILURES) as error:
@@ -203,7 +224,8 @@ class Checker:
             aten_placement=result.aten_placement,
             notes=_unique(result.notes),
         )
-        return self._judge(record, prepared, lowered, recipe, result)
+        with self.watch.stage("judge"):
+            return self._judge(record, prepared, lowered, recipe, result)
 
     def _judge(
         self, record: Record, prepared: _Prepared, lowered: Lowered, recipe: Recipe, result: ProgramResult

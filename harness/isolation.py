@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.vocabulary import RUNTIME, HarnessError, Outcome, Phase, runs_core_ml
 from harness.lowering.errors import signature, without_machine_paths
 from harness.units import host
-from harness.units.child import ChildDied, ChildRaised, ChildRefused, ChildTimedOut, Stop
+from harness.units.child import ChildDied, ChildRaised, ChildRefused, ChildTimedOut, Stop, Stopped
 from harness.units.pool import Pool
 from harness.units.serve import Handler
 
@@ -30,7 +30,9 @@ FILE_HANDLER = "harness.isolation:make_file_handler"
 #: Seconds for one check; whole models lower for several seconds and are run in float64 as well.
 DEADLINE = 120.0
 MODEL_DEADLINE = 600.0
-#: Of it, what asking for compute plans may take: where a program would run is not worth more.
+#: A flame graph of thousands of checks is large.
+FLAME_DEADLINE = 120.0
+#: Of a check's seconds, what asking for compute plans may take: where a program would run is not worth more.
 PLAN_SHARE = 0.25
 #: After so many plans in a row that cost the process, a unit is asked for no more: each costs the start of another.
 PLANS_LOST = 5
@@ -41,11 +43,16 @@ RENEW_BYTES = 7 << 28
 
 @dataclass(frozen=True)
 class Settings:
-    """What every check of a run shares. `deadline` replaces the default of operators."""
+    """What every check of a run shares. `deadline` replaces the default of operators.
+
+    With `profile`, a folder, it is told where the time goes, and each child leaves a flame graph there when it ends,
+    where the profiler is installed.
+    """
 
     environment: str = ""
     use_cache: bool = True
     deadline: float = DEADLINE
+    profile: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,8 @@ class IsolatedChecker:
         self._pool = Pool(handler, stop=stop)
         self._plans_lost: dict[str, int] = {}
         self._case = ""
+        #: Seconds by stage, of `harness.evidence.times`; filled when the settings name a profile.
+        self.spent: dict[str, float] = {}
 
     def check(
         self,
@@ -86,6 +95,7 @@ class IsolatedChecker:
         """
         # Not in the middle of a case, whose checks share what they can.
         if case.id != self._case and self._pool.memory() > RENEW_BYTES:
+            self._leave_flame()
             self._pool.renew()
         self._case = case.id
         request = {
@@ -96,6 +106,7 @@ class IsolatedChecker:
             "environment": self.settings.environment,
             "use_cache": self.settings.use_cache,
             "plan": self._plans_lost.get(unit, 0) < PLANS_LOST,
+            "profile": str(self.settings.profile) if self.settings.profile else None,
         }
         attempt = self._attempt(case, request, on_phase)
         if not request["plan"]:
@@ -129,14 +140,30 @@ class IsolatedChecker:
 
     def close(self) -> None:
         """End every process."""
+        self._leave_flame()
         self._pool.close()
+
+    def _leave_flame(self) -> None:
+        if self.settings.profile is not None and self._pool.pids():
+            with contextlib.suppress(ChildDied, ChildRaised, Stopped):
+                self._pool.call({"question": "flame"}, FLAME_DEADLINE)
 
     def _attempt(self, case: Case, request: dict[str, Any], on_phase: Callable[[Phase], None]) -> _Attempt:
         phases: list[Phase] = []
         entered: list[float] = []
         deadline = max(self.settings.deadline, MODEL_DEADLINE) if case.whole_model else self.settings.deadline
+        asked = time.perf_counter()
+
+        def spend(seconds: Mapping[str, float]) -> None:
+            for stage, more in seconds.items():
+                self.spent[stage] = self.spent.get(stage, 0.0) + more
 
         def note(message: dict[str, Any]) -> float | None:
+            if "spent" in message:
+                spend(message["spent"])
+                return None
+            if not phases and self.settings.profile is not None:
+                spend({"import": time.perf_counter() - asked})
             phases.append(Phase(message["phase"]))
             entered.append(time.perf_counter())
             on_phase(phases[-1])
@@ -235,12 +262,14 @@ def _make_handler(*, suites: bool) -> Handler:
 
     from harness.cases import find, opinfo, user_file
     from harness.check import Checker
+    from harness.flame import Flame
     from harness.lowering import speedups
     from harness.lowering.backend import import_failure
     from harness.lowering.cache import LoweringCache
     from harness.lowering.recipe import Recipe
     from harness.units.placement import available_devices
 
+    flame = Flame()
     import_failure()  # now, and not within the deadline of the first check
     if suites:
         with contextlib.suppress(HarnessError):
@@ -251,6 +280,10 @@ def _make_handler(*, suites: bool) -> Handler:
     def handle(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         if request.get("question") == "devices":
             return {"devices": available_devices()}
+        if request.get("question") == "flame":
+            return {"written": flame.write()}
+        if request["profile"]:
+            flame.begin(Path(request["profile"]))
         key = (request["environment"], request["use_cache"])
         if key not in checkers:
             checkers[key] = Checker(key[0], LoweringCache() if key[1] else None)
@@ -264,6 +297,8 @@ def _make_handler(*, suites: bool) -> Handler:
             send({"phase": str(entered)})
 
         record = checkers[key].check(case, recipe, request["unit"], phase, plan=request["plan"])
+        if request["profile"]:
+            send({"spent": checkers[key].watch.take()})
         return record.to_json()
 
     return handle

@@ -6,6 +6,7 @@ process; collecting them and judging their records imports no torch.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from harness import profiling
 from harness.cases.case import Case, at_level, matches_op, require_match
 from harness.evidence.causes import Causes, read_causes
 from harness.evidence.durations import Durations, deal
@@ -37,6 +39,7 @@ from harness.evidence.vocabulary import HarnessError, Level, runs_core_ml
 from harness.isolation import DEADLINE, IsolatedChecker, Settings
 from harness.lowering.fingerprint import PACKAGES, code_fingerprint
 from harness.lowering.recipe import DEFAULT_RECIPES, Recipe
+from harness.profiling import Profile
 from harness.scheduling import Scheduling, checks_of
 from harness.units import host
 from harness.units.registry import connected, prepare, require_unit, unavailable, units_here
@@ -62,6 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--run-dir", metavar="DIR", help="where records go; a run with the same directory resumes")
     group.addoption("--no-cache", action="store_true", help="lower everything anew")
     group.addoption("--deadline", metavar="SECONDS", help=f"for one check of an operator; default: {DEADLINE:g}")
+    group.addoption("--profile", action="store_true", help="write where the time went, and flame graphs, to the run")
     group.addoption("--measure", action="store_true", help="record only: no outcome of the backend fails the run")
     group.addoption(
         "--update-known-issues", action="store_true", help="rewrite the known issues to agree with this run"
@@ -147,6 +151,8 @@ class Run:
         self.scheduling = Scheduling(config, _suites_folder(config), self.directory)
         self.read_only = bool(config.option.collectonly)
         self.measures = bool(config.getoption("--measure") or config.getoption("--update-known-issues"))
+        profiles = config.getoption("--profile") and not self.read_only
+        self.profile = Profile(self.directory, self.worker) if profiles else None
         self._issues: dict[Path, KnownIssues] = {}
         self._causes: dict[Path, Causes] = {}
         self._open: tuple[Journal, IsolatedChecker] | None = None
@@ -175,8 +181,8 @@ class Run:
         """Open the journal and read what the run directory knows; done by the first check of a process."""
         if self._open is None:
             state = self.read()
-            settings = Settings(self._environment, not self.config.getoption("--no-cache"), self.selection.deadline)
-            checker = IsolatedChecker(settings)
+            use_cache, folder = not self.config.getoption("--no-cache"), self.directory if self.profile else None
+            checker = IsolatedChecker(Settings(self._environment, use_cache, self.selection.deadline, folder))
             if self._environment not in state.environments:
                 self._block["devices"] = checker.devices()
             write_environment(self.directory, self._environment, self._block)
@@ -202,8 +208,9 @@ class Run:
         else:
             journal.begin(identity, attempts)
             record = checker.check(case, recipe, unit, journal.phase)
-        record = causes.name(record)
-        journal.append(record)
+        with self.profile.stage("write") if self.profile else contextlib.nullcontext():
+            record = causes.name(record)
+            journal.append(record)
         return record
 
     def unrecorded(self, case: Case, recipe: str, unit: str) -> Record:
@@ -239,6 +246,8 @@ class Run:
             checker.close()
             journal.close()
             self._open = None
+            if self.profile is not None:
+                self.profile.close(checker.spent)
 
 
 def not_run(case: Case, recipe: str, unit: str, reason: str, environment: str) -> Record:
@@ -272,6 +281,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(run.scheduling)
         if not run.is_worker:
             _refuse_early(run)
+        if run.profile is not None:
+            config.pluginmanager.register(run.profile)
+            if not run.is_worker:
+                profiling.begin(run.directory)
 
 
 def _refuse_early(run: Run) -> None:
@@ -434,6 +447,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     simulated = any(is_simulated(block) for block in evidence.environments.values())
     for line in _known_issue_lines(run, records, config, simulated):
         terminalreporter.write_line(line)
+    if run.profile is not None and (told := profiling.finish(run.directory, len(records))):
+        terminalreporter.section("where the time went")
+        terminalreporter.write_line(told)
 
 
 def _collected_by_workers(config: pytest.Config) -> set[str]:

@@ -140,6 +140,8 @@ def make_checker():
                 send({"phase": "plan"})
                 ENDINGS.get(planning, bool)()
             send({"phase": "run"})
+        if request.get("profile"):
+            send({"spent": {"convert": 0.25}})
         if what == "nap":
             time.sleep(float(os.environ.get("FAKE_HANDLER_NAP", "0")))
         if what == "hang_once":
