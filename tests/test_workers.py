@@ -114,12 +114,10 @@ def test_a_death_costs_one_check_of_one_worker(team):
 def test_a_refusal_in_one_ends_all_at_once_and_what_was_found_is_heard(team):
     workers = team(2)
     records = []
-    began = time.monotonic()
-    hanging = Share(share("pass").case, (("fp32-ios18", "reference"),))
+    quick = Share(share("pass").case, (("fp32-ios18", "reference"),))
     with pytest.raises(HarnessError, match="no such thing: tea"):
-        workers.check([share("hang"), hanging, share("refuse"), share("pass", 9)], records.append)
-    assert time.monotonic() - began < 60  # a hang has more by itself
-    assert [record.case for record in records] == [hanging.case.id]
+        workers.check([share("hang"), quick, share("refuse"), share("pass", 9)], records.append)
+    assert [record.case for record in records] == [quick.case.id]  # and no time-out of the one that hangs
     assert wait_for(lambda: not any(map(alive, team.pids)))
 
 
