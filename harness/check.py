@@ -16,7 +16,7 @@ import torch
 
 from harness.cases.case import Built, Case, CaseFault
 from harness.evidence.record import ErrorInfo, Record
-from harness.evidence.times import Stopwatch
+from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.vocabulary import Outcome, Phase, Unit, runs_core_ml, unit_kind
 from harness.lowering.cache import LoweringCache
 from harness.lowering.errors import error_info
@@ -47,16 +47,6 @@ _UNIT_FAILURES: tuple[tuple[type[Exception], Outcome], ...] = (
     (FallbackFailed, Outcome.RUN_ERROR),
     (UnitDied, Outcome.CRASH),
 )
-
-#: Where the time goes in each phase of lowering.
-_STAGES = {
-    Phase.EXPORT: "export",
-    Phase.EDGE: "edge",
-    Phase.PARTITION: "edge",
-    Phase.CONVERT: "convert",
-    Phase.PACKAGE: "convert",
-    Phase.EMIT: "emit",
-}
 
 #: Outcomes that a run with fp16 widened can explain.
 _MAYBE_PRECISION = frozenset({Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE})
@@ -134,7 +124,7 @@ class Checker:
             return record.with_(phase=Phase.EMIT, reason=lowered.unplannable)
         record = record.with_(delegated=lowered.program.delegated_ops, fallback=lowered.program.fallback_ops)
         if case.whole_model:
-            with written(lowered.pte) as path:
+            with self.watch.stage("emit"), written(lowered.pte) as path:
                 problem = read_back(path, lowered.program)
             if problem is not None:
                 error = ErrorInfo("EmittedProgram", problem, problem)
@@ -172,7 +162,7 @@ class Checker:
         assert built is not None
 
         def enter(phase: Phase) -> None:
-            self.watch.switch(_STAGES[phase])
+            self.watch.switch(STAGE_OF[phase])
             ladder.enter(phase)
 
         def exported() -> Exported:
@@ -283,7 +273,8 @@ class Checker:
                 found = made.with_(reason=f"the reference executor failed: {type(error).__name__}: {error}"), []
             prepared.reference[recipe.name] = found
         reference, expected = prepared.reference[recipe.name]
-        return beside(record, outputs, reference, expected, _precision(recipe, prepared, lowered))
+        with self.watch.stage("judge"):
+            return beside(record, outputs, reference, expected, _precision(recipe, prepared, lowered))
 
     def _compare(
         self,

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.evidence.record import ErrorInfo, Record
+from harness.evidence.times import Stopwatch, by_phase
 from harness.evidence.vocabulary import RUNTIME, HarnessError, Outcome, Phase, runs_core_ml
 from harness.lowering.errors import signature, without_machine_paths
 from harness.units import host
-from harness.units.child import ChildDied, ChildRaised, ChildRefused, ChildTimedOut, Stop, Stopped
+from harness.units.child import ChildDied, ChildRaised, ChildRefused, ChildTimedOut, Listener, Stop, Stopped
 from harness.units.pool import Pool
 from harness.units.serve import Handler
 
@@ -45,14 +46,13 @@ RENEW_BYTES = 7 << 28
 class Settings:
     """What every check of a run shares. `deadline` replaces the default of operators.
 
-    With `profile`, a folder, it is told where the time goes, and each child leaves a flame graph there when it ends,
-    where the profiler is installed.
+    In `flames`, a folder, each child leaves a flame graph when it ends, where the profiler is installed.
     """
 
     environment: str = ""
     use_cache: bool = True
     deadline: float = DEADLINE
-    profile: Path | None = None
+    flames: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,27 @@ class _Attempt:
 
 class IsolatedChecker:
     """As `harness.check.Checker`, child processes behind it. Not for several threads; by `stop`, though, any thread
-    ends a check, which raises `harness.units.child.Stopped`."""
+    ends a check, which raises `harness.units.child.Stopped`.
 
-    def __init__(self, settings: Settings, handler: str = HANDLER, stop: Stop | None = None) -> None:
+    `watch`, where there is one, adds up where the time goes: waiting for a child to get ready, and what it spent.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        handler: str = HANDLER,
+        stop: Stop | None = None,
+        watch: Stopwatch | None = None,
+    ) -> None:
         self.settings = settings
+        #: Checks that were asked for.
+        self.checks = 0
         self._pool = Pool(handler, stop=stop)
+        self._watch = watch
+        #: The child that has samples for a flame graph, by its process number.
+        self._sampled = 0
         self._plans_lost: dict[str, int] = {}
         self._case = ""
-        #: Seconds by stage, of `harness.evidence.times`; filled when the settings name a profile.
-        self.spent: dict[str, float] = {}
 
     def check(
         self,
@@ -98,6 +110,7 @@ class IsolatedChecker:
             self._leave_flame()
             self._pool.renew()
         self._case = case.id
+        self.checks += 1
         request = {
             "case": case.id,
             "recipe": recipe,
@@ -106,7 +119,8 @@ class IsolatedChecker:
             "environment": self.settings.environment,
             "use_cache": self.settings.use_cache,
             "plan": self._plans_lost.get(unit, 0) < PLANS_LOST,
-            "profile": str(self.settings.profile) if self.settings.profile else None,
+            "times": self._watch is not None,
+            "flames": str(self.settings.flames) if self.settings.flames else None,
         }
         attempt = self._attempt(case, request, on_phase)
         if not request["plan"]:
@@ -130,7 +144,7 @@ class IsolatedChecker:
         if host.coreml_unavailable("all", None) is not None:
             return []
         try:
-            return self._pool.call({"question": "devices"}, self.settings.deadline)["devices"]
+            return self._call({"question": "devices"}, self.settings.deadline)["devices"]
         except (ChildDied, ChildRaised):
             return []
 
@@ -144,26 +158,32 @@ class IsolatedChecker:
         self._pool.close()
 
     def _leave_flame(self) -> None:
-        if self.settings.profile is not None and self._pool.pids():
-            with contextlib.suppress(ChildDied, ChildRaised, Stopped):
+        # One that died left none, and the child in its place has nothing to tell.
+        if self._sampled and self._pool.pids()[:1] == [self._sampled]:
+            with self._stage("write"), contextlib.suppress(ChildDied, ChildRaised, Stopped):
                 self._pool.call({"question": "flame"}, FLAME_DEADLINE)
+
+    def _stage(self, name: str) -> contextlib.AbstractContextManager[None]:
+        return self._watch.stage(name) if self._watch is not None else contextlib.nullcontext()
+
+    def _call(self, request: dict[str, Any], deadline: float, listener: Listener = lambda _m: None) -> dict[str, Any]:
+        if self._watch is not None and not self._pool.is_ready:
+            with self._watch.stage("import"):
+                self._pool.wait_until_ready()
+        return self._pool.call(request, deadline, listener)
 
     def _attempt(self, case: Case, request: dict[str, Any], on_phase: Callable[[Phase], None]) -> _Attempt:
         phases: list[Phase] = []
         entered: list[float] = []
         deadline = max(self.settings.deadline, MODEL_DEADLINE) if case.whole_model else self.settings.deadline
-        asked = time.perf_counter()
-
-        def spend(seconds: Mapping[str, float]) -> None:
-            for stage, more in seconds.items():
-                self.spent[stage] = self.spent.get(stage, 0.0) + more
 
         def note(message: dict[str, Any]) -> float | None:
             if "spent" in message:
-                spend(message["spent"])
+                if self._watch is not None:
+                    self._watch.add(message["spent"])
                 return None
-            if not phases and self.settings.profile is not None:
-                spend({"import": time.perf_counter() - asked})
+            if not phases and self.settings.flames is not None:
+                self._sampled = next(iter(self._pool.pids()), 0)
             phases.append(Phase(message["phase"]))
             entered.append(time.perf_counter())
             on_phase(phases[-1])
@@ -188,10 +208,12 @@ class IsolatedChecker:
             return _Attempt(record, tuple(phases), death)
 
         try:
-            answer = self._pool.call(request, deadline, note)
+            answer = self._call(request, deadline, note)
         except ChildRefused as error:
             raise HarnessError(str(error)) from None
         except ChildDied as error:
+            if self._watch is not None:  # the child's own times went with it
+                self._watch.add(by_phase(list(zip(phases, entered, strict=True)), time.perf_counter()))
             return attempt(_ended(blank.with_(phase=phases[-1] if phases else Phase.EAGER), error), error)
         except ChildRaised as error:
             return attempt(_faulty(blank.with_(phase=phases[-1] if phases else Phase.EAGER), str(error), error.trace))
@@ -282,23 +304,25 @@ def _make_handler(*, suites: bool) -> Handler:
             return {"devices": available_devices()}
         if request.get("question") == "flame":
             return {"written": flame.write()}
-        if request["profile"]:
-            flame.begin(Path(request["profile"]))
+        if request["flames"]:
+            flame.begin(Path(request["flames"]))
         key = (request["environment"], request["use_cache"])
         if key not in checkers:
             checkers[key] = Checker(key[0], LoweringCache() if key[1] else None)
-        if request["file"]:
-            case = user_file.load(Path(request["file"]), request["case"].rsplit("/", 1)[1])[0]
-        else:
-            case = find.find(request["case"])
+        watch = checkers[key].watch
+        with watch.stage("build"):
+            if request["file"]:
+                case = user_file.load(Path(request["file"]), request["case"].rsplit("/", 1)[1])[0]
+            else:
+                case = find.find(request["case"])
         recipe = Recipe.parse(request["recipe"])
 
         def phase(entered: Phase) -> None:
             send({"phase": str(entered)})
 
         record = checkers[key].check(case, recipe, request["unit"], phase, plan=request["plan"])
-        if request["profile"]:
-            send({"spent": checkers[key].watch.take()})
+        if request["times"]:
+            send({"spent": watch.take()})
         return record.to_json()
 
     return handle

@@ -39,7 +39,6 @@ from harness.evidence.vocabulary import HarnessError, Level, runs_core_ml
 from harness.isolation import DEADLINE, IsolatedChecker, Settings
 from harness.lowering.fingerprint import PACKAGES, code_fingerprint
 from harness.lowering.recipe import DEFAULT_RECIPES, Recipe
-from harness.profiling import Profile
 from harness.scheduling import Scheduling, checks_of
 from harness.units import host
 from harness.units.registry import connected, prepare, require_unit, unavailable, units_here
@@ -65,7 +64,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--run-dir", metavar="DIR", help="where records go; a run with the same directory resumes")
     group.addoption("--no-cache", action="store_true", help="lower everything anew")
     group.addoption("--deadline", metavar="SECONDS", help=f"for one check of an operator; default: {DEADLINE:g}")
-    group.addoption("--profile", action="store_true", help="write where the time went, and flame graphs, to the run")
+    profiling.add_options(group)
     group.addoption("--measure", action="store_true", help="record only: no outcome of the backend fails the run")
     group.addoption(
         "--update-known-issues", action="store_true", help="rewrite the known issues to agree with this run"
@@ -151,8 +150,7 @@ class Run:
         self.scheduling = Scheduling(config, _suites_folder(config), self.directory)
         self.read_only = bool(config.option.collectonly)
         self.measures = bool(config.getoption("--measure") or config.getoption("--update-known-issues"))
-        profiles = config.getoption("--profile") and not self.read_only
-        self.profile = Profile(self.directory, self.worker) if profiles else None
+        self.profile = None if self.read_only else profiling.asked_for(config, self.directory, self.worker)
         self._issues: dict[Path, KnownIssues] = {}
         self._causes: dict[Path, Causes] = {}
         self._open: tuple[Journal, IsolatedChecker] | None = None
@@ -180,17 +178,25 @@ class Run:
     def start(self) -> tuple[Journal, IsolatedChecker]:
         """Open the journal and read what the run directory knows; done by the first check of a process."""
         if self._open is None:
-            state = self.read()
-            use_cache, folder = not self.config.getoption("--no-cache"), self.directory if self.profile else None
-            checker = IsolatedChecker(Settings(self._environment, use_cache, self.selection.deadline, folder))
-            if self._environment not in state.environments:
-                self._block["devices"] = checker.devices()
-            write_environment(self.directory, self._environment, self._block)
-            # What failed by the harness's own fault is tried again.
-            self._before = {name: record for name, record in state.records.items() if not record.is_harness_fault}
-            self._attempts = state.in_flight
-            self._open = Journal(self.directory, f"{self.worker}-{os.getpid()}"), checker
+            with self._stage("write"):
+                self._open = self._started()
         return self._open
+
+    def _started(self) -> tuple[Journal, IsolatedChecker]:
+        state = self.read()
+        use_cache, profile = not self.config.getoption("--no-cache"), self.profile
+        settings = Settings(self._environment, use_cache, self.selection.deadline, profile.flames if profile else None)
+        checker = IsolatedChecker(settings, watch=profile.watch if profile else None)
+        if self._environment not in state.environments:
+            self._block["devices"] = checker.devices()
+        write_environment(self.directory, self._environment, self._block)
+        # What failed by the harness's own fault is tried again.
+        self._before = {name: record for name, record in state.records.items() if not record.is_harness_fault}
+        self._attempts = state.in_flight
+        return Journal(self.directory, f"{self.worker}-{os.getpid()}"), checker
+
+    def _stage(self, name: str) -> contextlib.AbstractContextManager[None]:
+        return self.profile.stage(name) if self.profile else contextlib.nullcontext()
 
     def record(self, case: Case, recipe: str, unit: str, causes: Causes) -> Record:
         """The record of a check: the one a resumed run has already, or a new one, appended as soon as it exists."""
@@ -208,7 +214,7 @@ class Run:
         else:
             journal.begin(identity, attempts)
             record = checker.check(case, recipe, unit, journal.phase)
-        with self.profile.stage("write") if self.profile else contextlib.nullcontext():
+        with self._stage("write"):
             record = causes.name(record)
             journal.append(record)
         return record
@@ -224,20 +230,23 @@ class Run:
     def append(self, record: Record) -> None:
         """Keep a record that was made by `unrecorded`."""
         journal, _ = self.start()
-        journal.append(record)
+        with self._stage("write"):
+            journal.append(record)
 
     def causes(self, suite_file: Path) -> Causes:
         """Those described beside the suites the file belongs to."""
         directory = suite_file.parent.parent / KNOWN_ISSUES
         if directory not in self._causes:
-            self._causes[directory] = Causes(read_causes(directory))
+            with self._stage("write"):
+                self._causes[directory] = Causes(read_causes(directory))
         return self._causes[directory]
 
     def known_issues(self, suite_file: Path) -> KnownIssues:
         """Those beside the suites the file belongs to."""
         directory = suite_file.parent.parent / KNOWN_ISSUES
         if directory not in self._issues:
-            self._issues[directory] = KnownIssues.read(directory)
+            with self._stage("write"):
+                self._issues[directory] = KnownIssues.read(directory)
         return self._issues[directory]
 
     def close(self) -> None:
@@ -247,7 +256,9 @@ class Run:
             journal.close()
             self._open = None
             if self.profile is not None:
-                self.profile.close(checker.spent)
+                self.profile.close(checker.checks)
+        elif self.profile is not None and self.is_worker and self.directory.is_dir():
+            self.profile.close(0)  # it waited for work while others had some
 
 
 def not_run(case: Case, recipe: str, unit: str, reason: str, environment: str) -> Record:
@@ -283,8 +294,6 @@ def pytest_configure(config: pytest.Config) -> None:
             _refuse_early(run)
         if run.profile is not None:
             config.pluginmanager.register(run.profile)
-            if not run.is_worker:
-                profiling.begin(run.directory)
 
 
 def _refuse_early(run: Run) -> None:
@@ -447,9 +456,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     simulated = any(is_simulated(block) for block in evidence.environments.values())
     for line in _known_issue_lines(run, records, config, simulated):
         terminalreporter.write_line(line)
-    if run.profile is not None and (told := profiling.finish(run.directory, len(records))):
-        terminalreporter.section("where the time went")
-        terminalreporter.write_line(told)
 
 
 def _collected_by_workers(config: pytest.Config) -> set[str]:

@@ -127,12 +127,16 @@ def make_dying():
 def make_checker():
     def handle(request, send):
         log = os.environ.get("FAKE_HANDLER_LOG")
-        if log:
+        if log and "case" in request:
             with open(log, "a") as file:
                 file.write(f"{os.getpid()} {request['case']}@{request['recipe']}@{request['unit']}\n")
+        if request.get("question") == "flame":
+            Path(log).with_name(f"flame-{os.getpid()}.html").touch()
+            return {}
         what = request["case"].split("/")[2]
-        send({"phase": "eager"})
-        send({"phase": "convert"})
+        if what != "late":
+            send({"phase": "eager"})
+            send({"phase": "convert"})
         if what.startswith("plan-"):  # plan-<what asking for the plan does>[-<what running does>]
             _, planning, what = f"{what}-pass".split("-")[:3]
             send({"phase": "load"})
@@ -140,8 +144,13 @@ def make_checker():
                 send({"phase": "plan"})
                 ENDINGS.get(planning, bool)()
             send({"phase": "run"})
-        if request.get("profile"):
-            send({"spent": {"convert": 0.25}})
+        if what == "late":  # no phase is entered while a program is looked for
+            time.sleep(0.3)
+            send({"phase": "load"})
+        if request.get("times") and what not in ENDINGS:
+            began = time.perf_counter()
+            time.sleep(0.05)
+            send({"spent": {"cache" if what == "late" else "convert": time.perf_counter() - began}})
         if what == "nap":
             time.sleep(float(os.environ.get("FAKE_HANDLER_NAP", "0")))
         if what == "hang_once":

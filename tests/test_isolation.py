@@ -1,12 +1,14 @@
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from harness.cases.case import Case
 from harness.evidence.known_issues import KnownIssues
+from harness.evidence.times import Stopwatch
 from harness.evidence.vocabulary import HarnessError, Level, Outcome, Phase
 from harness.isolation import MODEL_DEADLINE, PLANS_LOST, RENEW_BYTES, IsolatedChecker, Settings
 from harness.units import child
@@ -27,8 +29,8 @@ def checker(monkeypatch, tmp_path):
     monkeypatch.setenv("FAKE_HANDLER_LOG", str(tmp_path / "log"))
     made = []
 
-    def make(handler="make_checker", **settings):
-        made.append(IsolatedChecker(Settings("here", **settings), f"fake_handler:{handler}"))
+    def make(handler="make_checker", watch=None, **settings):
+        made.append(IsolatedChecker(Settings("here", **settings), f"fake_handler:{handler}", watch=watch))
         return made[-1]
 
     yield make
@@ -267,3 +269,71 @@ def test_a_child_that_holds_much_is_replaced_between_cases(checker, monkeypatch)
     assert second != first
     held["bytes"] = RENEW_BYTES
     assert child_of("pass", "fp16-ios18") == second
+
+
+# Where the time goes.
+
+
+def test_what_is_told_of_the_time_is_exclusive(checker):
+    """Planted: a child that looks for a program before it enters a phase, and is not waited for to get ready then."""
+    watch = Stopwatch()
+    one = checker(watch=watch)
+    one.check(case("pass"), "fp16-ios18", "reference")
+    assert list(watch.take()) == ["import", "convert"]
+    began = time.perf_counter()
+    one.check(case("late"), "fp16-ios18", "reference")
+    told = watch.take()
+    assert list(told) == ["cache"]
+    assert sum(told.values()) <= time.perf_counter() - began
+    assert watch.times == {"import": 1, "convert": 1, "cache": 1}
+    assert one.checks == 2
+
+
+def test_waiting_for_a_child_stops_the_clock_of_what_waits(checker, monkeypatch):
+    monkeypatch.setenv("FAKE_HANDLER_START", "0.5")
+    monkeypatch.setattr("harness.units.host.coreml_unavailable", lambda unit, target: None)
+    watch = Stopwatch()
+    one = checker("make_slowly", watch=watch)
+    began = time.perf_counter()
+    with watch.stage("collect"), pytest.raises(KeyError):  # this handler knows no such question
+        one.devices()
+    told = watch.take()
+    assert told["import"] >= 0.5
+    assert sum(told.values()) <= time.perf_counter() - began
+
+
+@pytest.mark.parametrize("what", ["hang", "abort"])
+def test_the_time_of_a_check_that_ends_its_child_is_that_of_its_phases(checker, what):
+    watch = Stopwatch()
+    # The fake child dies before it tells what it spent.
+    checker(watch=watch, deadline=1.0).check(case(what), "fp16-ios18", "reference")
+    assert list(watch.take()) == ["import", "eager", "convert"]
+
+
+def test_nothing_is_asked_of_the_child_where_nobody_asks_where_the_time_goes(checker, monkeypatch):
+    one = checker()
+    asked = []
+    monkeypatch.setattr(one._pool, "call", lambda request, *_: asked.append(request) or {})
+    one.check(case("pass"), "fp16-ios18", "reference")
+    one.close()
+    ((times, flames),) = [(request["times"], request["flames"]) for request in asked]
+    assert (times, flames) == (False, None)
+
+
+def test_the_child_that_checked_leaves_a_flame_graph(checker, tmp_path):
+    one = checker(flames=tmp_path)
+    one.check(case("pass"), "fp16-ios18", "reference")
+    (pid,) = one._pool.pids()[:1]
+    one.close()
+    assert [path.name for path in tmp_path.glob("flame-*")] == [f"flame-{pid}.html"]
+
+
+def test_no_child_is_started_or_waited_for_to_ask_it_for_a_flame_graph_it_has_not(checker, tmp_path):
+    one = checker(flames=tmp_path)
+    one.check(case("abort"), "fp16-ios18", "reference")
+    one.close()
+    never = checker(flames=tmp_path)
+    never.prepare()
+    never.close()
+    assert list(tmp_path.glob("flame-*")) == []
+    assert never._pool.started == 1

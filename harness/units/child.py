@@ -152,6 +152,11 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has been waited for and can answer."""
+        return self._is_ready
+
     def has_ended(self) -> bool:
         return self._gone or self._process.poll() is not None
 

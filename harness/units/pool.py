@@ -36,6 +36,15 @@ class Pool:
         if self._child is None:
             self._child = self._start()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether a call would be answered without waiting for a child to get ready."""
+        return self._child is not None and self._child.is_ready and not self._child.has_ended()
+
+    def wait_until_ready(self) -> None:
+        """Start a child where there is none, and wait for it. Raises as `call` does for a child that does not start."""
+        self._ready()
+
     def call(self, request: Message, deadline: float, on_message: Listener = lambda _m: None) -> Message:
         """As `Child.call`; the next request finds another child where this one ended it.
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.evidence.times import STAGES, Stopwatch, total
+from harness.evidence.times import STAGE_OF, STAGES, Stopwatch, by_phase, total
+from harness.evidence.vocabulary import Phase
 
 
 class Clock:
@@ -73,6 +74,27 @@ def test_a_stage_that_raises_is_left(clock: Clock) -> None:
         converting()
     clock.now += 5
     assert watch.take() == {"convert": 3.0}
+
+
+def test_what_another_process_spent_is_added_and_counted(clock: Clock) -> None:
+    watch = Stopwatch(clock)
+    for _ in range(2):
+        watch.add({"convert": 1.5, "emit": 0.5})
+    with watch.stage("write"):
+        clock.now += 1
+    assert watch.take() == {"convert": 3.0, "emit": 1.0, "write": 1.0}
+    assert watch.times == {"convert": 2, "emit": 2, "write": 1}
+
+
+def test_every_phase_belongs_to_a_stage() -> None:
+    assert list(STAGE_OF) == list(Phase)
+    assert set(STAGE_OF.values()) <= set(STAGES)
+
+
+def test_of_a_check_that_ended_its_process_the_phases_tell() -> None:
+    entered = [(Phase.EDGE, 10.0), (Phase.PARTITION, 11.0), (Phase.EDGE, 13.0), (Phase.CONVERT, 14.0)]
+    assert by_phase(entered, 20.0) == {"edge": 4.0, "convert": 6.0}
+    assert by_phase([], 20.0) == {}
 
 
 def test_the_sum_is_in_the_order_of_a_run() -> None:

@@ -186,3 +186,21 @@ def test_a_spare_serves_after_a_renewal(pool):
     pool.renew()
     assert pool.call({}, DEADLINE)["pid"] == spare
     assert ended([first])
+
+
+def test_ready_is_a_child_that_was_waited_for_and_lives(pool):
+    assert not pool.is_ready
+    pool.prepare()
+    assert not pool.is_ready
+    pool.wait_until_ready()
+    assert pool.is_ready
+    (pid,) = pool.pids()
+    assert pool.call({}, DEADLINE)["pid"] == pid
+    with pytest.raises(ChildDied):
+        pool.call({"do": "abort"}, DEADLINE)
+    assert not pool.is_ready
+
+
+def test_waiting_for_a_child_that_does_not_start_raises_what_it_raised():
+    with pytest.raises(ChildRaised, match="libtorch"):
+        start("make_broken").wait_until_ready()
