@@ -48,6 +48,9 @@ _ANSWERS = ("result", "refused", "raised")
 #: Reads the child's number, then until the parent's end closes the pipe: group and folder go.
 _GUARD = 'read -r pid && { read -r _; kill -9 "-$pid"; }; rm -rf "$1"'
 
+#: Temporary files may lie there when so much is free: a big model's packages and what is made of them.
+MEMORY, MEMORY_BYTES = "/dev/shm", 4 << 30
+
 #: Hears a message; may answer with the seconds within which the next one must come, when those end before the deadline.
 Listener = Callable[[Message], float | None]
 
@@ -127,7 +130,7 @@ class Child:
         self._stderr = bytearray()
         self._answers_closed = self._unreadable = False
         self._is_ready = self._gone = False
-        self._folder = tempfile.mkdtemp(prefix="coreml-harness-child-")
+        self._folder = tempfile.mkdtemp(prefix="coreml-harness-child-", dir=memory_folder())
         try:
             # First, so that from here on nothing is left behind, wherever a Ctrl-C strikes.
             self._guard = _spawn(["/bin/sh", "-c", _GUARD, "sh", self._folder], subprocess.DEVNULL)
@@ -346,6 +349,14 @@ class Child:
             self._selector.unregister(pipe)
         with contextlib.suppress(OSError):
             pipe.close()
+
+
+def memory_folder() -> str | None:
+    """Where Linux keeps files in memory, as long as there is plenty: a check writes and reads its programs several
+    times, and removes them. None elsewhere, and where `TMPDIR` names a place."""
+    if os.environ.get("TMPDIR") or not (os.path.ismount(MEMORY) and os.access(MEMORY, os.W_OK | os.X_OK)):
+        return None
+    return MEMORY if shutil.disk_usage(MEMORY).free >= MEMORY_BYTES else None
 
 
 def _spawn(command: list[str], output: int, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:

@@ -7,6 +7,7 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -384,3 +385,20 @@ def test_a_child_started_after_the_word_is_stopped_as_well(stop):
         one.wait_until_ready()
     one.kill()
     assert not alive(one.pid)
+
+
+@pytest.mark.parametrize(
+    ("mounted", "free", "named", "found"),
+    [
+        (True, 4 << 30, "", True),
+        (True, (4 << 30) - 1, "", False),
+        (False, 4 << 30, "", False),
+        (True, 4 << 30, "/x", False),
+    ],
+)
+def test_temporary_files_lie_in_memory_where_there_is_plenty(mounted, free, named, found, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MEMORY", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", named)
+    monkeypatch.setattr("os.path.ismount", lambda path: mounted and path == str(tmp_path))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free))
+    assert module.memory_folder() == (str(tmp_path) if found else None)
