@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -292,6 +293,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(run.scheduling)
         if not run.is_worker:
             _refuse_early(run)
+        if _suites_folder(config) is not None:
+            # Items and reports of thousands of checks stay to the end: the collector would walk them again and again.
+            gc.set_threshold(50_000, 20, 20)
         if run.profile is not None:
             config.pluginmanager.register(run.profile)
 
@@ -386,6 +390,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Open the run directory before the first check."""
     run = session.config.stash[_RUN]
     run.collected = [check_id(c.id, r, u) for item in session.items for c, r, u in checks_of(item)]
+    if run.collected:
+        gc.freeze()  # all of it stays
     if run.collected and not run.is_worker and not run.read_only:
         with one_line():
             run.start()
