@@ -111,8 +111,9 @@ def harvest_path(torch_version: str) -> Path:
 
 def read_index(torch_version: str) -> list[Variant]:
     """Raises `FileNotFoundError` when there is none for this torch."""
-    text = index_path(torch_version).read_text(encoding="utf-8")
-    return [Variant.from_line(line) for line in text.splitlines()]
+    lines = index_path(torch_version).read_text(encoding="utf-8").splitlines()
+    # As one value: thousands of small ones take twice the time.
+    return [Variant(*row) for row in json.loads(f"[{','.join(lines)}]")]
 
 
 def index_of(seed: Call) -> list[Variant]:
