@@ -201,9 +201,10 @@ SECTION = Section(
     name="startup",
     title="Commands beside the checks",
     wanted=(
-        f"`--help` and `list`: at most {WANTED['help']:g} s of CPU time; `gate` and `diff`: at most {WANTED['gate']:g} s",
-        f"`check` of one module: at most {CHECK_WANTED:g} s beyond the imports; of ten by two workers at most "
-        f"{WORKERS_WANTED:g} of what one takes beyond them",
+        f"`--help` and `list`: at most {WANTED['help']:g} s of CPU time",
+        f"`gate` and `diff` of so many records: at most {WANTED['gate']:g} s of CPU time",
+        f"`check` of one module: at most {CHECK_WANTED:g} s beyond the imports",
+        f"`check` of ten modules by two workers: at most {WORKERS_WANTED:g} of what one takes, beyond the imports",
     ),
     plan=plan,
     summarise=summarise,

@@ -135,11 +135,19 @@ def forget_unbound_symbols(program: torch.export.ExportedProgram) -> None:
 
 
 def forget_conversion() -> None:
-    """Clear coremltools' counters of names and symbols, as a conversion does at its end: one that raised has left them,
-    and the next program's values would be called `const_6` for `const_0`."""
+    """Forget what lowerings before this one have left.
+
+    coremltools clears its counters of names and symbols at the end of a conversion; one that raised has left them, and
+    the next program's values would be called `const_6` for `const_0`. ExecuTorch remembers which nodes of its graphs
+    were equal, and with a node its graph and module: after thousands of lowerings each takes half as long again,
+    because torch changes a class whose subclasses those modules' classes are.
+    """
     from coremltools.converters.mil import converter
+    from executorch.exir.backend import utils
 
     converter._reset_conversion_state()
+    if hasattr(utils.is_same_node, "cache_clear"):
+        utils.is_same_node.cache_clear()
 
 
 def lower(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silence) -> Lowered:

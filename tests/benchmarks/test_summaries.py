@@ -116,8 +116,17 @@ def test_what_a_check_takes_beyond_the_imports_is_of_pairs():
     assert numbers.rows[0][2].startswith("3.50 ")
 
 
-def test_commands_that_only_read_have_a_goal():
-    slow = {"command": [[1.4, 1.5]], "records": 20_000}
-    (goal,) = bench_startup.summarise({"gate": slow, "list": slow}).goals
+def test_commands_without_torch_have_a_goal():
+    slow = {"command": [[1.6, 1.7]], "records": 20_000}
+    (goal,) = bench_startup.summarise({"gate": slow, "docs": slow}).goals
     assert "`gate`, 20,000 records" in goal.what
     assert goal.met == "no"
+
+
+def test_what_two_workers_take_is_of_what_is_beyond_the_imports():
+    one = {"command": [[30.0, 27.0]], "records": 20}
+    two = {"command": [[30.0, 17.0]], "records": 20}
+    alone = {"command": [[10.0, 9.0]], "imports": [[7.0, 7.0]], "records": 20}
+    *_, share = bench_startup.summarise({"check": alone, "check-n1": one, "check-n2": two}).goals
+    assert share.measured.middle == pytest.approx(0.5)
+    assert share.met == "yes"

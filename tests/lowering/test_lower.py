@@ -14,7 +14,7 @@ from executorch.exir import EdgeProgramManager
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 from harness.lowering import graph
 from harness.lowering.fingerprint import program_digest
-from harness.lowering.lower import Exported, Lowered, lower, missing_kernels
+from harness.lowering.lower import Exported, Lowered, forget_conversion, lower, missing_kernels
 from harness.lowering.recipe import Recipe
 
 X = torch.tensor([0.5, 1.0, 2.0])
@@ -258,3 +258,13 @@ def test_a_lowering_that_failed_half_way_leaves_nothing_to_the_next(exported: Ca
     assert failures[0] is not None
     assert "not in Core ATen" in failures[0].error.message
     assert failures == failures[:1] * 3
+
+
+def test_what_one_lowering_leaves_is_forgotten_by_the_next() -> None:
+    from executorch.exir.backend import utils
+
+    node = torch.fx.symbolic_trace(torch.nn.ReLU()).graph.output_node()
+    utils.is_same_node(node, node)
+    assert utils.is_same_node.cache_info().currsize
+    forget_conversion()
+    assert utils.is_same_node.cache_info().currsize == 0

@@ -6,7 +6,7 @@ measure. `tests/lowering/test_speedups.py` compares emitted programs, and the er
 
 from __future__ import annotations
 
-from harness.lowering.speedups import composite, heap, quantizer, recompile, seeding, validation
+from harness.lowering.speedups import composite, heap, quantizer, recompile, seeding
 
 _enabled = False
 
@@ -20,7 +20,6 @@ def enable() -> None:
         recompile.install()
         quantizer.install()
         seeding.install()
-        validation.install()
         heap.freeze()
 
 
