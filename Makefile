@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-# -s below: checks print in processes of their own, and capturing what ours print takes longer than a cached check.
+# --capture=sys below: checks print in processes of their own, and capturing descriptors takes longer than a cached check.
 # An interrupted `make matrix` goes on where it was; a finished one starts anew.
 RUN    ?= runs/matrix
 SHARD  ?= 1/1
@@ -15,7 +15,7 @@ JOBS   ?= auto
 .PHONY: matrix test lint harness-tests smoke simulated docs-check known-issues bench clean
 
 matrix: $(READY)
-	$(BIN)/python -m pytest suites --level $(LEVEL) --shard $(SHARD) --measure -n $(JOBS) -q -s --run-dir $(RUN)
+	$(BIN)/python -m pytest suites --level $(LEVEL) --shard $(SHARD) --measure -n $(JOBS) -q --capture=sys --run-dir $(RUN)
 	$(BIN)/python -m harness merge $(RUN)
 	$(BIN)/python -m harness docs
 	rm -rf $(RUN).last && mv $(RUN) $(RUN).last
@@ -32,7 +32,7 @@ harness-tests: $(READY)
 	$(BIN)/python -m pytest tests -n $(JOBS) --dist loadgroup -q
 
 smoke: $(READY)
-	$(BIN)/python -m pytest suites --level smoke -n $(JOBS) -q -s
+	$(BIN)/python -m pytest suites --level smoke -n $(JOBS) -q --capture=sys
 
 # The path a Mac takes, for the smoke level on every Core ML unit: fake native module, real everything else.
 simulated: $(READY)
