@@ -65,3 +65,9 @@ composed(
     16,
     "a matrix product with the integers, and one with the scales",
 )
+composed(
+    "torchao::reference_dqlinear_int4",
+    32,
+    16,
+    "quantized by tokens, a product of integers, exact, for each group of weights, and a sum of the groups",
+)
