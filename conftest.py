@@ -1,3 +1,3 @@
 """Loads the harness' pytest plugins, nothing more."""
 
-pytest_plugins = ["harness.pytest_plugin", "harness.pytest_explore"]
+pytest_plugins = ["harness.plugin.conformance", "harness.plugin.explore"]

@@ -45,7 +45,7 @@ class Worker:
     """A worker of a run: a child process that makes one check after another."""
 
     def __init__(self, warm_up: Iterable[Any]) -> None:
-        from harness.isolation import IsolatedChecker, Settings
+        from harness.process.isolation import IsolatedChecker, Settings
 
         self.checker = IsolatedChecker(Settings("benchmark", use_cache=False), timed.HANDLER)
         for case in warm_up:

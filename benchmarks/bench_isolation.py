@@ -4,7 +4,7 @@
 
 The same cases, both default recipes, the reference unit, lowerings from a cache that is warm: what is left is small.
 In each round every check is made once on each side, the side that begins alternating; on both sides the handler of
-`harness.isolation` answers, directly here and through `IsolatedChecker` there. The overhead of a check is what
+`harness.process.isolation` answers, directly here and through `IsolatedChecker` there. The overhead of a check is what
 `IsolatedChecker.check` took less what the handler took in the child for that very request: the request, the phases
 told ahead and the record crossing over. Start and memory of a child are measured beside it.
 """
@@ -43,7 +43,7 @@ def resident_megabytes(pid: int) -> float:
 
 def measure(count: int, rounds: int) -> str:
     """Both sides side by side; a table of milliseconds."""
-    from harness.isolation import IsolatedChecker, Settings
+    from harness.process.isolation import IsolatedChecker, Settings
 
     handle = timed.make_timed_handler()
     checker = IsolatedChecker(Settings("benchmark"), timed.HANDLER)

@@ -20,8 +20,8 @@ def peak_megabytes() -> float:
 
 
 def make_timed_handler() -> Callable[[Any, Any], Any]:
-    """As `harness.isolation.make_handler`."""
-    from harness.isolation import make_handler
+    """As `harness.commands.answer.make_handler`."""
+    from harness.commands.answer import make_handler
 
     handle = make_handler()
 

@@ -23,7 +23,6 @@ from harness.lowering.errors import error_info
 from harness.lowering.lower import Exported, Lowered, export, lower
 from harness.lowering.readback import read_back, written
 from harness.lowering.recipe import Recipe
-from harness.stage import RIGHT_WHEN_WIDENED, STILL_WRONG, beside
 from harness.units.base import LoadFailed, NotRunnable, PredictFailed, ProgramContradiction, UnitDied
 from harness.units.executorch import EmittedOtherwise
 from harness.units.reference import UNDOCUMENTED_NOTE, ReferenceUnit
@@ -33,6 +32,7 @@ from harness.verdict.buffers import both, judge_buffers
 from harness.verdict.compare import Verdict, compare
 from harness.verdict.difference import difference, worse
 from harness.verdict.oracle import InvalidCase, Truth, truth
+from harness.verdict.stage import RIGHT_WHEN_WIDENED, STILL_WRONG, beside
 from harness.verdict.table import MODEL, rule_for
 from harness.verdict.tolerance import effective_precision
 

@@ -285,7 +285,7 @@ def explain(check_id: str, source: Path | None, localise: bool, known_issues: Pa
         )
     )
     if localise:
-        from harness.localise import run
+        from harness.diagnosis.localise import run
 
         _say(f"\n{run(records[0].check_id)}")
     return OK
@@ -383,7 +383,7 @@ def list_cases(
 ) -> int:
     """List the cases that the suites run."""
     if coverage:
-        from harness.listing import run_coverage
+        from harness.commands.listing import run_coverage
 
         evidence = read_run_or_file(source) if source else _recorded(reports)
         return run_coverage(evidence.records, uncovered, op)
@@ -394,16 +394,33 @@ def list_cases(
         return OK
     if source is not None:
         raise HarnessError("--evidence goes with --headroom or --coverage: cases are listed from the suites")
-    from harness.listing import run
+    from harness.commands.listing import run
 
     return run(op=op, level=level, units=units)
+
+
+@cli.command(short_help="Tell what the reference executor computes.")
+@click.argument("operator", required=False)
+@click.option(
+    "--emitted", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="Evidence or run: its operators."
+)
+@click.option("--tests", type=click.Path(path_type=Path), metavar="DIR", help="Of the kernels; default: tests/mil.")
+def kernels(operator: str | None, emitted: tuple[Path, ...], tests: Path | None) -> int:
+    """Tell what the kernel of OPERATOR computes, or list the kernels by family.
+
+    With --emitted, each MIL operator that the programs used, and whether it has kernel, tests and a docstring: exit 1
+    when one of them lacks any, and the four numbers last.
+    """
+    from harness.commands.kernels import run
+
+    return run(operator, emitted, tests)
 
 
 @cli.command(short_help="Run one check again, in full.")
 @click.argument("check_id")
 def repro(check_id: str) -> int:
     """Run one check again, in full, and print a stand-alone script that shows the same."""
-    from harness.repro import run
+    from harness.commands.repro import run
 
     return run(check_id)
 
@@ -412,7 +429,7 @@ def repro(check_id: str) -> int:
 @click.option("--devices", is_flag=True, help="On a Mac, ask Core ML which devices it offers: some seconds.")
 def doctor(devices: bool) -> int:
     """Tell versions, which units can run here, and why the others cannot."""
-    from harness.doctor import run
+    from harness.commands.doctor import run
 
     return run(ask_core_ml=devices)
 
@@ -435,7 +452,7 @@ def doctor(devices: bool) -> int:
 @click.option("--resume", is_flag=True, help="Go on with OUT.jsonl: what is recorded there is not checked again.")
 def check(file: str, **options: Any) -> int:
     """Check your own modules: each public function of FILE without arguments that returns (module, example_inputs)."""
-    from harness.check_file import run
+    from harness.commands.check_file import run
 
     return run(file, **options)
 

@@ -476,9 +476,9 @@ def measuring(monkeypatch):
     """Stand-ins for the modules the measuring commands call; they record how."""
     calls = []
     for name in ("check_file", "listing", "repro", "doctor"):
-        module = types.ModuleType(f"harness.{name}")
+        module = types.ModuleType(f"harness.commands.{name}")
         module.run = lambda *args, _name=name, **kwargs: calls.append((_name, args, kwargs)) or 1
-        monkeypatch.setitem(sys.modules, f"harness.{name}", module)
+        monkeypatch.setitem(sys.modules, f"harness.commands.{name}", module)
     return calls
 
 
@@ -520,7 +520,7 @@ def test_failures_are_one_line(run, measuring, error, part):
     def fail(**_options):
         raise error
 
-    sys.modules["harness.doctor"].run = fail
+    sys.modules["harness.commands.doctor"].run = fail
     result = run("doctor")
     assert failed(result, part)
     assert result[2].count("\n") == 1
@@ -528,7 +528,7 @@ def test_failures_are_one_line(run, measuring, error, part):
 
 def test_debug_shows_the_traceback(capsys, measuring, monkeypatch):
     monkeypatch.setenv("COREML_HARNESS_DEBUG", "1")
-    sys.modules["harness.doctor"].run = lambda **_options: {}["x"]
+    sys.modules["harness.commands.doctor"].run = lambda **_options: {}["x"]
     assert main(["doctor"]) == 2
     assert "Traceback" in capsys.readouterr().err
 
@@ -537,7 +537,7 @@ def test_interrupt(measuring, capsys):
     def interrupt(**_options):
         raise KeyboardInterrupt
 
-    sys.modules["harness.doctor"].run = interrupt
+    sys.modules["harness.commands.doctor"].run = interrupt
     assert main(["doctor"]) == 130
     assert "Traceback" not in capsys.readouterr().err
 

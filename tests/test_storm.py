@@ -17,7 +17,7 @@ import pytest
 from harness.cases.case import Case
 from harness.evidence.journal import read_run
 from harness.evidence.vocabulary import Level, Outcome, Phase
-from harness.isolation import IsolatedChecker, Settings
+from harness.process.isolation import IsolatedChecker, Settings
 
 TESTS = Path(__file__).resolve().parent
 CHECKS = 200
@@ -30,11 +30,11 @@ MARK = "STORM_OF_A_TEST"
 CONFTEST = """
     import functools
     import harness.cases.find
-    import harness.isolation
-    import harness.pytest_plugin as plugin
+    from harness.process.isolation import IsolatedChecker
+    import harness.plugin.conformance as plugin
     import storm_cases
 
-    plugin.IsolatedChecker = functools.partial(harness.isolation.IsolatedChecker, handler="fake_handler:make_checker")
+    plugin.IsolatedChecker = functools.partial(IsolatedChecker, handler="fake_handler:make_checker")
     harness.cases.find.SUITES.clear()
     harness.cases.find.SUITES["ops"] = storm_cases.cases
 """
@@ -132,7 +132,7 @@ def test_two_hundred_checks_through_the_checker(marked):
 
 def write_suite(folder):
     for name, text in {
-        "pytest.ini": "[pytest]\naddopts = -p xdist -p harness.pytest_plugin --import-mode=importlib",
+        "pytest.ini": "[pytest]\naddopts = -p xdist -p harness.plugin.conformance --import-mode=importlib",
         "conftest.py": CONFTEST,
         "storm_cases.py": CASES.format(storm=STORM),
         "suites/fake/test_fake.py": SUITE,

@@ -11,7 +11,7 @@ in it is exact in fp16, and what reaches the operator is what its call draws, in
 in every precision. Further tensors of a call are inputs or constants as the call says.
 
 The cases run only on units that may use the ANE (`Case.runs_on`), or where one is named by its id. Their calls, and
-why an operator has none, are the index beside this file, written by `python -m harness.cases.ane_index`.
+why an operator has none, are the index beside this file, written by `python -m harness.cases.index.ane`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _index() -> tuple[Row, ...]:
         text = index_path(version).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise HarnessError(
-            f"no index of cases for the ANE for torch {version}: run python -m harness.cases.ane_index"
+            f"no index of cases for the ANE for torch {version}: run python -m harness.cases.index.ane"
         ) from None
     return tuple(Row.from_line(line) for line in text.splitlines())
 

@@ -44,3 +44,8 @@ def find(case_id: str) -> Case:
     if found is None:
         raise HarnessError(f"no case {case_id!r}")
     return found
+
+
+def all_cases() -> list[Case]:
+    """The cases of every suite: a check of any other could not be found again by its id."""
+    return [case for suite in SUITES.values() for case in suite()]

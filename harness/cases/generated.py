@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cases.calls import Call, Name, TensorSpec, parse
 from harness.cases.case import Built, Case, CaseFault
 from harness.cases.drawing import draw
-from harness.cases.generated_index import Variant, overload, read_index
+from harness.cases.index.generated import Variant, overload, read_index
 from harness.evidence.environment import version_of
 from harness.evidence.vocabulary import HarnessError, Level
 
@@ -37,7 +37,7 @@ def _index() -> tuple[Variant, ...]:
         return tuple(read_index(version))
     except FileNotFoundError:
         raise HarnessError(
-            f"no index of generated cases for torch {version}: run python -m harness.cases.generated_index"
+            f"no index of generated cases for torch {version}: run python -m harness.cases.index.generated"
         ) from None
 
 

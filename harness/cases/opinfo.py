@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from harness.cases.case import Built, Case, CaseFault
-from harness.cases.opinfo_index import Entry, packet_name, read_index
+from harness.cases.index.opinfo import Entry, packet_name, read_index
 from harness.evidence.environment import version_of
 from harness.evidence.vocabulary import HarnessError, Level
 
@@ -38,7 +38,7 @@ def cases() -> tuple[Case, ...]:
         entries = read_index(version)
     except FileNotFoundError:
         raise HarnessError(
-            f"no index of OpInfo samples for torch {version}: run python -m harness.cases.opinfo_index"
+            f"no index of OpInfo samples for torch {version}: run python -m harness.cases.index.opinfo"
         ) from None
     return tuple(case for entry in entries for case in _cases_of(entry))
 

@@ -23,7 +23,7 @@ TABLE_FILE = "durations.txt"
 LONG = 1.0
 HEADER = (
     "# Seconds of the cases that take long, to a power of two: both default recipes, reference unit, nothing cached.\n"
-    "# Written by python -m harness.durations RUN...; orders runs and divides shards.\n"
+    "# Written by python -m harness.commands.durations RUN...; orders runs and divides shards.\n"
 )
 #: Medians over the cases of one number of operators lie along this line, on x86-64 Linux.
 _AT_LEAST, _EACH_OPERATOR = 0.15, 0.04

@@ -1,7 +1,7 @@
 """The rules and options of the Core ML partitioner as a page shows them: what each says, where, and how it is tried.
 
 The table itself is in `harness/cases/partitioner.py`; what lies here, for a version of ExecuTorch, adds the lines of
-its source file. Written by `python -m harness.cases.partitioner_index`.
+its source file. Written by `python -m harness.cases.index.partitioner`.
 """
 
 from __future__ import annotations

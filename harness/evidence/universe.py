@@ -10,7 +10,7 @@ The rows are, for one set of versions:
   quantization and ExecuTorch put into programs. Of `torchao` only those implemented for every device.
 
 What no program given to the partitioner contains is no row; `LEFT_OUT` says why, the file's first line how much.
-Written by `python -m harness.cases.universe_index`.
+Written by `python -m harness.cases.index.universe`.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def read_universe(versions: Mapping[str, str] | None = None) -> Universe:
         return Universe.from_text(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise HarnessError(
-            f"no operator universe {path.name}: run python -m harness.cases.universe_index with these versions"
+            f"no operator universe {path.name}: run python -m harness.cases.index.universe with these versions"
         ) from None
     except (ValueError, KeyError) as error:
         raise HarnessError(f"{path}: not an operator universe: {error}") from None

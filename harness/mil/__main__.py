@@ -1,8 +1,7 @@
 """`python -m harness.mil run model.mlpackage inputs.npz`: run a model on arrays and print or keep its outputs;
-`show` prints what a model holds, `kernels` which operators there are kernels for.
+`show` prints what a model holds.
 
-Exit code 0 when it ran, 1 when `kernels` finds an emitted operator without a kernel, a docstring or tests, 2 when it
-could not run, with one line on stderr that says why.
+Exit code 0 when it ran, 2 when it could not, with one line on stderr that says why.
 """
 
 from __future__ import annotations
@@ -10,15 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.mil import MODES, WIDE, InputError, MilError, MissingKernel, coverage, documentation, load
-from harness.mil.kernels import KERNELS
-
-_TESTS = Path("tests", "mil")
+from harness.mil import MODES, WIDE, InputError, MilError, load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,22 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("--out", help="write the outputs to this .npz")
     show = commands.add_parser("show", help="print the functions of a model: types, operators, missing kernels")
     show.add_argument("model", help=".mlpackage or .mlmodel")
-    kernels = commands.add_parser("kernels", help="print the operators that have a kernel, by family, and how many")
-    kernels.add_argument("operator", nargs="?", help="print what the kernel of this operator computes")
-    kernels.add_argument(
-        "--emitted",
-        nargs="+",
-        metavar="FILE",
-        default=[],
-        help="evidence files or directories of runs: say of each operator type that they emitted whether it has a "
-        "kernel, tests and a docstring, and the four numbers last",
-    )
-    kernels.add_argument(
-        "--tests", metavar="DIR", help=f"the tests of the kernels, with {coverage.TABLE} (tests/mil when it exists)"
-    )
     options = parser.parse_args(arguments)
     try:
-        return {"run": _run, "show": _show, "kernels": _kernels}[options.command](options)
+        return {"run": _run, "show": _show}[options.command](options)
     except (MilError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -91,22 +73,6 @@ def _show(options: argparse.Namespace) -> int:
         if missing:
             print(f"  no kernel for {', '.join(missing)}")
     return 0
-
-
-def _kernels(options: argparse.Namespace) -> int:
-    if options.operator:
-        if options.operator not in KERNELS:
-            raise MissingKernel([options.operator], KERNELS)
-        print(documentation(options.operator))
-        return 0
-    if not options.emitted:
-        print("\n".join(coverage.families_in_words(coverage.families())))
-        return 0
-    tests = options.tests or (_TESTS if _TESTS.is_dir() else None)
-    tested = coverage.tested_operators(tests) if tests is not None else None
-    rows = coverage.of_emitted(coverage.emitted_operators(options.emitted), tested)
-    print("\n".join(coverage.emitted_in_words(rows)))
-    return 0 if all(row.complete for row in rows) else 1
 
 
 if __name__ == "__main__":

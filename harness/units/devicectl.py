@@ -14,14 +14,13 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.evidence.vocabulary import HARDWARE_UNITS, HarnessError, Unit
+from harness.evidence.vocabulary import HARDWARE_UNITS, Unit
 from harness.units import host
-from harness.units.child import Child, ChildDied, ChildRaised, ChildRefused
 
 #: Oldest iOS and iPadOS that load an ML Program of a deployment target (coremltools' table of specification versions).
 MINIMUM_IOS: dict[str, tuple[int, ...]] = {
@@ -52,9 +51,6 @@ GET_XCODE = (
 ONE_PROCESS = "a connected device answers one at a time (pytest: -n 0)"
 CHOOSE_TEAM = f"sign in to Xcode > Settings > Accounts and set {TEAM_VARIABLE} to the 10 characters of the team"
 
-#: Seconds for building, signing, installing and starting the runner app, beside the deadlines of checks.
-PREPARE_DEADLINE = 900.0
-PREPARER = "harness.units.runner_app:make_preparer"
 
 #: Seconds for one question to `devicectl`, and for which its list of devices is believed.
 _QUESTION = 60.0
@@ -168,25 +164,6 @@ def listing(known: Sequence[ConnectedDevice]) -> str:
 def _plain(name: str) -> str:
     """iOS names devices with a typographic apostrophe, which nobody types."""
     return name.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-
-
-def prepare(name: str, show: Callable[[str], None]) -> None:
-    """Build, install and start the runner app on the device of a name, before any check's deadline runs.
-
-    Works in a child process, because coremltools is loaded for it. Raises `HarnessError` when it cannot be done.
-    """
-    child = Child(PREPARER)
-    try:
-        child.call({"device": name}, PREPARE_DEADLINE, lambda message: show(message["show"]))
-    except ChildRefused as error:
-        raise HarnessError(str(error)) from None
-    except ChildDied as error:
-        said = error.stderr.splitlines()[:1]
-        raise HarnessError(": ".join([f"preparing {name} ended with {error.how}", *said])) from None
-    except ChildRaised as error:
-        raise HarnessError(f"preparing {name} failed: {error}") from None
-    finally:
-        child.close()
 
 
 # -- asking -------------------------------------------------------------------------------------------------------

@@ -73,24 +73,14 @@ def unavailable(name: str, target: str) -> str | None:
     return devicectl.unavailable(parameter, target) if kind == Unit.DEVICE else None
 
 
-def prepare(names: Iterable[str], show: Callable[[str], None], processes: int = 1) -> None:
-    """What takes longer than a check may: the runner app of the connected devices among the units that can run.
-
-    Raises `HarnessError` when one cannot be prepared, or is to be asked by several processes.
-    """
-    for device in _devices(names):
-        if processes > 1:
-            raise HarnessError(f"unit {Unit.DEVICE}:{device}: {devicectl.ONE_PROCESS}")
-        devicectl.prepare(device, show)
-
-
 def connected(names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Model and system, by name, of the connected devices among the units that can run, for the environment block."""
-    found = {name: devicectl.find(name, devicectl.devices()) for name in _devices(names)}
+    found = {name: devicectl.find(name, devicectl.devices()) for name in devices_of(names)}
     return {n: {"model": d.model, "system": d.system, "build": d.build} for n, d in found.items()}
 
 
-def _devices(names: Iterable[str]) -> list[str]:
+def devices_of(names: Iterable[str]) -> list[str]:
+    """Names of the connected devices among the units that can run."""
     parameters = [name.partition(":")[2] for name in names if unit_kind(name) == Unit.DEVICE]
     usable = [parameter for parameter in parameters if devicectl.unavailable(parameter, None) is None]
     return sorted({devicectl.split(parameter)[0] for parameter in usable})

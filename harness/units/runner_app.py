@@ -52,7 +52,7 @@ _BUILD_ERRORS = 3
 
 
 def make_preparer() -> Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict[str, Any]]:
-    """The handler of `harness.units.devicectl.prepare`: start the app, which builds it, and end it."""
+    """The handler of `harness.process.preparing.prepare_device`: start the app, which builds it, and end it."""
 
     def handle(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         try:

@@ -4,10 +4,11 @@ import sys
 import pytest
 import torch
 
-from harness.cases import ane, ane_index, find
+from harness.cases import ane, find
 from harness.cases.calls import parse, read_calls
 from harness.cases.case import CaseFault
-from harness.cases.generated_index import seed_calls
+from harness.cases.index import ane as ane_index
+from harness.cases.index.generated import seed_calls
 from harness.evidence.universe import read_universe
 from harness.evidence.vocabulary import Level, may_use_ane
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from harness.cases import opinfo
 from harness.cases.case import CaseFault
 from harness.cases.find import find
+from harness.cases.index.opinfo import STANDARD_SAMPLES, read_index
 from harness.cases.opinfo import build, cases, on_fp16_grid
-from harness.cases.opinfo_index import STANDARD_SAMPLES, read_index
 from harness.evidence.vocabulary import HarnessError, Level
 
 LARGEST = torch.finfo(torch.float16).max

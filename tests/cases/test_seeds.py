@@ -9,7 +9,7 @@ import torch
 import harness.cases
 from harness.cases.calls import Name, TensorSpec, read_calls
 from harness.cases.drawing import draw
-from harness.cases.universe_index import REGISTERING
+from harness.cases.index.universe import REGISTERING
 from harness.evidence.universe import read_universe
 from harness.publish.coverage import read_reasons
 

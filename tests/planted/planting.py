@@ -14,7 +14,7 @@ import coremltools.converters.mil.frontend.torch.ops as converters
 import numpy as np
 import pytest
 
-from harness.cases.generated_index import signature_of
+from harness.cases.index.generated import signature_of
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 Arguments = dict[str, Any]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.evidence.vocabulary import HarnessError
+from harness.process import preparing
 from harness.units import devicectl, registry
 from harness.units.devicectl import ConnectedDevice, DevicesUnknown, Signing
 
@@ -200,13 +201,13 @@ def test_a_device_answers_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared: list[str] = []
     monkeypatch.setattr(devicectl, "unavailable", lambda parameter, target: None)
     monkeypatch.setattr(devicectl, "devices", lambda: [PHONE])
-    monkeypatch.setattr(devicectl, "prepare", lambda name, show: prepared.append(name))
+    monkeypatch.setattr(preparing, "prepare_device", lambda name, show: prepared.append(name))
     units = ["reference", "device:Anna's iPhone", "device:Anna's iPhone:cpu_only"]
     with pytest.raises(HarnessError, match="a connected device answers one at a time"):
-        registry.prepare(units, print, processes=2)
-    registry.prepare(["reference", "cpu_only"], print, processes=2)
+        preparing.prepare(units, print, processes=2)
+    preparing.prepare(["reference", "cpu_only"], print, processes=2)
     assert prepared == []
-    registry.prepare(units, print)
+    preparing.prepare(units, print)
     assert prepared == ["Anna's iPhone"]
     described = {"model": "iPhone16,1", "system": "iOS 18.5", "build": "22F76"}
     assert registry.connected(units) == {"Anna's iPhone": described}

@@ -1,0 +1,1 @@
+"""Builds the committed indexes of cases; run by `coreml-harness index`."""

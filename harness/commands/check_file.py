@@ -1,0 +1,211 @@
+"""`harness check FILE[::NAME]`: a user's own modules through the corridor, printed, and written where asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from harness.commands.progress import ProgressLine
+from harness.evidence.environment import environment_block
+from harness.evidence.files import Evidence, read_evidence, write_evidence
+from harness.evidence.record import Record, check_id
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, WORKING, HarnessError, Outcome
+from harness.lowering.recipe import PRECISIONS, TARGETS, Recipe
+from harness.process.child import Stop
+from harness.process.isolation import FILE_HANDLER, MODEL_DEADLINE, IsolatedChecker, Settings
+from harness.process.preparing import prepare
+from harness.process.workers import Share, Workers
+from harness.units import host
+from harness.units.registry import connected, require_unit, units_here
+
+#: As many workers as there are processors.
+AUTO = "auto"
+
+
+def run(
+    file: str,
+    *,
+    precision: str = "both",
+    unit: tuple[str, ...] = (),
+    target: str = "iOS18",
+    workers: str = "1",
+    json_out: Path | None = None,
+    no_cache: bool = False,
+    resume: bool = False,
+) -> int:
+    """Check every case of the file and print what was found, in the file's order whatever the number of workers.
+
+    Records are in `json_out` as soon as they exist. With `resume` those it holds already, of this environment, stand:
+    their checks are not run again.
+
+    Returns 0 when every program works (`pass`, `partial`, `fallback`), 1 otherwise. Raises `HarnessError` for a file
+    that does not exist, does not import or holds no such case, for an unknown unit, precision or target, for no number
+    of workers, and for something else than evidence to resume from.
+    """
+    path, _, name = file.partition("::")
+    recipes = recipes_of(precision, target)
+    units = list(dict.fromkeys(map(require_unit, unit))) or units_here(recipes[0].target)
+    most = workers_of(workers)
+    if json_out is not None and (json_out.is_dir() or not json_out.absolute().parent.is_dir()):
+        raise HarnessError(f"{json_out}: not a file that can be written")
+    if resume and json_out is None:
+        raise HarnessError("--resume goes with --json, whose file it goes on with")
+    before = read_evidence(json_out).records if resume and json_out is not None and json_out.exists() else []
+    if not Path(path).is_file():
+        raise HarnessError(f"{path}: no such file")
+    environment, block = environment_block(simulated_macos=host.simulated_macos(), connected=connected(units))
+    settings = Settings(environment, use_cache=not no_cache, deadline=MODEL_DEADLINE)
+
+    def make(stop: Stop) -> IsolatedChecker:
+        return IsolatedChecker(settings, FILE_HANDLER, stop)
+
+    from harness.cases import noise, user_file
+
+    # The children import what they need while the user's file is read here, which imports as much.
+    team = Workers(make, 1 if name else min(most, max(1, user_file.functions_in_sight(Path(path)))))
+    try:
+        with noise.packages_silent():
+            cases = user_file.load(Path(path), name or None)
+        known = {r.check_id: r for r in before if r.environment == environment and not r.is_harness_fault}
+        asked = [(case, tuple((recipe.name, where) for recipe in recipes for where in units)) for case in cases]
+        order = [check_id(case.id, *how) for case, checks in asked for how in checks]
+        shares = [
+            Share(case, todo, Path(path).absolute())
+            for case, checks in asked
+            if (todo := tuple(how for how in checks if check_id(case.id, *how) not in known))
+        ]
+        count = min(most, max(1, len(shares)))
+        prepare(units, lambda text: print(text, flush=True), count)
+        team.resize(count)
+        if json_out is not None:
+            block["devices"] = team.devices()
+
+        def keep(records: Iterable[Record]) -> None:
+            if json_out is not None:
+                write_evidence(json_out, Evidence({environment: block}, list(records)), with_timing=True)
+
+        return exit_code(_check(team, shares, order, known, keep))
+    finally:
+        team.close()
+
+
+def _check(
+    team: Workers,
+    shares: list[Share],
+    order: list[str],
+    known: dict[str, Record],
+    keep: Callable[[Iterable[Record]], None],
+) -> list[Record]:
+    """Check the shares, print what is found in `order`, and keep it beside what is known already, also of others.
+
+    A report waits for those before it; where the end comes early, those that still wait are printed.
+    """
+    found = dict(known)
+    done = [found[one] for one in order if one in found]
+    reports = _InOrder(order)
+    with ProgressLine(len(order), len(done), sum(map(fails, done))) as line:
+
+        def say(records: Iterable[Record]) -> None:
+            for record in records:
+                line.say("\n".join(report(record)))
+
+        def on_record(record: Record) -> None:
+            found[record.check_id] = record
+            keep(found.values())
+            line.advance(failing=fails(record))
+            say(reports.add(record))
+
+        if done:
+            keep(found.values())
+        for record in done:
+            say(reports.add(record))
+        try:
+            team.check(shares, on_record)
+        finally:
+            say(reports.rest())
+    return [found[one] for one in order]
+
+
+class _InOrder:
+    """Records given out in the order of their ids, however they come."""
+
+    def __init__(self, order: list[str]) -> None:
+        self._order = order
+        self._next = 0
+        self._waiting: dict[str, Record] = {}
+
+    def add(self, record: Record) -> list[Record]:
+        """What can be given out with it."""
+        self._waiting[record.check_id] = record
+        ready = []
+        while self._next < len(self._order) and self._order[self._next] in self._waiting:
+            ready.append(self._waiting.pop(self._order[self._next]))
+            self._next += 1
+        return ready
+
+    def rest(self) -> list[Record]:
+        """What waits for others that will not come."""
+        waiting, self._waiting = self._waiting, {}
+        return [waiting[one] for one in self._order if one in waiting]
+
+
+def workers_of(text: str) -> int:
+    """The number of `-n`; raises `HarnessError` for another word than `auto` and for less than 1."""
+    if text == AUTO:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise HarnessError(f"-n {text}: expected a number of workers, 1 or more, or {AUTO}")
+    return int(text)
+
+
+def recipes_of(precision: str, target: str) -> list[Recipe]:
+    """The recipes of `--precision` and `--target`; raises `HarnessError` for unknown ones."""
+    if target.lower() not in TARGETS:
+        raise HarnessError(f"unknown target {target!r}: expected one of {', '.join(TARGETS.values())}")
+    chosen = PRECISIONS if precision == "both" else (precision,)
+    return [Recipe.parse(f"{name}-{target.lower()}") for name in chosen]
+
+
+def exit_code(records: list[Record]) -> int:
+    """1 as soon as a program does not work or could be judged nowhere."""
+    if any(map(fails, records)):
+        return 1
+    return 0 if any(r.outcome in WORKING for r in records) else 1
+
+
+def fails(record: Record) -> bool:
+    """Whether it is enough for exit code 1: the program does not work, or the harness itself failed."""
+    return (record.outcome not in WORKING and record.outcome is not Outcome.NOT_RUN) or record.is_harness_fault
+
+
+def report(record: Record) -> list[str]:
+    """A check in some lines: outcome, phase, operators, numbers, and what was raised."""
+    lines = [f"{record.check_id}: {record.outcome} (phase {record.phase})"]
+    lines.append(f"  {OUTCOME_MEANINGS[record.outcome]}")
+    for label, counts in (("delegated", record.delegated), ("fallback", record.fallback)):
+        if counts:
+            lines.append(f"  {label}: {', '.join(f'{op} x{n}' if n > 1 else op for op, n in counts.items())}")
+    if record.missing_kernels:
+        lines.append(f"  ExecuTorch has no kernel for: {', '.join(record.missing_kernels)}; it would not load")
+    if record.numerics is not None:
+        n = record.numerics
+        parts = [n.tolerance_class]
+        if n.sqnr_db is not None:
+            parts.append(f"signal to noise {n.sqnr_db:.1f} dB")
+        if n.max_abs is not None:
+            parts.append(f"max error {n.max_abs:.3g}")
+        if n.limit is not None and n.worst is not None:
+            parts.append(f"limit {n.limit:.3g}, worst {n.worst:.3g}")
+        lines.append(f"  numerics: {', '.join(parts)}")
+    if record.error is not None and not record.is_harness_fault:
+        message = record.error.message.strip().splitlines()
+        lines.append(f"  error: {record.error.type}: {message[0] if message else ''}")
+    elif record.reason:
+        lines.append(f"  reason: {record.reason}")
+    if record.stage:
+        lines.append(
+            f"  stage: {record.stage} (the reference executor: {record.against_reference.get('outcome', 'none')})"
+        )
+    lines += [f"  note: {note}" for note in record.notes]
+    return lines

@@ -1,0 +1,43 @@
+"""`harness repro CHECK-ID`: run one check again, nothing cached, and print a script that needs no harness."""
+
+from __future__ import annotations
+
+from harness.cases.find import find
+from harness.commands.check_file import report
+from harness.evidence.record import split_check_id
+from harness.evidence.vocabulary import Outcome
+from harness.lowering.recipe import Recipe
+from harness.process.isolation import IsolatedChecker, Settings
+from harness.units.registry import require_unit
+
+#: Outcomes with nothing to report upstream.
+_FINE = (Outcome.PASS, Outcome.PARTIAL, Outcome.FALLBACK, Outcome.NOT_RUN, Outcome.INVALID_CASE)
+
+
+def run(check_id: str) -> int:
+    """Print the record in words, then the script. Returns 1 when the check is a finding, else 0.
+
+    Raises `HarnessError` when `check_id` names no check.
+    """
+    case_id, recipe_name, unit = split_check_id(check_id)
+    recipe = Recipe.parse(recipe_name)
+    require_unit(unit)
+    case = find(case_id)
+    checker = IsolatedChecker(Settings(use_cache=False))
+    try:
+        record = checker.check(case, recipe.name, unit)
+    finally:
+        checker.close()
+    print("\n".join(f"# {line}" for line in report(record)))
+    print(f"# again: coreml-harness repro '{record.check_id}'")
+    if record.outcome is not Outcome.INVALID_CASE:
+        print()
+        built = case.build()
+        if built.beside:
+            names = ", ".join(method.name for method in built.beside)
+            print(f"# no script: the case is method {built.method} of a program that has {names} beside it")
+        else:
+            from harness.diagnosis.repro import script
+
+            print(script(record, built, recipe), end="")
+    return 0 if record.outcome in _FINE else 1

@@ -1,0 +1,463 @@
+"""Where a wrong value comes from: `coreml-harness explain CHECK-ID --localise`.
+
+The check is lowered again. Each delegate is run alone on the inputs that eager gives it; the first MIL operator whose
+result leaves the bound of its ATen node is named (`harness.diagnosis.nodes`), and by evaluating the program after each
+pass of the conversion (`harness.diagnosis.replay`), the pass after which the results are wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import io
+import itertools
+import logging
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness import mil
+from harness.cases.case import Case, CaseFault
+from harness.diagnosis.nodes import EdgeProgram, Finding, Join, Judge, Node, Result, first_inaccurate, first_outside
+from harness.diagnosis.replay import Conversion, Replay, State, conversions, converter_source, first_wrong, pass_source
+from harness.evidence.record import split_check_id
+from harness.evidence.vocabulary import HarnessError, Outcome, Unit
+from harness.lowering.graph import UnplannableGraph
+from harness.lowering.lower import export, lower
+from harness.lowering.program import Delegate, DelegateCall, LoweredProgram, UnpackedDelegate
+from harness.lowering.recipe import Recipe
+from harness.mil.program import NamedType, Operation
+from harness.units.base import Feature, LoadFailed, NotRunnable, PredictFailed, Prediction, ProgramContradiction
+from harness.units.boundary import to_feature
+from harness.units.reference import UNDOCUMENTED_NOTE, ReferenceUnit
+from harness.units.whole_program import FallbackFailed, resolve, run_program
+from harness.verdict.compare import compare
+from harness.verdict.oracle import InvalidCase, Truth, truth
+from harness.verdict.table import MODEL, rule_for
+from harness.verdict.tolerance import Rule, effective_precision
+
+# Stages, in the order in which a value can go wrong.
+DECOMPOSITION = "decomposition"
+FRONTEND = "frontend"
+MIL_PASS = "MIL pass"
+FP16_CAST = "fp16 cast"
+EMISSION = "emission"
+ASSEMBLY = "assembly"
+
+#: By the pass after which the program is wrong; every other is a MIL pass.
+_STAGES = {"": FRONTEND, "common::add_fp16_cast": FP16_CAST}
+_WIDTH = 12
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """`stage` is empty when there is nothing to find, and `reason` says why.
+
+    `widened` tells whether the delegate is right when every float is widened; None where it does not run so.
+    `node` is the ATen node outside of its bound, `origin` those the operator was made from, `source` where the
+    converter of `node` is defined, `pass_source` the pass. `notes` tell of semantics the documentation leaves open.
+    """
+
+    outcome: str
+    reason: str = ""
+    stage: str = ""
+    delegate: int = 0
+    delegates: int = 0
+    finding: Finding | None = None
+    node: Node | None = None
+    origin: tuple[Node, ...] = ()
+    source: str = ""
+    pass_name: str = ""
+    pass_source: str = ""
+    widened: bool | None = None
+    states: tuple[State, ...] = ()
+    passes: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def run(check_id: str) -> str:
+    """The localisation of a check in words. Raises `HarnessError` when there is no such check."""
+    case_id, recipe, unit = split_check_id(check_id)
+    case = _case(case_id)
+    torch.set_num_threads(1)
+    return in_words(localise(case, Recipe.parse(recipe)), unit)
+
+
+def _case(case_id: str) -> Case:
+    """A case of the suites, or of a user's file, of which the id has the name and not the folder."""
+    from harness.cases import find, user_file
+
+    suite, _, rest = case_id.partition("/")
+    if suite != user_file.SUITE:
+        return find.find(case_id)
+    stem, _, name = rest.rpartition("/")
+    path = Path(f"{stem}.py")
+    if not stem or not path.is_file():
+        raise HarnessError(f"{case_id}: a case of your own file, and there is no {path} here: run in its folder")
+    return user_file.load(path, name)[0]
+
+
+def localise(case: Case, recipe: Recipe) -> Localisation:
+    """Lower `case` again, nothing cached, and find where its value goes wrong.
+
+    Raises `HarnessError` where the case has no truth or does not lower to a program that can be run.
+    """
+    with _quiet():
+        try:
+            built = case.build()
+            right = truth(built.module, built.inputs)
+        except (CaseFault, InvalidCase) as error:
+            raise HarnessError(f"{case.id}: no truth to compare with: {error}") from None
+        # Asked again at each state, and slow: few CPUs compute in fp16.
+        right.in_precision = functools.cache(right.in_precision)  # type: ignore[method-assign]
+        exported = export(built)
+        with conversions() as made:
+            lowered = lower(exported, recipe)
+        if lowered.failure is not None:
+            return Localisation(str(lowered.failure.outcome), f"no program: {lowered.failure.error.message}")
+        if lowered.program is None:
+            raise HarnessError(f"{case.id}: {lowered.unplannable}")
+        if any(delegate.function for delegate in lowered.program.delegates):
+            raise HarnessError(f"{case.id}: a package of several functions is not told apart operator by operator")
+        operators = [op for op, count in lowered.exported_ops.items() for _ in range(count)]
+        rule = MODEL if case.whole_model else rule_for(case.op, operators)
+        precision = effective_precision(recipe.precision, lowered.program.delegates, built.inputs, right.reference)
+        return _Search(lowered.program, built.inputs, right, rule, precision, made).found()
+
+
+class _Search:
+    def __init__(
+        self,
+        program: LoweredProgram,
+        inputs: Sequence[torch.Tensor],
+        right: Truth,
+        rule: Rule,
+        precision: str,
+        conversions: Sequence[Conversion],
+    ) -> None:
+        self.program, self.inputs, self.right, self.rule, self.precision = program, inputs, right, rule, precision
+        self.conversions = [next(c for c in conversions if c.processed == d.processed) for d in program.delegates]
+
+    def found(self) -> Localisation:
+        outcome, reason, notes = self._judged(ReferenceUnit())
+        undocumented = tuple(dict.fromkeys(note for note in notes if note.startswith(UNDOCUMENTED_NOTE)))
+        base = Localisation(str(outcome), reason, delegates=len(self.program.delegates), notes=undocumented)
+        if outcome in (Outcome.PASS, Outcome.NOT_RUN):
+            return base
+        try:
+            eager = _EagerUnit(self.program, self.conversions, self.rule, self.precision)
+            alone, why, _ = self._judged(eager)
+        except (UnplannableGraph, InvalidCase, RuntimeError) as error:
+            raise HarnessError(f"the delegated graph cannot be run node by node: {error}") from None
+        if alone is Outcome.INVALID_PROGRAM:  # what the package says of itself contradicts the graph
+            return replace(base, reason=why, stage=EMISSION)
+        if alone in (Outcome.RUN_ERROR, Outcome.NOT_RUN):
+            return replace(base, reason=why)
+        if alone is not Outcome.PASS:
+            return replace(base, reason=why, stage=DECOMPOSITION)
+        for number in dict.fromkeys(s.delegate for s in self.program.steps if isinstance(s, DelegateCall)):
+            inputs, judge = eager.inputs[number], eager.judges[number]
+
+            def right(outputs: Sequence[Any], number: int = number) -> bool:
+                return self._judged(eager.instead(number, outputs))[0] is Outcome.PASS
+
+            found = _Site(self.program.delegates[number], self.conversions[number], judge, right).found(inputs)
+            if found is None:
+                continue
+            if outcome is Outcome.OUT_OF_RANGE and found.get("widened") is False:
+                base = replace(base, outcome=str(Outcome.WRONG_VALUE))  # it leaves the range because it is wrong
+            return replace(base, delegate=number, **found)
+        return replace(base, stage=ASSEMBLY)
+
+    def _judged(self, unit: Any) -> tuple[Outcome, str, list[str]]:
+        """Outcome, reason and notes of the whole program on a unit."""
+        try:
+            result = run_program(self.program, unit, self.inputs)
+        except ProgramContradiction as error:
+            return Outcome.INVALID_PROGRAM, str(error), []
+        except (LoadFailed, PredictFailed, FallbackFailed) as error:
+            return Outcome.RUN_ERROR, str(error), []
+        except NotRunnable as error:
+            return Outcome.NOT_RUN, str(error), []
+        got = [v if isinstance(v, torch.Tensor) else torch.tensor(v) for v in result.outputs if v is not None]
+        verdict = compare(got, self.right, self.rule, self.precision)
+        return verdict.outcome, verdict.reason, result.notes
+
+
+class _EagerUnit:
+    """A unit that computes a delegate by eager, from the edge program it was made from, and keeps its inputs.
+
+    `given` are results of delegates, by their numbers, to be taken instead.
+    """
+
+    name = "eager"
+
+    def __init__(self, program: LoweredProgram, conversions: Sequence[Conversion], rule: Rule, precision: str) -> None:
+        self._delegates, self._rule, self._precision = program.delegates, rule, precision
+        self._edges = [EdgeProgram(conversion.program, resolve) for conversion in conversions]
+        self._opened = 0
+        self.given: dict[int, Sequence[Any]] = {}
+        self.inputs: dict[int, list[torch.Tensor]] = {}
+        self.judges: dict[int, Judge] = {}
+
+    def unavailable(self, target: str) -> str | None:
+        return None
+
+    def instead(self, number: int, outputs: Sequence[Any]) -> _EagerUnit:
+        """The same with the results of one delegate given."""
+        other = copy.copy(self)
+        other.given, other._opened = {number: outputs}, 0
+        return other
+
+    def open(self, delegate: UnpackedDelegate) -> _OpenEager:
+        # `run_program` opens the delegates in their order.
+        self._opened += 1
+        return _OpenEager(self, self._opened - 1)
+
+    def compute(self, number: int, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        if number in self.given:
+            return [np.atleast_1d(np.asarray(value)) for value in self.given[number]]
+        tensors = []
+        for array, spec in zip(arrays, self._delegates[number].inputs, strict=True):
+            tensor = torch.from_numpy(array)
+            if spec is not None:
+                tensor = tensor.to(spec.torch_dtype)
+                tensor = tensor.reshape(()) if spec.shape == () else tensor
+            tensors.append(tensor)
+        judge = Judge(self._edges[number], tensors, self._rule, self._precision)
+        self.inputs.setdefault(number, tensors)
+        self.judges.setdefault(number, judge)
+        return [(t.float() if t.dtype is torch.bfloat16 else t).numpy() for t in judge.right]
+
+    def features(self, number: int) -> list[Feature]:
+        specs = self._delegates[number].inputs
+        kinds = [("float32" if s is None or s.dtype == "bfloat16" else s.dtype) for s in specs]
+        return [Feature(f"input {position}", kind, None) for position, kind in enumerate(kinds)]
+
+
+class _OpenEager:
+    def __init__(self, unit: _EagerUnit, number: int) -> None:
+        self._unit, self._number = unit, number
+        self.features = unit.features(number)
+        self.mil_ops: dict[str, int] = {}
+        self.placement: dict[str, dict[str, Any]] = {}
+        self.aten_placement: dict[str, dict[str, Any]] = {}
+
+    def plan(self) -> list[str]:
+        return []
+
+    def predict(self, inputs: list[np.ndarray], second: list[np.ndarray] | None = None) -> Prediction:
+        return Prediction(self._unit.compute(self._number, inputs))
+
+    def read_state(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class _Run:
+    """What came of running a program: results of its operators in order, its outputs or the error that ended it."""
+
+    results: list[Result] = field(default_factory=list)
+    outputs: list[Any] = field(default_factory=list)
+    error: mil.MilError | None = None
+
+
+class _Site:
+    """One delegate, alone."""
+
+    def __init__(
+        self, delegate: Delegate, conversion: Conversion, judge: Judge, right: Callable[[Sequence[Any]], bool]
+    ) -> None:
+        """`right` tells whether the check passes with these results of the delegate, all others being eager's."""
+        self.delegate, self.conversion, self.judge, self.right = delegate, conversion, judge, right
+
+    def found(self, inputs: Sequence[torch.Tensor]) -> dict[str, Any] | None:
+        """The fields of a `Localisation`, or None when the delegate's results are right."""
+        with tempfile.TemporaryDirectory(prefix="coreml-harness-") as directory:
+            try:
+                unpacked = self.delegate.unpack(Path(directory))
+                model = mil.load(unpacked.package)
+                features = ReferenceUnit().open(unpacked).features
+            except (mil.MilError, ProgramContradiction, LoadFailed, ValueError, KeyError) as error:
+                return {"stage": EMISSION, "reason": str(error)}
+            arrays = [to_feature(value, feature)[0] for value, feature in zip(inputs, features, strict=True)]
+            ran = _run(model, arrays, unpacked.input_names, unpacked.output_names)
+            if self._right(ran):
+                return None
+            exact = _run(model, arrays, unpacked.input_names, unpacked.output_names, mil.EXACT)
+            replay = Replay(self.conversion, lambda snapshot: self._snapshot(snapshot, arrays))
+            constants, operations = _constants(model), list(model.function().block.walk())
+            made = [constant.operation for constant in constants] + operations
+            join = Join(self.judge.edge, made, unpacked.debug_info.get("debugSymbolToHandles", {}), replay.names)
+            finding = self._broken(ran.error, operations, join) if ran.error is not None else None
+            results = constants + ran.results
+            finding = finding or first_outside(self.judge, join, results, len(operations))
+            finding = finding or first_inaccurate(self.judge, join, results, len(operations))
+        nodes = self.judge.edge.nodes
+        node = nodes[finding.node] if finding is not None and finding.node is not None else None
+        wrong = first_wrong(replay.states)
+        pass_name = wrong.name if wrong is not None else ""
+        return {
+            "stage": EMISSION if wrong is None else _STAGES.get(pass_name, MIL_PASS),
+            "finding": finding,
+            "node": node,
+            "origin": tuple(nodes[n] for n in finding.nodes) if finding is not None else (),
+            "source": converter_source(node.kind) if node is not None else "",
+            "pass_name": pass_name,
+            "pass_source": pass_source(pass_name),
+            "widened": self._right(exact) if exact.error is None else None,
+            "states": tuple(replay.states),
+            "passes": replay.passes,
+        }
+
+    def _right(self, ran: _Run) -> bool:
+        return ran.error is None and self.right(ran.outputs)
+
+    def _snapshot(self, model: mil.Model, arrays: Sequence[np.ndarray]) -> tuple[bool | None, str]:
+        """Whether a program in the middle of its conversion is right; None with the reason where it does not run."""
+        missing = model.missing_kernels()
+        if missing:
+            return None, f"it holds {', '.join(missing)}"
+        ran = _run(model, arrays)
+        if isinstance(ran.error, mil.InvalidProgram):
+            return False, str(ran.error)
+        if ran.error is not None:
+            return None, str(ran.error)
+        return self._right(ran), ""
+
+    def _broken(self, error: mil.MilError, operations: Sequence[Operation], join: Join) -> Finding | None:
+        """The operator that ended the run."""
+        output = getattr(error, "output", None)
+        for place, operation in enumerate(operations):
+            if output is not None and output in (operation.name, *(item.name for item in operation.outputs)):
+                nodes = join.nodes_of(operation)
+                node = nodes[-1] if nodes else None
+                return Finding(operation.type, output, place, len(operations), node, nodes, str(error))
+        return None
+
+
+def _constants(model: mil.Model) -> list[Result]:
+    """The constants of a program as results of operators before the first."""
+    return [
+        Result(Operation("const", name, {}, (NamedType(name, literal.type),)), 0, literal.value, -1)
+        for name, literal in model.function().block.constants.items()
+    ]
+
+
+def _run(
+    model: mil.Model,
+    arrays: Sequence[np.ndarray],
+    inputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+    mode: str = mil.WIDE,
+) -> _Run:
+    """Run a program on arrays by position of the names, or of the function's own inputs and outputs."""
+    ran = _Run()
+    declared = {item.name: item.type for item in model.function().inputs if isinstance(item.type, mil.TensorType)}
+    names = list(declared) if inputs is None else list(inputs)
+    arguments = {}
+    for name, array in zip(names, arrays, strict=False):
+        shape = declared[name].shape
+        fixed = [size for size in shape or () if size is not None]
+        fits = shape is not None and len(fixed) == len(shape) and math.prod(fixed) == array.size
+        arguments[name] = array.reshape(fixed) if fits else array
+
+    places = {id(operation): place for place, operation in enumerate(model.function().block.walk())}
+
+    def observe(operation: Operation, results: tuple[Any, ...]) -> None:
+        place = places[id(operation)]
+        ran.results += [Result(operation, output, value, place) for output, value in enumerate(results)]
+
+    try:
+        found = model.run(arguments, mode=mode, state=model.make_state(), observer=observe)
+        ran.outputs = [found.outputs[name] for name in (outputs or found.outputs)]
+    except mil.MilError as error:
+        ran.error = error
+    return ran
+
+
+def in_words(found: Localisation, unit: str = Unit.REFERENCE) -> str:
+    """The localisation as lines of a name and a fact, as `explain` writes them; `unit` is the check's."""
+    facts = [("localised", _headline(found))]
+    if unit != Unit.REFERENCE:
+        facts.append(("unit", f"judged by the documented semantics of the program, on {Unit.REFERENCE}, not on {unit}"))
+    if found.delegates > 1 and found.finding is not None:
+        facts.append(("delegate", f"{found.delegate + 1} of {found.delegates}"))
+    finding, node = found.finding, found.node
+    if finding is not None:
+        where = f"operator {finding.place + 1} of {finding.of}" if finding.place >= 0 else "a constant"
+        how = "contradict its declared type" if found.outcome == Outcome.INVALID_PROGRAM else "leave its bound"
+        how += ", on the inputs it was given" if finding.local else ""
+        facts.append(("MIL", f"{finding.operator} -> {finding.output}, {where}, is the first to {how}"))
+    if node is not None:
+        facts.append(("ATen", _described(node)))
+    others = [_described(other) for other in found.origin if other != node]
+    facts.append(("or one of", "\n".join(others)))
+    if finding is not None:
+        facts.append(("values", finding.reason))
+    facts += [("converter", found.source), ("pass", found.pass_source)]
+    facts.append(("passes", _steps(found)))
+    if found.stage and found.widened is not None:
+        text = "right" if found.widened else "still wrong"
+        facts.append(("precision", f"{text} when every float is widened"))
+    facts += [("note", note) for note in found.notes]
+    indented = ((name, text.replace("\n", "\n" + " " * _WIDTH)) for name, text in facts if text)
+    return "\n".join(f"{name:<{_WIDTH}}{text}" for name, text in indented)
+
+
+def _headline(found: Localisation) -> str:
+    meanings = {
+        DECOMPOSITION: f"wrong before Core ML: the edge program itself gives other values; {found.reason}",
+        FRONTEND: "wrong from the frontend on",
+        MIL_PASS: f"wrong after the MIL pass {found.pass_name}, right before it",
+        FP16_CAST: f"wrong after the fp16 cast ({found.pass_name}), right before it",
+        EMISSION: f"the program is right after the last pass, wrong as it was emitted; {found.reason}",
+        ASSEMBLY: f"each delegate alone gives results that are right, together they do not: {found.reason}",
+    }
+    if found.stage:
+        return meanings[found.stage]
+    if found.outcome == Outcome.PASS:
+        return "nothing wrong: the results are within their bounds"
+    return f"nothing to compare: {found.outcome}; {found.reason}"
+
+
+def _described(node: Node) -> str:
+    handle = f", debug handle {node.handle}" if node.handle is not None else ""
+    return f"{node.target} ({node.name}{handle})"
+
+
+def _steps(found: Localisation) -> str:
+    if not found.states:
+        return ""
+    changed = [state for state in found.states if state.name]
+    lines = [f"{found.passes} run, {len(changed)} changed the program"]
+    words = {True: "right", False: "wrong"}
+    known = [state for state in found.states if state.right is not None]
+    turns = known[:1] + [after for before, after in itertools.pairwise(known) if before.right != after.right]
+    if len(turns) > 2:  # back and forth
+        lines.append(", ".join(f"{words[bool(state.right)]} after {state.name or 'the frontend'}" for state in turns))
+    unknown = [state for state in found.states if state.right is None]
+    lines += [f"{state.name or 'frontend'} left a program that cannot be run: {state.why}" for state in unknown]
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the log lines and progress bars of the measured packages."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)

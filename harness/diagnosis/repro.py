@@ -1,0 +1,105 @@
+"""A script that shows a check and needs no harness.
+
+It imports torch, executorch and coremltools only, and is ready to be pasted into an upstream issue: the
+exported graph as a module, the inputs in full, the lowering by the public path, and on macOS the prediction.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.evidence.record import Record
+from harness.lowering.recipe import Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.cases.case import Built
+
+#: Tensors up to this many elements are written out; larger ones as compressed bytes.
+READABLE = 64
+#: A script beyond this would not be pasted anywhere: whole models are built from their own code.
+LARGEST = 2_000_000
+
+
+def script(record: Record, built: Built, recipe: Recipe) -> str:
+    """A stand-alone Python script that lowers the case and compares with eager."""
+    import torch
+    from jinja2 import Environment, StrictUndefined
+
+    template = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True)
+    text = Path(__file__).with_name("repro.py.j2").read_text(encoding="utf-8")
+    try:
+        exported: Any = torch.export.export(built.module, built.inputs, dynamic_shapes=built.dynamic_shapes)  # type: ignore[arg-type]
+        parts = _module_of(exported)
+    except Exception as error:  # not exportable: that is the finding, and the graph cannot be shown
+        parts = {"forward": "", "constants": [], "why": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+    size = sum(t.numel() for t in built.inputs) + sum(t.numel() for _, t in parts["constants"])
+    if size > LARGEST:
+        parts = {"forward": "", "constants": [], "why": f"{size} constants are too many for a script"}
+    return template.from_string(text).render(
+        check_id=record.check_id,
+        api=record.api,
+        outcome=str(record.outcome),
+        phase=str(record.phase),
+        message=_in_docstring(record.error.message if record.error else record.reason),
+        forward=parts["forward"],
+        why=parts.get("why", ""),
+        constants=[(name, literal(tensor)) for name, tensor in parts["constants"]],
+        inputs=[literal(tensor) for tensor in built.inputs] if parts["forward"] else [],
+        precision={"fp16": "FLOAT16", "fp32": "FLOAT32"}[recipe.precision],
+        target=recipe.target,
+        partitioning=built.partitioning,
+    )
+
+
+def _in_docstring(text: str) -> str:
+    """One line that a triple-quoted string may hold."""
+    return " ".join(text.split())[:300].replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _module_of(exported: Any) -> dict[str, Any]:
+    """The exported graph's code, its parameters and constants being buffers of the module."""
+    graph = exported.graph_module.graph
+    signature = exported.graph_signature
+    lifted: dict[str, Any] = {}
+    for spec in signature.input_specs:
+        if spec.target is not None:
+            state = exported.state_dict
+            lifted[spec.arg.name] = state[spec.target] if spec.target in state else exported.constants[spec.target]
+    users = [n.name for n in graph.nodes if n.op == "placeholder" and n.name not in lifted]
+    lines = [line for line in exported.graph_module.code.splitlines() if line.strip()]
+    start = next(i for i, line in enumerate(lines) if line.startswith("def forward"))
+    head = [f"    def forward(self, {', '.join(users)}):"]
+    head += [f"        {name} = self.{name}" for name in lifted]
+    code = [f"    {line}".split(";  ")[0].rstrip() for line in lines[start + 1 :]]
+    return {"forward": "\n".join(head + code), "constants": list(lifted.items())}
+
+
+def literal(tensor: torch.Tensor) -> str:
+    """An expression that makes the tensor again, bit by bit."""
+    import torch
+
+    dtype = str(tensor.dtype)
+    value = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    if value.numel() <= READABLE and value.dtype in (
+        torch.float32,
+        torch.float64,
+        torch.int64,
+        torch.int32,
+        torch.bool,
+    ):
+        text = repr(value.tolist()).replace("nan", "float('nan')").replace("inf", "float('inf')")
+        return (
+            f"torch.tensor({text}, dtype={dtype})"
+            if value.numel()
+            else f"torch.empty({tuple(value.shape)}, dtype={dtype})"
+        )
+    if not value.numel():
+        return f"torch.empty({tuple(value.shape)}, dtype={dtype})"
+    raw = value.reshape(-1).view(torch.uint8).numpy().tobytes()
+    packed = base64.b85encode(zlib.compress(raw, 9)).decode()
+    return f"unpack({packed!r}, {dtype}, {tuple(value.shape)})"

@@ -1,0 +1,1 @@
+"""The pytest plugin: a check is an item, its record a report."""

@@ -1,0 +1,1 @@
+"""Checks in child processes: pool, protocol, endings."""

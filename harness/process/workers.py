@@ -1,0 +1,108 @@
+"""Checks of many cases on several workers: a thread and a child process each, records as they come.
+
+Import-cheap: the threads wait, what works are the children.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.cases.case import Case
+from harness.evidence.record import Record
+from harness.process.child import Stop, Stopped
+from harness.process.isolation import IsolatedChecker
+
+
+@dataclass(frozen=True)
+class Share:
+    """Checks of one case, `(recipe, unit)` each: one worker's, since they share its eager, export and edge stages.
+
+    `file` is the user's file of a `check/` case.
+    """
+
+    case: Case
+    checks: tuple[tuple[str, str], ...]
+    file: Path | None = None
+
+
+class Workers:
+    """Checkers, each with a child of its own that gets ready from now on; `make` is given what stops them all."""
+
+    def __init__(self, make: Callable[[Stop], IsolatedChecker], count: int) -> None:
+        self._make = make
+        self._stop = Stop()
+        self._checkers: list[IsolatedChecker] = []
+        self.resize(count)
+
+    def resize(self, count: int) -> None:
+        """As many workers as that; before they check."""
+        while len(self._checkers) < count:
+            self._checkers.append(self._make(self._stop))
+            self._checkers[-1].prepare()
+        while len(self._checkers) > count:
+            self._checkers.pop().close()
+
+    def devices(self) -> list[str]:
+        """As `IsolatedChecker.devices`; the other workers get ready meanwhile."""
+        return self._checkers[0].devices()
+
+    def check(self, shares: Sequence[Share], on_record: Callable[[Record], None]) -> None:
+        """Check them all, once: the next share, in order, is the next free worker's. `on_record` hears each record in
+        the calling thread, as soon as it exists.
+
+        What a worker raises is raised here. Whatever ends this, all children are gone then, and each record that exists
+        was heard of.
+        """
+        todo = iter(shares)
+        lock = threading.Lock()
+        found: queue.SimpleQueue[Record | BaseException | None] = queue.SimpleQueue()
+
+        def work(checker: IsolatedChecker) -> None:
+            try:
+                while True:
+                    with lock:
+                        share = next(todo, None)
+                    if share is None:
+                        return
+                    for recipe, unit in share.checks:
+                        found.put(checker.check(share.case, recipe, unit, file=share.file))
+            except Stopped:
+                return
+            except BaseException as error:
+                found.put(error)
+            finally:
+                checker.close()
+                found.put(None)
+
+        # Daemons: a second Ctrl-C waits for nobody, and children end with this process by themselves.
+        threads = [threading.Thread(target=work, args=(checker,), daemon=True) for checker in self._checkers]
+        self._checkers = []
+        for thread in threads:
+            thread.start()
+        working = len(threads)
+        try:
+            while working:
+                one = found.get()
+                if one is None:
+                    working -= 1
+                elif isinstance(one, BaseException):
+                    raise one
+                else:
+                    on_record(one)
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
+            while not found.empty():
+                if isinstance(late := found.get(), Record):
+                    on_record(late)
+
+    def close(self) -> None:
+        """End all of them."""
+        while self._checkers:
+            self._checkers.pop().close()
+        self._stop.close()

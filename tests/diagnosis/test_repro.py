@@ -1,0 +1,226 @@
+import ast
+import base64
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.cases import partitioner
+from harness.cases.case import Built
+from harness.cases.opinfo import cases
+from harness.diagnosis import repro
+from harness.evidence.record import ErrorInfo, Record
+from harness.evidence.vocabulary import Level, Outcome, Phase
+from harness.lowering.recipe import Recipe
+
+TESTS = Path(__file__).resolve().parents[1]
+RECIPE = Recipe.parse("fp16-ios18")
+
+
+def case_of(op, suffix=""):
+    return next(c for c in cases() if c.op == op and c.level is not Level.FULL and c.id.endswith(suffix))
+
+
+def record_of(case, outcome="convert_error", phase="convert", message="ValueError: why"):
+    error = ErrorInfo("ValueError", message, message)
+    return Record(
+        case.id, RECIPE.name, "reference", Outcome(outcome), Phase(phase), op=case.op, api=case.api, error=error
+    )
+
+
+def script_of(case, **fields):
+    return repro.script(record_of(case, **fields), case.build(), RECIPE)
+
+
+def ran(script, folder):
+    """The script under a plain Python: none of this project is on its path."""
+    (folder / "script.py").write_text(script)
+    hide = "import sys, runpy; sys.modules['harness'] = None; runpy.run_path('script.py', run_name='__main__')"
+    return subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, cwd=folder)
+
+
+def module_of(script):
+    """The script's model and inputs, made by its own code; nothing is lowered."""
+    tree = ast.parse(script)
+    end = next(i for i, node in enumerate(tree.body) if "expected" in ast.unparse(node).partition("=")[0])
+    wanted = [n for n in tree.body[:end] if not ast.unparse(n).startswith(("import core", "from executorch"))]
+    scope = {}
+    exec(compile(ast.Module(wanted, []), "script", "exec"), scope)
+    return scope["model"], scope["inputs"]
+
+
+# Literals.
+
+
+def unpack(text, dtype, shape):
+    return torch.frombuffer(bytearray(zlib.decompress(base64.b85decode(text))), dtype=dtype).reshape(shape)
+
+
+def read_literal(text):
+    return eval(text, {"torch": torch, "unpack": unpack})
+
+
+def bits(tensor):
+    return tensor.resolve_conj().contiguous().reshape(-1).view(torch.uint8).tolist() if tensor.numel() else []
+
+
+DTYPES = [
+    torch.bool,
+    torch.uint8,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+    torch.float16,
+    torch.bfloat16,
+    torch.float32,
+    torch.float64,
+    torch.complex64,
+    torch.complex128,
+    torch.float8_e4m3fn,
+]
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3), (0,), (2, 0), (9, 9)], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_literal_makes_the_tensor_again_bit_by_bit(dtype, shape):
+    torch.manual_seed(0)
+    source = torch.randn(shape) * 3 if dtype is not torch.bool else torch.randn(shape) > 0
+    tensor = source.clamp(0).to(dtype) if dtype is torch.uint8 else source.to(dtype)
+    again = read_literal(repro.literal(tensor))
+    assert (again.dtype, again.shape) == (tensor.dtype, tensor.shape)
+    assert bits(again) == bits(tensor)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.bfloat16])
+def test_special_values_are_kept(dtype):
+    info = torch.finfo(dtype)
+    values = [float("inf"), -float("inf"), -0.0, 0.0, info.max, info.min, info.tiny, info.smallest_normal / 2, 1 / 3]
+    tensor = torch.tensor(values, dtype=dtype)
+    assert bits(read_literal(repro.literal(tensor))) == bits(tensor)
+    assert read_literal(repro.literal(torch.tensor(float("nan"), dtype=dtype))).isnan()
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63), 2**53 + 1])
+def test_large_integers_are_exact(value):
+    assert read_literal(repro.literal(torch.tensor([value]))).item() == value
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.arange(6.0).reshape(2, 3).T,
+        torch.arange(200.0).reshape(10, 20)[:, ::3],
+        torch.ones(1).expand(100),
+        torch.tensor([1 + 2j, 3 - 4j]).conj(),
+        torch.ones(2, requires_grad=True),
+    ],
+    ids=["transposed", "strided", "broadcast", "conjugate", "with gradient"],
+)
+def test_values_come_in_order_whatever_the_layout(tensor):
+    assert torch.equal(read_literal(repro.literal(tensor)), tensor.detach())
+
+
+def test_small_tensors_are_readable_and_large_ones_compact():
+    assert repro.literal(torch.tensor([1, 2])) == "torch.tensor([1, 2], dtype=torch.int64)"
+    assert len(repro.literal(torch.zeros(1000, 1000))) < 5000
+
+
+# Scripts.
+
+
+def test_a_script_needs_torch_executorch_and_coremltools_only():
+    tree = ast.parse(script_of(case_of("aten.cosine_similarity.default")))
+    imported = {a.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    imported |= {n.module.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert imported - set(sys.stdlib_module_names) == {"torch", "executorch", "coremltools"}
+
+
+@pytest.mark.parametrize("message", ["plain", 'a "quoted" word"', '"""', "C:\\new\\x", "two\nlines", "\\", "{{ x }}"])
+def test_a_script_says_what_it_shows(message):
+    case = case_of("aten.cosine_similarity.default")
+    told = ast.get_docstring(ast.parse(script_of(case, message=message))).splitlines()
+    assert told[0] == f"{case.id}@fp16-ios18@reference: convert_error in phase convert ({case.api})"
+    assert told[2] == " ".join(message.split())
+
+
+@pytest.mark.parametrize(
+    ("op", "suffix"),
+    [
+        ("aten.add.Tensor", ""),
+        ("aten.linear.default", "-constants"),
+        ("aten.max.dim", ""),
+        ("aten.gelu.default", ""),
+        ("aten.to.dtype", "cdouble-2"),
+        ("aten.full_like.default", ""),
+        ("aten.where.self", ""),
+    ],
+)
+def test_the_scripts_module_is_the_case(op, suffix):
+    case = case_of(op, suffix)
+    built = case.build()
+    model, inputs = module_of(repro.script(record_of(case), built, RECIPE))
+    assert all(torch.equal(a, b) and a.dtype is b.dtype for a, b in zip(inputs, built.inputs, strict=True))
+    expected = torch.utils._pytree.tree_leaves(built.module(*built.inputs))
+    got = torch.utils._pytree.tree_leaves(model(*inputs))
+    assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(got, expected, strict=True))
+
+
+def test_the_recipe_is_in_the_script():
+    built = case_of("aten.neg.default").build()
+    record = record_of(case_of("aten.neg.default"))
+    text = repro.script(record, built, Recipe.parse("fp32-ios17"))
+    assert "compute_precision=ct.precision.FLOAT32, minimum_deployment_target=ct.target.iOS17" in text
+
+
+class Branches(torch.nn.Module):
+    def forward(self, x):
+        return x if x.sum().item() > 0 else -x
+
+
+def test_what_cannot_be_exported_or_is_too_large_is_said_instead():
+    record = record_of(case_of("aten.neg.default"))
+    text = repro.script(record, Built(Branches(), (torch.ones(2),), 0), RECIPE)
+    ast.parse(text)
+    assert "# The graph cannot be shown here: " in text
+    large = Built(torch.nn.ReLU(), (torch.ones(repro.LARGEST + 1),), 0)
+    assert "too many for a script" in repro.script(record, large, RECIPE)
+
+
+@pytest.mark.slow
+def test_a_script_shows_the_error_under_a_plain_python(tmp_path):
+    done = ran(script_of(case_of("aten.cosine_similarity.default", "-5")), tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.startswith("eager: [tensor(")
+    assert "cosine_similarity" in done.stderr.splitlines()[-1]
+    assert "input(s), expected" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_script_of_a_program_that_lowers_goes_through(tmp_path):
+    done = ran(script_of(case_of("aten.linear.default", "-constants"), outcome="wrong_value", phase="value"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "delegate 0: " in done.stdout
+    assert done.stdout.splitlines()[-1] == "emitted"
+
+
+# What a case asks of the partitioner.
+
+
+@pytest.mark.parametrize(
+    ("name", "shows"),
+    [
+        ("rejects-asinh-off-0", "no attribute 'asinh'"),
+        ("decomposes-triu-off-0", "triu is not a core aten op"),
+        ("reaches-searchsorted-scalar-off-0", "different ranks of `sorted_sequence`"),
+        ("refuses-part-of-the-graph-on-0", "lower_full_graph=True"),
+    ],
+)
+def test_a_script_has_the_partitioner_as_the_case_does(name, shows, tmp_path):
+    case = next(c for c in partitioner.cases() if c.id.endswith(name))
+    made = ran(script_of(case), tmp_path)
+    assert made.returncode == 1
+    assert shows in made.stderr
