@@ -36,7 +36,8 @@ def plain(cases: Sequence[Any]) -> Iterator[Timing]:
     from executorch.exir import to_edge_transform_and_lower
 
     from harness.cases.case import CaseFault
-    from harness.lowering.recipe import Recipe
+    from harness.evidence.recipe import Recipe
+    from harness.lowering.compile_specs import compile_specs
 
     for case in cases:
         try:
@@ -50,7 +51,7 @@ def plain(cases: Sequence[Any]) -> Iterator[Timing]:
             continue
         outcomes = []
         for recipe in RECIPES:
-            partitioner = CoreMLPartitioner(compile_specs=Recipe.parse(recipe).compile_specs())
+            partitioner = CoreMLPartitioner(compile_specs=compile_specs(Recipe.parse(recipe)))
             try:
                 to_edge_transform_and_lower(exported, partitioner=[partitioner])
                 outcomes.append("lowered")
@@ -62,15 +63,15 @@ def plain(cases: Sequence[Any]) -> Iterator[Timing]:
 def harness(cases: Sequence[Any]) -> Iterator[Timing]:
     """Whole checks; those settled before lowering are left out."""
     from harness.check import Checker
+    from harness.evidence.check import Check
     from harness.evidence.vocabulary import UNJUDGED, Phase
     from harness.lowering import speedups
-    from harness.lowering.recipe import Recipe
 
     speedups.enable()
     checker = Checker()
     for case in cases:
         started = time.process_time()
-        records = [checker.check(case, Recipe.parse(recipe), "reference") for recipe in RECIPES]
+        records = [checker.check(Check.of(case, recipe, "reference")) for recipe in RECIPES]
         seconds = time.process_time() - started
         if all(record.outcome not in UNJUDGED and record.phase is not Phase.EXPORT for record in records):
             yield case.id, seconds, [str(record.outcome) for record in records]

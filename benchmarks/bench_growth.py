@@ -31,6 +31,7 @@ from benchmarks.section import Findings, Goal, Section, Table, shown
 from benchmarks.sizes import SIZES, Size
 from benchmarks.spread import figures, ratio
 from benchmarks.store import Measurement
+from harness.evidence.check import Check
 
 MODULE = "benchmarks.bench_growth"
 WANTED = 1.1
@@ -53,7 +54,7 @@ class Worker:
 
     def check(self, case: Any) -> tuple[float, float, float]:
         """Both recipes: seconds of processor, seconds, peak memory."""
-        records = [self.checker.check(case, recipe, "reference") for recipe in RECIPES]
+        records = [self.checker.check(Check.of(case, recipe, "reference")) for recipe in RECIPES]
         timings = [record.timing for record in records if timed.CPU in record.timing]  # none of a check that died
         return (
             sum(timing[timed.CPU] for timing in timings),

@@ -38,8 +38,8 @@ def prepare(folder: Path) -> dict[str, Any]:
     import torch
 
     from harness.cases import models
+    from harness.evidence.recipe import Recipe
     from harness.lowering.lower import export, lower
-    from harness.lowering.recipe import Recipe
 
     case = next(case for case in models.cases() if case.op == MODEL)
     built = case.build()

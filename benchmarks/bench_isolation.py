@@ -43,6 +43,7 @@ def resident_megabytes(pid: int) -> float:
 
 def measure(count: int, rounds: int) -> str:
     """Both sides side by side; a table of milliseconds."""
+    from harness.evidence.check import Check
     from harness.process.isolation import IsolatedChecker, Settings
 
     handle = timed.make_timed_handler()
@@ -56,7 +57,7 @@ def measure(count: int, rounds: int) -> str:
         return record["timing"][timed.SECONDS], 0.0, record["outcome"]
 
     def isolated(case: Any, recipe: str) -> tuple[float, float, str]:
-        seconds, record = seconds_of(lambda: checker.check(case, recipe, UNIT))
+        seconds, record = seconds_of(lambda: checker.check(Check.of(case, recipe, UNIT)))
         return seconds, seconds - record.timing[timed.SECONDS], str(record.outcome)
 
     start, _ = seconds_of(lambda: isolated(*checks[0]))

@@ -119,9 +119,10 @@ def checking(recipes: Sequence[str]) -> Callable[[str, Any, Any], dict[str, Any]
     """Makes whole checks of a model and its inputs on the reference unit, nothing cached."""
     from harness.cases.case import Built, Case
     from harness.check import Checker
-    from harness.evidence.vocabulary import UNJUDGED, Level, Phase
+    from harness.evidence.check import Check
+    from harness.evidence.recipe import Recipe
+    from harness.evidence.vocabulary import UNJUDGED, Kind, Level, Phase
     from harness.lowering import speedups
-    from harness.lowering.recipe import Recipe
 
     speedups.enable()
     checker = Checker()
@@ -131,6 +132,7 @@ def checking(recipes: Sequence[str]) -> Callable[[str, Any, Any], dict[str, Any]
         model, inputs = of_tensors(model.eval(), inputs)
         case = Case(
             id=f"peer/{name}",
+            kind=Kind.OPERATOR,
             op=f"peer.{name}",
             api=name,
             dtype="float32",
@@ -140,7 +142,7 @@ def checking(recipes: Sequence[str]) -> Callable[[str, Any, Any], dict[str, Any]
         )
         started = time.process_time()
         try:
-            records = [checker.check(case, recipe, "reference") for recipe in parsed]
+            records = [checker.check(Check.of(case, recipe, "reference")) for recipe in parsed]
         except Exception as error:  # one model must not cost the others
             return {"seconds": time.process_time() - started, "lowered": False, "outcome": type(error).__name__}
         seconds = time.process_time() - started

@@ -16,11 +16,12 @@ from harness import mil
 from harness.cases import find
 from harness.cases.case import Built, Case, CaseFault
 from harness.check import Checker, check
+from harness.evidence.check import Check
+from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import HarnessError, Level, Outcome, Phase
+from harness.evidence.vocabulary import HarnessError, Kind, Level, Outcome, Phase
 from harness.lowering import speedups
 from harness.lowering.cache import LoweringCache
-from harness.lowering.recipe import Recipe
 from harness.mil.kernels import KERNELS
 from harness.units import executorch as executorch_unit
 from harness.units import whole_program
@@ -64,11 +65,20 @@ def case_of(
     def build() -> Built:
         return Built(module.eval(), inputs, 7)
 
-    return Case("check/tests/made", op, "made", "float32", "tests", Level.SMOKE, build)
+    return Case(
+        id="check/tests/made",
+        kind=Kind.OPERATOR,
+        op=op,
+        api="made",
+        dtype="float32",
+        origin="tests",
+        level=Level.SMOKE,
+        build=build,
+    )
 
 
 def opinfo(case_id: str, recipe: Recipe = FP32, unit: str = "reference") -> Record:
-    return check(find.find(f"ops/{case_id}"), recipe, unit)
+    return check(Check.of(find.find(f"ops/{case_id}"), recipe, unit))
 
 
 def raising(error: Exception) -> Callable[..., Any]:
@@ -82,7 +92,9 @@ def raising(error: Exception) -> Callable[..., Any]:
 
 
 def test_pass_and_every_field_of_its_record() -> None:
-    record = Checker("this-machine").check(find.find("ops/aten.tanh.default/float32/opinfo-0"), FP16, "reference")
+    record = Checker("this-machine").check(
+        Check.of(find.find("ops/aten.tanh.default/float32/opinfo-0"), FP16, "reference")
+    )
     assert (record.outcome, record.phase) == (Outcome.PASS, Phase.VALUE)
     assert record.check_id == "ops/aten.tanh.default/float32/opinfo-0@fp16-ios18@reference"
     assert (record.op, record.api, record.dtype, record.origin) == ("aten.tanh.default", "tanh", "float32", "opinfo")
@@ -109,7 +121,9 @@ def test_pass_and_every_field_of_its_record() -> None:
 
 
 def test_partial() -> None:
-    record = check(case_of(lambda x: torch.asinh(torch.sin(x)), X, op="aten.asinh.default"), FP16, "reference")
+    record = check(
+        Check.of(case_of(lambda x: torch.asinh(torch.sin(x)), X, op="aten.asinh.default"), FP16, "reference")
+    )
     assert (record.outcome, record.phase) == (Outcome.PARTIAL, Phase.VALUE)
     assert record.delegated == {"aten.sin.default": 1}
     assert record.fallback == {"aten.asinh.default": 1}
@@ -134,7 +148,7 @@ def test_unsupported_at_edge() -> None:
 
 
 def test_unsupported_at_export() -> None:
-    record = check(case_of(lambda x: x + 1 if x.sum() > 0 else x - 1, X), FP32, "reference")
+    record = check(Check.of(case_of(lambda x: x + 1 if x.sum() > 0 else x - 1, X), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.UNSUPPORTED, Phase.EXPORT)
     assert record.error is not None
 
@@ -148,7 +162,7 @@ def test_convert_error() -> None:
 
 def test_emit_error() -> None:
     """torch's named results lower, and then have no serialised form."""
-    record = check(case_of(lambda x: torch.topk(x, 2), X, op="aten.topk.default"), FP32, "reference")
+    record = check(Check.of(case_of(lambda x: torch.topk(x, 2), X, op="aten.topk.default"), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.EMIT_ERROR, Phase.EMIT)
     assert record.error is not None
     assert "return_types.topk" in record.error.message
@@ -156,7 +170,7 @@ def test_emit_error() -> None:
 
 def test_emit_error_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EdgeProgramManager, "to_executorch", raising(RuntimeError("planted")))
-    record = check(case_of(lambda x: x * 2, X), FP32, "reference")
+    record = check(Check.of(case_of(lambda x: x * 2, X), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.EMIT_ERROR, Phase.EMIT)
 
 
@@ -172,7 +186,7 @@ def test_wrong_value() -> None:
             self.total.add_(x)
             return self.total * 2
 
-    record = check(case_of(Counter(), X), FP32, "reference")
+    record = check(Check.of(case_of(Counter(), X), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.WRONG_VALUE, Phase.VALUE)
     assert record.mil_ops["read_state"] == 1
     assert "expected" in record.reason
@@ -186,7 +200,7 @@ def test_wrong_value() -> None:
 def test_out_of_range_in_fp16_alone() -> None:
     case = case_of(lambda x: (x * x) / x, torch.full((3,), 1000.0), op="aten.div.Tensor")
     checker = Checker()
-    wide, narrow = checker.check(case, FP32, "reference"), checker.check(case, FP16, "reference")
+    wide, narrow = checker.check(Check.of(case, FP32, "reference")), checker.check(Check.of(case, FP16, "reference"))
     assert wide.outcome is Outcome.PASS
     assert (narrow.outcome, narrow.phase) == (Outcome.OUT_OF_RANGE, Phase.VALUE)
     assert "precision: right when every float is widened" in narrow.notes
@@ -194,7 +208,7 @@ def test_out_of_range_in_fp16_alone() -> None:
 
 def test_invalid_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mil.Model, "run", raising(mil.InvalidProgram("mul", "out", "declared (3,), got (4,)")))
-    record = check(case_of(lambda x: x * 2, X), FP32, "reference")
+    record = check(Check.of(case_of(lambda x: x * 2, X), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.INVALID_PROGRAM, Phase.RUN)
     assert record.error is not None
     assert "declared" in record.error.message
@@ -202,19 +216,19 @@ def test_invalid_program(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_load_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mil, "load", raising(mil.MilError("no model in the package")))
-    record = check(case_of(lambda x: x * 2, X), FP32, "reference")
+    record = check(Check.of(case_of(lambda x: x * 2, X), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.LOAD_ERROR, Phase.LOAD)
 
 
 def test_run_error_of_the_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mil.Model, "run", raising(mil.MilError("division by zero")))
-    record = check(case_of(lambda x: x * 2, X), FP32, "reference")
+    record = check(Check.of(case_of(lambda x: x * 2, X), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.RUN_ERROR, Phase.RUN)
 
 
 def test_the_end_of_what_ran_the_program_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mil.Model, "run", raising(UnitDied("the runner app on Test iPhone died while predicting")))
-    record = check(case_of(lambda x: x * 2, X), FP32, "reference")
+    record = check(Check.of(case_of(lambda x: x * 2, X), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.CRASH, Phase.RUN)
     assert record.error is not None
     assert "the runner app on Test iPhone died while predicting" in record.error.message
@@ -222,7 +236,7 @@ def test_the_end_of_what_ran_the_program_is_a_crash(monkeypatch: pytest.MonkeyPa
 
 def test_run_error_of_a_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whole_program, "resolve", lambda _target: raising(RuntimeError("no such kernel")))
-    record = check(case_of(lambda x: torch.asinh(x), X, op="aten.asinh.default"), FP32, "reference")
+    record = check(Check.of(case_of(lambda x: torch.asinh(x), X, op="aten.asinh.default"), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.RUN_ERROR, Phase.RUN)
     assert record.error is not None
     assert "aten.asinh.default: RuntimeError: no such kernel" in record.error.message
@@ -242,8 +256,17 @@ def test_not_run_where_there_is_no_core_ml_costs_nothing(unit: str) -> None:
     def build() -> Built:
         raise AssertionError("the case was built for a unit that cannot run")
 
-    case = Case("check/tests/never", "aten.mul.Tensor", "made", "float32", "tests", Level.SMOKE, build)
-    record = check(case, FP16, unit)
+    case = Case(
+        id="check/tests/never",
+        kind=Kind.OPERATOR,
+        op="aten.mul.Tensor",
+        api="made",
+        dtype="float32",
+        origin="tests",
+        level=Level.SMOKE,
+        build=build,
+    )
+    record = check(Check.of(case, FP16, unit))
     assert (record.outcome, record.phase) == (Outcome.NOT_RUN, Phase.EAGER)
     assert "macOS" in record.reason
     assert record.timing == {}
@@ -253,7 +276,7 @@ def test_not_run_when_the_graph_has_no_plan(monkeypatch: pytest.MonkeyPatch) -> 
     from harness.lowering import graph
 
     monkeypatch.setattr(graph._Planner, "plan", raising(graph.UnplannableGraph("call of cond")))
-    record = check(case_of(lambda x: x * 2, X), FP32, "reference")
+    record = check(Check.of(case_of(lambda x: x * 2, X), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.NOT_RUN, Phase.EMIT)
     assert "call of cond" in record.reason
 
@@ -268,35 +291,42 @@ def test_not_run_when_the_verdict_hangs_on_undocumented_semantics(monkeypatch: p
         return result
 
     monkeypatch.setattr(corridor, "run_program", noted)
-    record = check(case_of(lambda x: x * 2, X), FP32, "reference")
+    record = check(Check.of(case_of(lambda x: x * 2, X), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.NOT_RUN, Phase.VALUE)
     assert "order of ties" in record.reason
 
 
 def test_invalid_case_of_a_random_operator() -> None:
-    record = check(case_of(lambda x: torch.bernoulli(x), torch.full((64,), 0.5)), FP32, "reference")
+    record = check(Check.of(case_of(lambda x: torch.bernoulli(x), torch.full((64,), 0.5)), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.INVALID_CASE, Phase.EAGER)
     assert "bernoulli" in record.reason
     assert record.seed == 7
 
 
 def test_invalid_case_when_eager_fails() -> None:
-    record = check(case_of(lambda x: x @ torch.ones(5), X), FP32, "reference")
+    record = check(Check.of(case_of(lambda x: x @ torch.ones(5), X), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.INVALID_CASE, Phase.EAGER)
     assert "eager fails" in record.reason
 
 
 def test_invalid_case_when_a_result_is_no_tensor() -> None:
-    record = check(case_of(lambda x: (x * 2, 3), X), FP32, "reference")
+    record = check(Check.of(case_of(lambda x: (x * 2, 3), X), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.INVALID_CASE, Phase.EAGER)
     assert "int" in record.reason
 
 
 def test_invalid_case_when_it_cannot_be_built() -> None:
     case = Case(
-        "check/tests/fault", "aten.mul.Tensor", "made", "float32", "tests", Level.SMOKE, raising(CaseFault("no"))
+        id="check/tests/fault",
+        kind=Kind.OPERATOR,
+        op="aten.mul.Tensor",
+        api="made",
+        dtype="float32",
+        origin="tests",
+        level=Level.SMOKE,
+        build=raising(CaseFault("no")),
     )
-    record = check(case, FP32, "reference")
+    record = check(Check.of(case, FP32, "reference"))
     assert (record.outcome, record.phase, record.reason) == (Outcome.INVALID_CASE, Phase.EAGER, "no")
 
 
@@ -330,12 +360,12 @@ def test_the_executorch_runtime_runs_the_emitted_program() -> None:
 
 def test_an_unknown_unit_is_refused() -> None:
     with pytest.raises(HarnessError, match="'tpu'"):
-        check(case_of(lambda x: x * 2, X), FP32, "tpu")
+        check(Check.of(case_of(lambda x: x * 2, X), FP32, "tpu"))
 
 
 def test_the_phases_are_told_in_order() -> None:
     phases: list[Phase] = []
-    Checker().check(case_of(lambda x: x * 2, X), FP32, "reference", phases.append)
+    Checker().check(Check.of(case_of(lambda x: x * 2, X), FP32, "reference"), phases.append)
     ladder = list(dict.fromkeys(phases))
     assert ladder == [
         Phase.EAGER, Phase.EXPORT, Phase.EDGE, Phase.PARTITION, Phase.CONVERT, Phase.PACKAGE, Phase.EMIT, Phase.LOAD,
@@ -358,31 +388,31 @@ def test_the_checks_of_a_case_share_eager_export_and_lowering(monkeypatch: pytes
     for name in ("truth", "export", "lower"):
         counted(name)
     checker, case = Checker(), find.find("ops/aten.tanh.default/float32/opinfo-0")
-    records = [checker.check(case, recipe, "reference") for recipe in (FP32, FP16, FP32)]
+    records = [checker.check(Check.of(case, recipe, "reference")) for recipe in (FP32, FP16, FP32)]
     assert calls == ["truth", "export", "lower", "lower"]
     assert [r.outcome for r in records] == [Outcome.PASS] * 3
     assert records[0].numerics == records[2].numerics != records[1].numerics
-    checker.check(find.find("ops/aten.sigmoid.default/float32/opinfo-0"), FP32, "reference")
+    checker.check(Check.of(find.find("ops/aten.sigmoid.default/float32/opinfo-0"), FP32, "reference"))
     assert calls[4:] == ["truth", "export", "lower"]
 
 
 def test_a_check_is_the_same_in_any_order_and_company() -> None:
     first, second = (find.find(f"ops/aten.{name}.default/float32/opinfo-0") for name in ("exp", "sigmoid"))
-    alone = check(first, FP16, "reference")
+    alone = check(Check.of(first, FP16, "reference"))
     checker = Checker()
-    checker.check(second, FP32, "reference")
-    checker.check(first, FP32, "reference")
-    again = checker.check(first, FP16, "reference")
+    checker.check(Check.of(second, FP32, "reference"))
+    checker.check(Check.of(first, FP32, "reference"))
+    again = checker.check(Check.of(first, FP16, "reference"))
     assert again.with_(timing={}) == alone.with_(timing={})
 
 
 def test_a_cached_lowering_gives_the_same_record(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = find.find("ops/aten.softmax.int/float32/opinfo-2")
-    fresh = Checker(cache=LoweringCache(tmp_path)).check(case, FP16, "reference")
+    fresh = Checker(cache=LoweringCache(tmp_path)).check(Check.of(case, FP16, "reference"))
     from harness.lowering import cache
 
     monkeypatch.setattr(cache, "lower", raising(AssertionError("lowered again")))
-    cached = Checker(cache=LoweringCache(tmp_path)).check(case, FP16, "reference")
+    cached = Checker(cache=LoweringCache(tmp_path)).check(Check.of(case, FP16, "reference"))
     assert cached.with_(timing={}) == fresh.with_(timing={})
 
 
@@ -398,7 +428,7 @@ def test_the_cases_module_and_inputs_are_not_changed() -> None:
             return x * self.weight + self.seen
 
     module, mine = Scale().eval(), X.clone()
-    record = check(case_of(module, mine), FP16, "reference")
+    record = check(Check.of(case_of(module, mine), FP16, "reference"))
     assert record.outcome is Outcome.PASS, record
     assert torch.equal(mine, X)
     assert module.weight.tolist() == [1.0, 2.0, 3.0]
@@ -409,4 +439,4 @@ def test_the_cases_module_and_inputs_are_not_changed() -> None:
 def test_a_fault_of_the_harness_is_not_made_an_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ReferenceUnit, "open", raising(TypeError("ours")))
     with pytest.raises(TypeError, match="ours"):
-        check(case_of(lambda x: x * 2, X), FP32, "reference")
+        check(Check.of(case_of(lambda x: x * 2, X), FP32, "reference"))

@@ -12,10 +12,11 @@ import torch
 
 from harness.cases import find
 from harness.check import Checker
+from harness.evidence.check import Check
+from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering import speedups
-from harness.lowering.recipe import Recipe
 from harness.units.reference import OpenReference
 
 FP16, FP32 = Recipe.parse("fp16-ios18"), Recipe.parse("fp32-ios18")
@@ -36,12 +37,12 @@ def checker() -> Checker:
 
 
 def check(checker: Checker, name: str, recipe: Recipe = FP16) -> Record:
-    return checker.check(find.find(f"state/{name}/float32/seed-0"), recipe, "reference")
+    return checker.check(Check.of(find.find(f"state/{name}/float32/seed-0"), recipe, "reference"))
 
 
 def test_a_value_left_in_a_state_is_judged(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
     for recipe in (FP16, FP32):
-        record = check(checker, "total-unread", recipe)
+        record = check(Check.of(checker, "total-unread", recipe))
         assert record.outcome is Outcome.PASS, record.reason
     read_state = OpenReference.read_state
 
@@ -79,6 +80,6 @@ def test_an_output_that_is_wrong_speaks_first(checker: Checker) -> None:
 def test_what_falls_back_is_no_state(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(OpenReference, "read_state", lambda self: asked.append(self) or {})
-    record = checker.check(find.find("ops/aten.gelu.default/float32/opinfo-1"), FP16, "reference")
+    record = checker.check(Check.of(find.find("ops/aten.gelu.default/float32/opinfo-1"), FP16, "reference"))
     assert record.outcome is not Outcome.NOT_RUN
     assert asked == []

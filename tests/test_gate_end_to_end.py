@@ -14,10 +14,11 @@ import torch
 from harness.cases import find
 from harness.check import Checker
 from harness.cli import main
+from harness.evidence.check import Check
 from harness.evidence.environment import environment_block
 from harness.evidence.files import Evidence, write_evidence
+from harness.evidence.recipe import DEFAULT_RECIPES, Recipe
 from harness.lowering import speedups
-from harness.lowering.recipe import DEFAULT_RECIPES, Recipe
 
 CASES = (
     "ops/aten.sub.Tensor/float32/opinfo-0",
@@ -39,7 +40,7 @@ def measure(path: Path) -> Path:
     name, block = environment_block()
     checker = Checker(name)
     records = [
-        checker.check(find.find(case), Recipe.parse(recipe), "reference")
+        checker.check(Check.of(find.find(case), Recipe.parse(recipe), "reference"))
         for case in CASES
         for recipe in DEFAULT_RECIPES
     ]

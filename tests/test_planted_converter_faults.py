@@ -15,10 +15,11 @@ from harness.cases import generated
 from harness.cases.case import Case
 from harness.check import Checker
 from harness.evidence.causes import Causes, read_causes
+from harness.evidence.check import Check
+from harness.evidence.recipe import DEFAULT_RECIPES, Recipe
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import Level, Outcome
 from harness.lowering import speedups
-from harness.lowering.recipe import DEFAULT_RECIPES, Recipe
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent / "planted"))
@@ -50,7 +51,7 @@ class Bench:
         checker = self._checkers.setdefault(case.id, Checker())
         if checker._last is not None:
             checker._last.lowered.clear()
-        return checker.check(case, recipe, "reference")
+        return checker.check(Check.of(case, recipe, "reference"))
 
     def without(self, case: Case, recipe: Recipe) -> Record:
         key = case.id, recipe.name

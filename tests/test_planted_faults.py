@@ -23,10 +23,11 @@ from executorch.backends.apple.coreml.partition import coreml_partitioner
 
 from harness.cases import find
 from harness.check import Checker
+from harness.evidence.check import Check
+from harness.evidence.recipe import DEFAULT_RECIPES, Recipe
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering import speedups
-from harness.lowering.recipe import DEFAULT_RECIPES, Recipe
 from harness.mil.kernels import KERNELS
 from harness.units import whole_program
 from harness.units.reference import OpenReference
@@ -437,7 +438,7 @@ def _quiet() -> Iterator[None]:
 
 def check(case: str, recipe: str) -> Record:
     """Nothing cached, nothing shared with another check."""
-    return Checker().check(find.find(f"ops/aten.{case}"), Recipe.parse(recipe), "reference")
+    return Checker().check(Check.of(find.find(f"ops/aten.{case}"), Recipe.parse(recipe), "reference"))
 
 
 @pytest.fixture(scope="module")

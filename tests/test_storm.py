@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from harness.cases.case import Case
+from harness.evidence.check import Check
 from harness.evidence.journal import read_run
-from harness.evidence.vocabulary import Level, Outcome, Phase
+from harness.evidence.vocabulary import Kind, Level, Outcome, Phase
 from harness.process.isolation import IsolatedChecker, Settings
 
 TESTS = Path(__file__).resolve().parent
@@ -40,11 +41,12 @@ CONFTEST = """
 """
 CASES = """
     from harness.cases.case import Case
-    from harness.evidence.vocabulary import Level
+    from harness.evidence.vocabulary import Kind, Level
 
     def cases():
         return [
-            Case(f"ops/{{op}}/{{what}}/0", op, what, what, "fake", Level.SMOKE, None)
+            Case(id=f"ops/{{op}}/{{what}}/0", kind=Kind.OPERATOR, op=op, api=what, dtype=what, origin="fake",
+                 level=Level.SMOKE, build=None)
             for op, what in ((f"aten.n{{n}}.default", what) for n, what in enumerate({storm!r}))
         ]
 """
@@ -112,8 +114,17 @@ def test_two_hundred_checks_through_the_checker(marked):
     try:
         for number, what in enumerate(STORM):
             op = f"aten.n{number}.default"
-            case = Case(f"ops/{op}/{what}/0", op, what, what, "test", Level.SMOKE, None)
-            records.append(checker.check(case, "fp16-ios18", "reference"))
+            case = Case(
+                id=f"ops/{op}/{what}/0",
+                kind=Kind.OPERATOR,
+                op=op,
+                api=what,
+                dtype=what,
+                origin="test",
+                level=Level.SMOKE,
+                build=None,
+            )
+            records.append(checker.check(Check.of(case, "fp16-ios18", "reference")))
         assert marked()  # they are found while they live
     finally:
         checker.close()

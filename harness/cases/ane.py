@@ -29,7 +29,7 @@ from harness.cases.calls import Call, parse
 from harness.cases.case import Built, Case, CaseFault
 from harness.evidence.environment import version_of
 from harness.evidence.universe import Universe
-from harness.evidence.vocabulary import HarnessError, Level
+from harness.evidence.vocabulary import HarnessError, Kind, Level
 
 if TYPE_CHECKING:
     import torch
@@ -87,10 +87,12 @@ def cases() -> tuple[Case, ...]:
     return tuple(
         Case(
             id=f"{SUITE}/{row.op}/float32/{ORIGIN}",
+            kind=Kind.OPERATOR,
             op=row.op,
             api=row.op,
             dtype="float32",
             origin=ORIGIN,
+            call=row.call,
             level=Level.STANDARD,
             build=functools.partial(build, row.call),
             ane=True,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from harness.cases.case import Built, Case
-from harness.evidence.vocabulary import Level
+from harness.evidence.vocabulary import Kind, Level
 
 if TYPE_CHECKING:
     import torch
@@ -100,6 +100,7 @@ def cases() -> tuple[Case, ...]:
     return tuple(
         Case(
             id=f"{SUITE}/{op}/float32/beside-{function.__name__.strip('_').replace('_', '-')}",
+            kind=Kind.OPERATOR,
             op=op,
             api=op,
             dtype="float32",

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.evidence.vocabulary import HarnessError, Level, may_use_ane
+from harness.evidence.check import Subject
+from harness.evidence.unit import UnitSpec
+from harness.evidence.vocabulary import HarnessError, Level
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +52,7 @@ class Built:
 
     `inputs` are tensors, each an input of the lowered program. `seed` is what torch was seeded with.
     `module` is in eval mode and takes no keyword arguments. `dynamic_shapes` is passed to `torch.export` as it is.
+    `call` is the call as text where the case itself could not tell it.
     `method` is what the module is called in the program; the methods `beside` are lowered into the same program.
     """
 
@@ -58,35 +61,30 @@ class Built:
     seed: int
     dynamic_shapes: object = None
     partitioning: Partitioning = AS_IT_IS
+    call: str = ""
     method: str = "forward"
     beside: tuple[Method, ...] = ()
 
 
-@dataclass(frozen=True)
-class Case:
-    """One thing to try.
+@dataclass(frozen=True, kw_only=True)
+class Case(Subject):
+    """One thing to try, and how it is made real.
 
-    `id` is stable across runs, machines and shards. `op` is the ATen overload the case is about (`aten.gelu.default`),
-    `api` the public function it was reached through, `level` the lowest level at which it runs.
+    `level` is the lowest level at which it runs.
     `whole_model` cases are judged by signal-to-quantization-noise instead of an operator's bound. `ane` cases ask
     whether the Apple Neural Engine takes the operator, and say nothing new on units that may not use it.
     `named` cases are what their id says as long as the installed code is the same; what a user's file gives is not.
     """
 
-    id: str
-    op: str
-    api: str
-    dtype: str
-    origin: str
     level: Level
     build: Callable[[], Built] = field(compare=False, repr=False)
     whole_model: bool = False
     ane: bool = False
     named: bool = True
 
-    def runs_on(self, unit: str) -> bool:
+    def runs_on(self, unit: UnitSpec) -> bool:
         """Whether a run that names units, not cases, checks it there."""
-        return not self.ane or may_use_ane(unit)
+        return not self.ane or unit.may_use_ane
 
 
 _LEVELS = {Level.SMOKE: 0, Level.STANDARD: 1, Level.FULL: 2}

@@ -11,7 +11,7 @@ from harness.cases.case import Built, Case, CaseFault
 from harness.cases.drawing import draw
 from harness.cases.index.generated import Variant, overload, read_index
 from harness.evidence.environment import version_of
-from harness.evidence.vocabulary import HarnessError, Level
+from harness.evidence.vocabulary import HarnessError, Kind, Level
 
 if TYPE_CHECKING:
     import torch
@@ -45,10 +45,12 @@ def _case(variant: Variant) -> Case:
     op, dtype = variant.op, variant.dtype
     return Case(
         id=f"{SUITE}/{op}/{dtype}/{variant.label}",
+        kind=Kind.OPERATOR,
         op=op,
         api=op,
         dtype=dtype,
         origin=f"axis {variant.axis}",
+        call=variant.call,
         level=Level(variant.level),
         build=functools.partial(build, variant.call),
     )
@@ -66,10 +68,12 @@ def explored(text: str) -> Case:
     call = parse(text)
     return Case(
         id=f"{EXPLORED}/{call}",
+        kind=Kind.OPERATOR,
         op=call.op,
         api=call.op,
         dtype=call.dtype,
         origin="explored",
+        call=str(call),
         level=Level.FULL,
         build=functools.partial(build, str(call)),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cases.case import Built, Case, CaseFault
 from harness.cases.opinfo import on_fp16_grid
-from harness.evidence.vocabulary import Level
+from harness.evidence.vocabulary import Kind, Level
 
 if TYPE_CHECKING:
     import torch
@@ -139,6 +139,7 @@ def cases() -> tuple[Case, ...]:
     return tuple(
         Case(
             id=f"{SUITE}/{model.name}/float32/seed-{SEED}",
+            kind=Kind.MODEL,
             op=f"model.{model.name}",
             api=model.api,
             dtype="float32",

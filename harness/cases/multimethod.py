@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cases.case import Built, Case, Method
 from harness.cases.opinfo import on_fp16_grid
-from harness.evidence.vocabulary import Level
+from harness.evidence.vocabulary import Kind, Level
 
 if TYPE_CHECKING:
     import torch
@@ -123,6 +123,7 @@ def cases() -> tuple[Case, ...]:
     return tuple(
         Case(
             id=f"{SUITE}/{program.name}/float32/{method}",
+            kind=Kind.MULTIFUNCTION,
             op=f"{SUITE}.{program.name}",
             api=f"{SUITE}.{program.name}",
             dtype="float32",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cases.case import Built, Case, CaseFault
 from harness.cases.index.opinfo import Entry, packet_name, read_index
 from harness.evidence.environment import version_of
-from harness.evidence.vocabulary import HarnessError, Level
+from harness.evidence.vocabulary import HarnessError, Kind, Level
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +47,7 @@ def _cases_of(entry: Entry) -> Iterator[Case]:
     if not entry.overloads:
         yield Case(
             id=f"{SUITE}/torch.{entry.full_name}/{entry.dtype}/opinfo-0",
+            kind=Kind.OPERATOR,
             op=f"torch.{entry.name}",
             api=entry.full_name,
             dtype=entry.dtype,
@@ -63,6 +64,7 @@ def _cases_of(entry: Entry) -> Iterator[Case]:
             level = Level.FULL
         yield Case(
             id=f"{SUITE}/{overload}/{entry.dtype}/{_sample_id(entry, overload, number)}",
+            kind=Kind.OPERATOR,
             op=overload,
             api=entry.full_name,
             dtype=entry.dtype,
@@ -74,6 +76,7 @@ def _cases_of(entry: Entry) -> Iterator[Case]:
         overload = entry.overloads[entry.constants]
         yield Case(
             id=f"{SUITE}/{overload}/{entry.dtype}/{_sample_id(entry, overload, entry.constants)}-constants",
+            kind=Kind.OPERATOR,
             op=overload,
             api=entry.full_name,
             dtype=entry.dtype,

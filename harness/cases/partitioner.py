@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cases.case import AS_IT_IS, Built, Case, Partitioning
 from harness.cases.opinfo import on_fp16_grid
 from harness.evidence.promises import SUITE
-from harness.evidence.vocabulary import Level
+from harness.evidence.vocabulary import Kind, Level
 
 if TYPE_CHECKING:
     import torch
@@ -280,10 +280,12 @@ def _cases_of(promise: Promise) -> Iterator[Case]:
                 dtype = INPUTS[names_in(program)[0]][0]
                 yield Case(
                     id=f"{SUITE}/{promise.op}/{dtype}/{promise.name}-{word}-{number}",
+                    kind=Kind.PARTITIONER,
                     op=promise.op,
                     api=program.partition("(")[0] if program.startswith("torch.") else promise.op,
                     dtype=dtype,
                     origin=SUITE,
+                    call=program,
                     level=Level.STANDARD if number else Level.SMOKE,
                     build=functools.partial(build, program, partitioning),
                 )

@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from harness.cases.case import Built, Case
-from harness.evidence.vocabulary import Level
+from harness.evidence.vocabulary import Kind, Level
 
 if TYPE_CHECKING:
     import torch
@@ -156,6 +156,7 @@ def cases() -> tuple[Case, ...]:
     return tuple(
         Case(
             id=f"{SUITE}/{case.name}/float32/seed-{SEED}",
+            kind=Kind.STATE,
             op=f"{SUITE}.{case.name}",
             api=f"{SUITE}.{case.name}",
             dtype="float32",

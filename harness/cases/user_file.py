@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.cases.case import Built, Case, CaseFault
-from harness.evidence.vocabulary import HarnessError, Level
+from harness.evidence.vocabulary import HarnessError, Kind, Level
 
 SUITE = "check"
 SEED = 0
@@ -89,6 +89,7 @@ def _functions(module: ModuleType) -> dict[str, Callable[[], Any]]:
 def _case(path: Path, name: str, function: Callable[[], Any]) -> Case:
     return Case(
         id=f"{SUITE}/{path.stem}/{name}",
+        kind=Kind.USER,
         op=f"{SUITE}.{name}",
         api=name,
         dtype="mixed",

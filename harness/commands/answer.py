@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from harness.evidence.check import Check
 from harness.evidence.vocabulary import HarnessError, Phase
 from harness.process.serve import Handler
 
@@ -39,7 +40,6 @@ def _make_handler(*, suites: bool) -> Handler:
     from harness.lowering import speedups
     from harness.lowering.backend import import_failure
     from harness.lowering.cache import LoweringCache
-    from harness.lowering.recipe import Recipe
     from harness.process.flame import Flame
     from harness.units.placement import available_devices
 
@@ -67,12 +67,12 @@ def _make_handler(*, suites: bool) -> Handler:
                 case = user_file.load(Path(request["file"]), request["case"].rsplit("/", 1)[1])[0]
             else:
                 case = find.find(request["case"])
-        recipe = Recipe.parse(request["recipe"])
+        check = Check.of(case, request["recipe"], request["unit"])
 
         def phase(entered: Phase) -> None:
             send({"phase": str(entered)})
 
-        record = checkers[key].check(case, recipe, request["unit"], phase, plan=request["plan"])
+        record = checkers[key].check(check, phase, plan=request["plan"])
         if request["times"]:
             send({"spent": watch.take()})
         return record.to_json()

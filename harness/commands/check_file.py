@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from harness.commands.progress import ProgressLine
+from harness.evidence.check import Check
 from harness.evidence.environment import environment_block
 from harness.evidence.files import Evidence, read_evidence, write_evidence
-from harness.evidence.record import Record, check_id
+from harness.evidence.recipe import PRECISIONS, TARGETS, Recipe
+from harness.evidence.record import Record
+from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, WORKING, HarnessError, Outcome
-from harness.lowering.recipe import PRECISIONS, TARGETS, Recipe
 from harness.process.child import Stop
 from harness.process.isolation import FILE_HANDLER, MODEL_DEADLINE, IsolatedChecker, Settings
 from harness.process.preparing import prepare
 from harness.process.workers import Share, Workers
 from harness.units import host
-from harness.units.registry import connected, require_unit, units_here
+from harness.units.registry import connected, units_here
 
 #: As many workers as there are processors.
 AUTO = "auto"
@@ -45,7 +47,7 @@ def run(
     """
     path, _, name = file.partition("::")
     recipes = recipes_of(precision, target)
-    units = list(dict.fromkeys(map(require_unit, unit))) or units_here(recipes[0].target)
+    units = list(dict.fromkeys(map(UnitSpec.parse, unit))) or units_here(recipes[0].target)
     most = workers_of(workers)
     if json_out is not None and (json_out.is_dir() or not json_out.absolute().parent.is_dir()):
         raise HarnessError(f"{json_out}: not a file that can be written")
@@ -68,12 +70,12 @@ def run(
         with noise.packages_silent():
             cases = user_file.load(Path(path), name or None)
         known = {r.check_id: r for r in before if r.environment == environment and not r.is_harness_fault}
-        asked = [(case, tuple((recipe.name, where) for recipe in recipes for where in units)) for case in cases]
-        order = [check_id(case.id, *how) for case, checks in asked for how in checks]
+        asked = [[Check(case, recipe, where) for recipe in recipes for where in units] for case in cases]
+        order = [str(check) for checks in asked for check in checks]
         shares = [
-            Share(case, todo, Path(path).absolute())
-            for case, checks in asked
-            if (todo := tuple(how for how in checks if check_id(case.id, *how) not in known))
+            Share(todo, Path(path).absolute())
+            for checks in asked
+            if (todo := tuple(check for check in checks if str(check) not in known))
         ]
         count = min(most, max(1, len(shares)))
         prepare(units, lambda text: print(text, flush=True), count)

@@ -15,8 +15,8 @@ from packaging.specifiers import SpecifierSet
 
 from harness import __version__
 from harness.commands.machine import Facts, gather
+from harness.evidence.recipe import DEFAULT_RECIPES, Recipe
 from harness.evidence.vocabulary import HARDWARE_UNITS, Unit
-from harness.lowering.recipe import DEFAULT_RECIPES, Recipe
 from harness.units import devicectl, host
 from harness.units.devicectl import ConnectedDevice
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from harness.evidence.durations import TABLE_FILE, case_seconds, read_table, updated, write_table
 from harness.evidence.journal import read_run_or_file
+from harness.evidence.recipe import DEFAULT_RECIPES
 from harness.evidence.vocabulary import HarnessError, Unit
-from harness.lowering.recipe import DEFAULT_RECIPES
 
 
 def main(arguments: Sequence[str], suites: Path = Path("suites")) -> int:

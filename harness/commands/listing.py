@@ -12,10 +12,11 @@ from harness.cases import ane
 from harness.cases.case import Case, at_level, matches_op, require_match
 from harness.cases.find import all_cases
 from harness.evidence.record import Record
+from harness.evidence.unit import UnitSpec
 from harness.evidence.universe import Universe, read_universe
 from harness.evidence.vocabulary import HarnessError, Level
 from harness.publish.coverage import NO_REASON, Coverage, counts, coverage, leading_apis, read_reasons, stale_reasons
-from harness.units.registry import require_unit, units_here
+from harness.units.registry import units_here
 
 
 def run(op: str | None = None, level: str = "standard", units: Sequence[str] = ()) -> int:
@@ -23,11 +24,11 @@ def run(op: str | None = None, level: str = "standard", units: Sequence[str] = (
 
     Raises `HarnessError` when `op` names nothing, and for an unknown unit.
     """
-    units = [require_unit(unit) for unit in units] or units_here()
+    asked = [UnitSpec.parse(unit) for unit in units] or units_here()
     everything = all_cases()
     if op is not None:
         require_match(everything, [op])
-    here = [case for case in at_level(everything, Level(level)) if any(case.runs_on(unit) for unit in units)]
+    here = [case for case in at_level(everything, Level(level)) if any(case.runs_on(unit) for unit in asked)]
     chosen = [case for case in here if op is None or matches_op(case, op)]
     width = max((len(case.id) for case in chosen), default=0)
     with contextlib.suppress(BrokenPipeError):

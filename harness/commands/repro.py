@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from harness.cases.find import find
 from harness.commands.check_file import report
-from harness.evidence.record import split_check_id
+from harness.evidence.check import Check, split_check_id
+from harness.evidence.recipe import Recipe
+from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Outcome
-from harness.lowering.recipe import Recipe
 from harness.process.isolation import IsolatedChecker, Settings
-from harness.units.registry import require_unit
 
 #: Outcomes with nothing to report upstream.
 _FINE = (Outcome.PASS, Outcome.PARTIAL, Outcome.FALLBACK, Outcome.NOT_RUN, Outcome.INVALID_CASE)
@@ -20,12 +20,12 @@ def run(check_id: str) -> int:
     Raises `HarnessError` when `check_id` names no check.
     """
     case_id, recipe_name, unit = split_check_id(check_id)
-    recipe = Recipe.parse(recipe_name)
-    require_unit(unit)
+    # Recipe and unit first: what is misspelt there is told before what is not found.
+    recipe, spec = Recipe.parse(recipe_name), UnitSpec.parse(unit)
     case = find(case_id)
     checker = IsolatedChecker(Settings(use_cache=False))
     try:
-        record = checker.check(case, recipe.name, unit)
+        record = checker.check(Check(case, recipe, spec))
     finally:
         checker.close()
     print("\n".join(f"# {line}" for line in report(record)))

@@ -27,21 +27,31 @@ from harness import mil
 from harness.cases.case import Case, CaseFault
 from harness.diagnosis.nodes import EdgeProgram, Finding, Join, Judge, Node, Result, first_inaccurate, first_outside
 from harness.diagnosis.replay import Conversion, Replay, State, conversions, converter_source, first_wrong, pass_source
-from harness.evidence.record import split_check_id
+from harness.evidence.check import Check, split_check_id
+from harness.evidence.notes import Note, NoteCode
+from harness.evidence.recipe import Recipe
+from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import HarnessError, Outcome, Unit
 from harness.lowering.graph import UnplannableGraph
 from harness.lowering.lower import export, lower
 from harness.lowering.program import Delegate, DelegateCall, LoweredProgram, UnpackedDelegate
-from harness.lowering.recipe import Recipe
 from harness.mil.program import NamedType, Operation
-from harness.units.base import Feature, LoadFailed, NotRunnable, PredictFailed, Prediction, ProgramContradiction
+from harness.units.base import (
+    DelegateOpener,
+    FallbackFailed,
+    Feature,
+    LoadFailed,
+    NotRunnable,
+    PredictFailed,
+    Prediction,
+    ProgramContradiction,
+)
 from harness.units.boundary import to_feature
-from harness.units.reference import UNDOCUMENTED_NOTE, ReferenceUnit
-from harness.units.whole_program import FallbackFailed, resolve, run_program
-from harness.verdict.compare import compare
-from harness.verdict.oracle import InvalidCase, Truth, truth
-from harness.verdict.table import MODEL, rule_for
-from harness.verdict.tolerance import Rule, effective_precision
+from harness.units.reference import ReferenceUnit
+from harness.units.whole_program import resolve, run_program
+from harness.verdict.judge import Question, judge, question
+from harness.verdict.oracle import InvalidCase, truth
+from harness.verdict.tolerance import Rule
 
 # Stages, in the order in which a value can go wrong.
 DECOMPOSITION = "decomposition"
@@ -85,9 +95,9 @@ class Localisation:
 def run(check_id: str) -> str:
     """The localisation of a check in words. Raises `HarnessError` when there is no such check."""
     case_id, recipe, unit = split_check_id(check_id)
-    case = _case(case_id)
+    check = Check.of(_case(case_id), recipe, unit)
     torch.set_num_threads(1)
-    return in_words(localise(case, Recipe.parse(recipe)), unit)
+    return in_words(localise(check.case, check.recipe), str(check.unit))
 
 
 def _case(case_id: str) -> Case:
@@ -126,33 +136,23 @@ def localise(case: Case, recipe: Recipe) -> Localisation:
             raise HarnessError(f"{case.id}: {lowered.unplannable}")
         if any(delegate.function for delegate in lowered.program.delegates):
             raise HarnessError(f"{case.id}: a package of several functions is not told apart operator by operator")
-        operators = [op for op, count in lowered.exported_ops.items() for _ in range(count)]
-        rule = MODEL if case.whole_model else rule_for(case.op, operators)
-        precision = effective_precision(recipe.precision, lowered.program.delegates, built.inputs, right.reference)
-        return _Search(lowered.program, built.inputs, right, rule, precision, made).found()
+        asked = question(case, built, right, recipe, lowered, lowered.program)
+        return _Search(lowered.program, asked, made).found()
 
 
 class _Search:
-    def __init__(
-        self,
-        program: LoweredProgram,
-        inputs: Sequence[torch.Tensor],
-        right: Truth,
-        rule: Rule,
-        precision: str,
-        conversions: Sequence[Conversion],
-    ) -> None:
-        self.program, self.inputs, self.right, self.rule, self.precision = program, inputs, right, rule, precision
+    def __init__(self, program: LoweredProgram, asked: Question, conversions: Sequence[Conversion]) -> None:
+        self.program, self.asked = program, asked
         self.conversions = [next(c for c in conversions if c.processed == d.processed) for d in program.delegates]
 
     def found(self) -> Localisation:
         outcome, reason, notes = self._judged(ReferenceUnit())
-        undocumented = tuple(dict.fromkeys(note for note in notes if note.startswith(UNDOCUMENTED_NOTE)))
+        undocumented = tuple(dict.fromkeys(str(note) for note in notes if note.code is NoteCode.UNDOCUMENTED))
         base = Localisation(str(outcome), reason, delegates=len(self.program.delegates), notes=undocumented)
         if outcome in (Outcome.PASS, Outcome.NOT_RUN):
             return base
         try:
-            eager = _EagerUnit(self.program, self.conversions, self.rule, self.precision)
+            eager = _EagerUnit(self.program, self.conversions, self.asked.rule, self.asked.precision)
             alone, why, _ = self._judged(eager)
         except (UnplannableGraph, InvalidCase, RuntimeError) as error:
             raise HarnessError(f"the delegated graph cannot be run node by node: {error}") from None
@@ -176,18 +176,17 @@ class _Search:
             return replace(base, delegate=number, **found)
         return replace(base, stage=ASSEMBLY)
 
-    def _judged(self, unit: Any) -> tuple[Outcome, str, list[str]]:
+    def _judged(self, unit: DelegateOpener) -> tuple[Outcome, str, list[Note]]:
         """Outcome, reason and notes of the whole program on a unit."""
         try:
-            result = run_program(self.program, unit, self.inputs)
+            result = run_program(self.program, unit, self.asked.built.inputs)
         except ProgramContradiction as error:
             return Outcome.INVALID_PROGRAM, str(error), []
         except (LoadFailed, PredictFailed, FallbackFailed) as error:
             return Outcome.RUN_ERROR, str(error), []
         except NotRunnable as error:
             return Outcome.NOT_RUN, str(error), []
-        got = [v if isinstance(v, torch.Tensor) else torch.tensor(v) for v in result.outputs if v is not None]
-        verdict = compare(got, self.right, self.rule, self.precision)
+        verdict = judge(self.asked, result.outputs, result.buffers).verdict
         return verdict.outcome, verdict.reason, result.notes
 
 
@@ -197,7 +196,7 @@ class _EagerUnit:
     `given` are results of delegates, by their numbers, to be taken instead.
     """
 
-    name = "eager"
+    unit = UnitSpec(Unit.REFERENCE)
 
     def __init__(self, program: LoweredProgram, conversions: Sequence[Conversion], rule: Rule, precision: str) -> None:
         self._delegates, self._rule, self._precision = program.delegates, rule, precision
@@ -206,9 +205,6 @@ class _EagerUnit:
         self.given: dict[int, Sequence[Any]] = {}
         self.inputs: dict[int, list[torch.Tensor]] = {}
         self.judges: dict[int, Judge] = {}
-
-    def unavailable(self, target: str) -> str | None:
-        return None
 
     def instead(self, number: int, outputs: Sequence[Any]) -> _EagerUnit:
         """The same with the results of one delegate given."""
@@ -250,7 +246,7 @@ class _OpenEager:
         self.placement: dict[str, dict[str, Any]] = {}
         self.aten_placement: dict[str, dict[str, Any]] = {}
 
-    def plan(self) -> list[str]:
+    def plan(self) -> list[Note]:
         return []
 
     def predict(self, inputs: list[np.ndarray], second: list[np.ndarray] | None = None) -> Prediction:

@@ -11,8 +11,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record
-from harness.lowering.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch

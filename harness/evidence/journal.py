@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.evidence.check import Check
 from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_text_atomically
-from harness.evidence.record import ErrorInfo, Record, split_check_id
+from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 
 ENVIRONMENT_FILE = "environment.json"
@@ -30,20 +31,20 @@ FATAL_ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class InFlight:
-    """A check that had begun and has no record: where it was, and how often it was begun."""
+    """A check that had begun and has no record: what it is about, where it was, and how often it was begun."""
 
-    check_id: str
+    begun: Record
     phase: Phase
     attempts: int
 
+    @property
+    def check_id(self) -> str:
+        return self.begun.check_id
+
     def as_crash(self, environment: str) -> Record:
         """The record of a check that took its process with it."""
-        case, recipe, unit = split_check_id(self.check_id)
         message = f"the process ended while the check was in phase {self.phase}"
-        return Record(
-            case=case,
-            recipe=recipe,
-            unit=unit,
+        return self.begun.with_(
             outcome=Outcome.CRASH,
             phase=self.phase,
             reason=message,
@@ -82,15 +83,15 @@ class Journal:
         except OSError as error:
             raise _unwritable(run_dir, error) from None
 
-    def begin(self, check_id: str, attempts: int, phase: Phase = Phase.EAGER) -> None:
-        self._check, self._attempts = check_id, attempts
+    def begin(self, check: Check[Any], attempts: int, phase: Phase = Phase.EAGER) -> None:
+        begun = Record.of(check, Outcome.NOT_RUN, phase).to_line()
+        self._begun = f'{{"attempts":{attempts},"begun":{begun},"phase":'
         self.phase(phase)
 
     def phase(self, phase: Phase) -> None:
         """Write ahead: called before the phase's work starts."""
-        text = json.dumps({"check": self._check, "phase": str(phase), "attempts": self._attempts})
         self._in_flight.truncate(0)
-        self._in_flight.write(text.encode() + b"\n")
+        self._in_flight.write(f'{self._begun}"{phase}"}}\n'.encode())
 
     def append(self, record: Record) -> None:
         self._file.write(record.to_line() + "\n")
@@ -198,9 +199,9 @@ def _read_journal(path: Path) -> list[Record]:
 
 
 def _read_in_flight(path: Path) -> InFlight | None:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, HarnessError):
         data = json.loads(path.read_text(encoding="utf-8"))
-        return InFlight(data["check"], Phase(data["phase"]), int(data["attempts"]))
+        return InFlight(Record.from_json(data["begun"]), Phase(data["phase"]), int(data["attempts"]))
     return None
 
 

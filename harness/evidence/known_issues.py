@@ -18,10 +18,11 @@ import yaml
 
 from harness.evidence import causes as described_causes
 from harness.evidence.causes import Cause, Causes, read_causes, read_list, require_keys, stages_agree
+from harness.evidence.check import split_check_id
 from harness.evidence.conditions import Versions, holds, installed, require_conditions
 from harness.evidence.files import write_text_atomically
-from harness.evidence.record import Record, split_check_id
-from harness.evidence.vocabulary import RUNTIME, WORKING, HarnessError, Outcome, Phase, Unit, runs_core_ml
+from harness.evidence.record import Record
+from harness.evidence.vocabulary import RUNTIME, WORKING, HarnessError, Outcome, Phase, Unit
 
 #: Where in the stack a cause lies; `untriaged` until somebody has looked.
 STAGES = (*described_causes.STAGES, "untriaged")
@@ -164,7 +165,7 @@ class KnownIssues:
         """What units of Core ML do otherwise than the entries for all units say, a line for each unit and kind."""
         found: Counter[tuple[str, str]] = Counter()
         for record in records:
-            if not runs_core_ml(record.unit):
+            if not record.unit_spec.runs_core_ml:
                 continue
             judgement = self.judge(record)
             if judgement.verdict == "red" and record.stage == RUNTIME:
@@ -189,12 +190,12 @@ def computes_wider(issue: KnownIssue, unit: str, record: Record) -> bool:
     a glob) claims no more of Core ML's. On the reference, and where the entry names the unit, it is strict.
     """
     of_any = issue.stage == "precision" and "*" in unit
-    return of_any and record.outcome in WORKING and runs_core_ml(record.unit)
+    return of_any and record.outcome in WORKING and record.unit_spec.runs_core_ml
 
 
 def _unexpected_pass(issue: KnownIssue, unit: str, record: Record) -> str:
     text = f"unexpected pass: known issue {issue.cause} expects {issue.outcome}"
-    if "*" not in unit or not runs_core_ml(record.unit):
+    if "*" not in unit or not record.unit_spec.runs_core_ml:
         return text
     reference = record.against_reference.get("outcome")
     beside = f"; the reference executor: {reference}" if reference else ""

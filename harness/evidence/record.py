@@ -8,9 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+from harness.evidence.check import Check, check_id
+from harness.evidence.notes import Note, NoteCode
+from harness.evidence.unit import UnitSpec
+from harness.evidence.vocabulary import HarnessError, Kind, Outcome, Phase
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,12 @@ class Record:
     unit: str
     outcome: Outcome
     phase: Phase
+    kind: Kind = Kind.OPERATOR
     op: str = ""
     api: str = ""
     dtype: str = ""
     origin: str = ""
+    call: str = ""
     reason: str = ""
     error: ErrorInfo | None = None
     cause: str | None = None
@@ -81,11 +86,35 @@ class Record:
     stage: str = ""
     against_reference: dict[str, Any] = field(default_factory=dict)
     numerics: Numerics | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     timing: dict[str, float] = field(default_factory=dict)
     seed: int | None = None
     environment: str = ""
     schema: int = SCHEMA
+
+    @classmethod
+    def of(cls, check: Check[Any], outcome: Outcome, phase: Phase, **fields: Any) -> Record:
+        """A record of a check, with what it is about and whatever else is known."""
+        case = check.case
+        return cls(
+            case=case.id,
+            recipe=check.recipe.name,
+            unit=str(check.unit),
+            outcome=outcome,
+            phase=phase,
+            kind=case.kind,
+            op=case.op,
+            api=case.api,
+            dtype=case.dtype,
+            origin=case.origin,
+            call=case.call,
+            **fields,
+        )
+
+    @property
+    def unit_spec(self) -> UnitSpec:
+        """The unit, understood; raises `HarnessError` when it is none."""
+        return UnitSpec.parse(self.unit)
 
     @property
     def check_id(self) -> str:
@@ -110,7 +139,9 @@ class Record:
                 value = {"type": value.type, "message": value.message, "signature": value.signature}
             elif f.name == "numerics":
                 value = _numerics_to_json(value)
-            elif f.name in ("outcome", "phase"):
+            elif f.name == "notes":
+                value = [{"code": str(note.code), "detail": note.detail} for note in value]
+            elif f.name in ("outcome", "phase", "kind"):
                 value = str(value)
             data[f.name] = value
         return data
@@ -134,12 +165,15 @@ class Record:
         try:
             values["outcome"] = Outcome(values["outcome"])
             values["phase"] = Phase(values["phase"])
+            values["kind"] = Kind(values["kind"])
             if "error" in values:
                 values["error"] = ErrorInfo(**values["error"])
                 _require_types(values["error"])
+            if "notes" in values:
+                values["notes"] = [Note(NoteCode(note["code"]), str(note["detail"])) for note in values["notes"]]
             if "numerics" in values:
                 values["numerics"] = _numerics_from_json(values["numerics"])
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise HarnessError(f"record {data.get('case')!r}: {error}") from None
         record = cls(**values)
         _require_types(record)
@@ -157,7 +191,7 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
 
 
 #: Without them there is no record.
-_NEEDED = frozenset({"case", "recipe", "unit", "outcome", "phase"})
+_NEEDED = frozenset({"case", "recipe", "unit", "outcome", "phase", "kind"})
 
 
 def _expected(kind: type[Record] | type[ErrorInfo]) -> list[tuple[str, tuple[type, ...], str]]:
@@ -176,19 +210,6 @@ def _require_types(item: Record | ErrorInfo) -> None:
         value = getattr(item, name)
         if not isinstance(value, types):
             raise HarnessError(f"record field {name!r} is {value!r}, expected {annotation}")
-
-
-def check_id(case: str, recipe: str, unit: str) -> str:
-    """The id of a check: `<case>@<recipe>@<unit>`."""
-    return f"{case}@{recipe}@{unit}"
-
-
-def split_check_id(text: str) -> tuple[str, str, str]:
-    """`(case, recipe, unit)`; raises `HarnessError` when `text` is not a check id."""
-    parts = text.split("@")
-    if len(parts) != 3 or not all(parts):
-        raise HarnessError(f"{text!r} is not a check id: expected <case>@<recipe>@<unit>")
-    return parts[0], parts[1], parts[2]
 
 
 def sort_records(records: Iterable[Record]) -> list[Record]:

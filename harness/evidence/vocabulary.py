@@ -23,6 +23,21 @@ class Phase(StrEnum):
     VALUE = "value"
 
 
+class Kind(StrEnum):
+    """What a case is about. `OF_OPERATORS` are made to try one operator."""
+
+    OPERATOR = "operator"
+    PARTITIONER = "partitioner"
+    MODEL = "model"
+    STATE = "state"
+    MULTIFUNCTION = "multifunction"
+    USER = "user"
+
+
+#: Kinds whose cases try one operator; a program of several says too little about each of its own.
+OF_OPERATORS: frozenset[Kind] = frozenset({Kind.OPERATOR, Kind.PARTITIONER})
+
+
 class Outcome(StrEnum):
     """What a check found. The meanings are in `OUTCOME_MEANINGS`, in words a page can print."""
 
@@ -116,32 +131,8 @@ class Unit(StrEnum):
 HARDWARE_UNITS: tuple[Unit, ...] = (Unit.CPU_ONLY, Unit.CPU_AND_GPU, Unit.CPU_AND_NE, Unit.ALL)
 
 
-def unit_kind(name: str) -> str:
-    """The unit without its parameter: `executorch` of `executorch:cpu_only`, `device` of `device:Test iPhone`."""
-    return name.partition(":")[0]
-
-
-def needs_core_ml(unit: str) -> bool:
-    """Whether Core ML itself answers: only a record made from a real Mac may fill such a unit's column."""
-    return unit_kind(unit) in (*HARDWARE_UNITS, Unit.DEVICE)
-
-
-def runs_core_ml(unit: str) -> bool:
-    """Whether delegates are run by Core ML there, through coremltools or through ExecuTorch."""
-    return needs_core_ml(unit) or unit_kind(unit) == Unit.EXECUTORCH
-
-
 #: The stage of what Core ML itself gets wrong, in records and in causes.
 RUNTIME = "runtime"
-
-
-def may_use_ane(unit: str) -> bool:
-    """Whether the unit lets Core ML use the Apple Neural Engine; whether it does, only a compute plan can say."""
-    kind, _, parameter = unit.partition(":")
-    if kind in (Unit.EXECUTORCH, Unit.DEVICE):
-        restricted = parameter.rpartition(":")[2]
-        return restricted not in (Unit.CPU_ONLY, Unit.CPU_AND_GPU)
-    return kind in (Unit.CPU_AND_NE, Unit.ALL)
 
 
 class Level(StrEnum):

@@ -17,10 +17,10 @@ from pathlib import Path
 import platformdirs
 
 from harness.cases.case import Built
+from harness.evidence.recipe import Recipe
 from harness.lowering import entries
 from harness.lowering.fingerprint import CASE_PACKAGES, built_digest, code_fingerprint, program_digest
 from harness.lowering.lower import Exported, Lowered, PhaseListener, lower, methods, silence
-from harness.lowering.recipe import Recipe
 
 #: Where it lies can be set, for a runner that keeps caches between jobs.
 LOCATION_VARIABLE = "COREML_HARNESS_CACHE"

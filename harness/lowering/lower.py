@@ -19,6 +19,7 @@ import torch
 from torch._guards import detect_fake_mode
 
 from harness.cases.case import AS_IT_IS, Built, Partitioning
+from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 from harness.lowering import speedups
@@ -28,7 +29,6 @@ from harness.lowering.errors import error_info
 from harness.lowering.graph import UnplannableGraph, count_ops, plan_of
 from harness.lowering.partitioning import edge_config, make_partitioner
 from harness.lowering.program import METHOD, LoweredProgram
-from harness.lowering.recipe import Recipe
 
 PhaseListener = Callable[[Phase], None]
 
@@ -87,6 +87,14 @@ class Converted:
 
 
 @dataclass(frozen=True)
+class Emitted:
+    """What a unit runs: the program as data, and the `.pte` that holds it."""
+
+    program: LoweredProgram
+    pte: bytes
+
+
+@dataclass(frozen=True)
 class Lowered:
     """What lowering gave: a program or a failure, never both.
 
@@ -103,6 +111,11 @@ class Lowered:
     pte: bytes = b""
     unplannable: str = ""
     timing: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def emitted(self) -> Emitted | None:
+        """None where lowering failed, and where what it gave cannot be run here."""
+        return Emitted(self.program, self.pte) if self.program is not None else None
 
 
 def silence(_phase: Phase) -> None:

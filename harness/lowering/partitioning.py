@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from harness.cases.case import Partitioning
+from harness.evidence.recipe import Recipe
+from harness.lowering.compile_specs import compile_specs
 from harness.lowering.graph import overload_name
-from harness.lowering.recipe import Recipe
 
 
 def make_partitioner(wanted: Partitioning, recipe: Recipe) -> Any:
@@ -24,7 +25,7 @@ def make_partitioner(wanted: Partitioning, recipe: Recipe) -> Any:
     kind: Any = CoreMLPartitioner
     if wanted.claim or wanted.keep:
         kind = _without_rules(CoreMLPartitioner, frozenset(wanted.claim), frozenset(wanted.keep))
-    return kind(compile_specs=recipe.compile_specs(), **dict(wanted.options))
+    return kind(compile_specs=compile_specs(recipe), **dict(wanted.options))
 
 
 def edge_config(wanted: Partitioning) -> Any:

@@ -20,6 +20,7 @@ import pytest
 from harness.cases.case import Case, at_level, matches_op, require_match
 from harness.cases.find import all_cases
 from harness.evidence.causes import Causes, read_causes
+from harness.evidence.check import Check
 from harness.evidence.durations import Durations, deal
 from harness.evidence.environment import environment_block
 from harness.evidence.files import is_simulated
@@ -34,23 +35,23 @@ from harness.evidence.journal import (
     write_environment,
 )
 from harness.evidence.known_issues import KnownIssues, describe, read_known_issues, write_known_issues
-from harness.evidence.record import Record, check_id
+from harness.evidence.recipe import DEFAULT_RECIPES, Recipe
+from harness.evidence.record import Record
 from harness.evidence.triage import update
-from harness.evidence.vocabulary import HarnessError, Level, runs_core_ml
+from harness.evidence.unit import UnitSpec
+from harness.evidence.vocabulary import HarnessError, Level, Outcome, Phase
 from harness.lowering.fingerprint import PACKAGES, code_fingerprint
-from harness.lowering.recipe import DEFAULT_RECIPES, Recipe
 from harness.plugin import profiling
 from harness.plugin.scheduling import Scheduling, checks_of
 from harness.process.isolation import DEADLINE, IsolatedChecker, Settings
 from harness.process.preparing import prepare
 from harness.units import host
-from harness.units.registry import connected, require_unit, unavailable, units_here
+from harness.units.registry import connected, unavailable, units_here
 
 #: Where a run goes when no directory is named.
 RUNS = "runs"
 SUITES_FOLDER = "suites"
 KNOWN_ISSUES = "known_issues"
-_CHECK = pytest.StashKey[tuple[Case, str, str]]()
 _RUN = pytest.StashKey["Run"]()
 
 
@@ -78,7 +79,7 @@ class Selection:
     """The options, understood; raises `HarnessError` for what cannot be."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.units = [require_unit(name) for name in config.getoption("--unit") or units_here()]
+        self.units = [UnitSpec.parse(name) for name in config.getoption("--unit") or ()] or units_here()
         self.recipes = [Recipe.parse(name) for name in config.getoption("--recipe") or DEFAULT_RECIPES]
         self.ops: list[str] = config.getoption("--op") or []
         self.ane = bool(config.getoption("--ane"))
@@ -106,7 +107,7 @@ class Selection:
         seconds = [expected.everywhere(case.id, whole_model=case.whole_model) for case in chosen]
         return [case for case, part in zip(chosen, deal(seconds, self._loads), strict=True) if part == index - 1]
 
-    def pairs(self, case: Case, unit: str) -> bool:
+    def pairs(self, case: Case, unit: UnitSpec) -> bool:
         """Whether the case is checked on this unit."""
         return self.ane or case.runs_on(unit)
 
@@ -201,34 +202,36 @@ class Run:
     def _stage(self, name: str) -> contextlib.AbstractContextManager[None]:
         return self.profile.stage(name) if self.profile else contextlib.nullcontext()
 
-    def record(self, case: Case, recipe: str, unit: str, causes: Causes) -> Record:
+    def record(self, check: Check[Case], causes: Causes) -> Record:
         """The record of a check: the one a resumed run has already, or a new one, appended as soon as it exists."""
         journal, checker = self.start()
-        identity = check_id(case.id, recipe, unit)
+        identity = str(check)
         if identity in self._before:
             return self._before[identity]
-        reason = unavailable(unit, Recipe.parse(recipe).target)
         interrupted = self._attempts.get(identity)
         attempts = interrupted.attempts + 1 if interrupted else 1
-        if reason is not None:
-            record = not_run(case, recipe, unit, reason, self._environment)
-        elif interrupted is not None and attempts > FATAL_ATTEMPTS:
-            record = interrupted.as_crash(self._environment).with_(**_about(case))
-        else:
-            journal.begin(identity, attempts)
-            record = checker.check(case, recipe, unit, journal.phase)
+        record = self._unavailable(check)
+        if record is None and interrupted is not None and attempts > FATAL_ATTEMPTS:
+            record = interrupted.as_crash(self._environment)
+        if record is None:
+            journal.begin(check, attempts)
+            record = checker.check(check, journal.phase)
         with self._stage("write"):
             record = causes.name(record)
             journal.append(record)
         return record
 
-    def unrecorded(self, case: Case, recipe: str, unit: str) -> Record:
+    def unrecorded(self, check: Check[Case]) -> Record:
         """A check outside of the journal: of many drawn while exploring only what was found is kept, by `append`."""
         _, checker = self.start()
-        reason = unavailable(unit, Recipe.parse(recipe).target)
-        if reason is not None:
-            return not_run(case, recipe, unit, reason, self._environment)
-        return checker.check(case, recipe, unit)
+        return self._unavailable(check) or checker.check(check)
+
+    def _unavailable(self, check: Check[Case]) -> Record | None:
+        """The record of a unit this machine does not have; nothing is done for it."""
+        reason = unavailable(check.unit, check.recipe.target)
+        if reason is None:
+            return None
+        return Record.of(check, Outcome.NOT_RUN, Phase.LOAD, reason=reason, environment=self._environment)
 
     def append(self, record: Record) -> None:
         """Keep a record that was made by `unrecorded`."""
@@ -262,26 +265,6 @@ class Run:
                 self.profile.close(checker.checks)
         elif self.profile is not None and self.is_worker and self.directory.is_dir():
             self.profile.close(0)  # it waited for work while others had some
-
-
-def not_run(case: Case, recipe: str, unit: str, reason: str, environment: str) -> Record:
-    """The record of a unit this machine does not have; nothing was done for it."""
-    from harness.evidence.vocabulary import Outcome, Phase
-
-    return Record(
-        case=case.id,
-        recipe=recipe,
-        unit=unit,
-        outcome=Outcome.NOT_RUN,
-        phase=Phase.LOAD,
-        reason=reason,
-        environment=environment,
-        **_about(case),
-    )
-
-
-def _about(case: Case) -> dict[str, Any]:
-    return {"op": case.op, "api": case.api, "dtype": case.dtype, "origin": case.origin}
 
 
 def run_of(config: pytest.Config) -> Run:
@@ -372,7 +355,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     with one_line():
         chosen = run.selection.cases(cases(), lambda: run.scheduling.durations)
     parameters = [
-        pytest.param((case, recipe.name, unit), id=check_id(case.id, recipe.name, unit))
+        pytest.param(check := Check(case, recipe, unit), id=str(check))
         for case in chosen
         for recipe in run.selection.recipes
         for unit in run.selection.units
@@ -384,7 +367,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Open the run directory before the first check."""
     run = session.config.stash[_RUN]
-    run.collected = [check_id(c.id, r, u) for item in session.items for c, r, u in checks_of(item)]
+    run.collected = [str(check) for item in session.items for check in checks_of(item)]
     if run.collected:
         gc.freeze()  # all of it stays
     if run.collected and not run.is_worker and not run.read_only:
@@ -395,12 +378,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture
 def check(request: pytest.FixtureRequest) -> Callable[[], Record]:
     """Call it: runs the check, records it, and fails, skips or expects failure as the known issues say."""
-    case, recipe, unit = request.param
+    one: Check[Case] = request.param
     run = request.config.stash[_RUN]
 
     def run_check() -> Record:
         with one_line(worker=run.is_worker):
-            record = run.record(case, recipe, unit, run.causes(request.path))
+            record = run.record(one, run.causes(request.path))
             request.node.user_properties.append(("outcome", str(record.outcome)))
             if run.measures:
                 if record.is_harness_fault and record.error is not None:
@@ -488,7 +471,7 @@ def _known_issue_lines(run: Run, records: Sequence[Record], config: pytest.Confi
         yield changes_text(before, after)
         yield triage_text([here.name(record) for record in records], causes)
         return
-    if not run.measures and any(runs_core_ml(record.unit) for record in records):
+    if not run.measures and any(record.unit_spec.runs_core_ml for record in records):
         yield from KnownIssues.read(directory).unit_lines(records)
     for line in run.unmatched:
         yield f"known issue names no check: {line}"

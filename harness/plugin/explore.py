@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from harness.cases.case import Case
+from harness.evidence.check import Check
 from harness.evidence.known_issues import describe
-from harness.evidence.record import Record, check_id
+from harness.evidence.record import Record
 from harness.evidence.vocabulary import WORKING, HarnessError, Level, Outcome, Phase
 from harness.plugin.conformance import one_line, run_of
 
@@ -87,7 +90,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     index, count = selection.shard
     cases = [c for c in explorable() if not selection.ops or any(matches_op(c, glob) for glob in selection.ops)]
     parameters = [
-        pytest.param((case, recipe.name, unit), id=f"{case.op}@{recipe.name}@{unit}")
+        pytest.param(Check(case, recipe, unit), id=f"{case.op}@{recipe.name}@{unit}")
         for case in cases[index - 1 :: count]
         for recipe in selection.recipes
         for unit in selection.units
@@ -106,7 +109,8 @@ class Found(Exception):
 @pytest.fixture
 def explore(request: pytest.FixtureRequest) -> Callable[[], None]:
     """Call it: draws calls of one operator, checks each, and fails with the smallest that is a new finding."""
-    case, recipe, unit = request.param
+    one: Check[Case] = request.param
+    case = one.case
     run = run_of(request.config)
     seed, count = request.config.stash[_SEED], examples(request.config)
 
@@ -134,7 +138,7 @@ def explore(request: pytest.FixtureRequest) -> Callable[[], None]:
         @hypothesis.seed(f"{seed} {case.op}")
         @hypothesis.given(drawn_calls(start, signature_of(case.op)))
         def check_one(call: Any) -> None:
-            record = causes.name(run.unrecorded(explored(str(call)), recipe, unit))
+            record = causes.name(run.unrecorded(replace(one, case=explored(str(call)))))
             if refused(record):
                 hypothesis.reject()
             if is_new(record):
@@ -171,6 +175,6 @@ def is_new(record: Record) -> bool:
 
 def in_words(record: Record, seed: int) -> str:
     """What was found, and the two ways to see it again."""
-    name = check_id(record.case, record.recipe, record.unit)
+    name = record.check_id
     again = f"smallest call found with --hypothesis-seed={seed}; coreml-harness repro {name!r}"
     return f"{name}\nnew: {describe(record)}\n{again}"

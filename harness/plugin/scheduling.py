@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from harness.cases.case import Case
+from harness.evidence.check import Check
 from harness.evidence.durations import LONG, Durations
 
 _INPUT = "durations"
@@ -49,8 +50,8 @@ class Scheduling:
             items.sort(key=self._rank)
 
     def _rank(self, item: pytest.Item) -> float:
-        for case, _, _ in checks_of(item):
-            seconds = self.durations.here(case.id, whole_model=case.whole_model)
+        for check in checks_of(item):
+            seconds = self.durations.here(check.case.id, whole_model=check.case.whole_model)
             return -seconds if seconds >= LONG else 0.0
         return float("-inf")
 
@@ -63,9 +64,9 @@ class Scheduling:
         return CaseScheduling(config, log, self.durations)
 
 
-def checks_of(item: pytest.Item) -> list[tuple[Case, str, str]]:
-    """Case, recipe and unit of an item that is a check."""
+def checks_of(item: pytest.Item) -> list[Check[Case]]:
+    """The check that an item is, if it is one."""
     call = getattr(item, "callspec", None)
     found = call.params.get("check") if call is not None else None
     # For a suite of which nothing was chosen pytest makes one item that says so.
-    return [found] if isinstance(found, tuple) else []
+    return [found] if isinstance(found, Check) else []

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.evidence.check import Check
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.times import Stopwatch, by_phase
-from harness.evidence.vocabulary import RUNTIME, HarnessError, Outcome, Phase, runs_core_ml
+from harness.evidence.unit import UnitSpec
+from harness.evidence.vocabulary import RUNTIME, HarnessError, Outcome, Phase
 from harness.lowering.errors import signature, without_machine_paths
 from harness.process.child import ChildDied, ChildRaised, ChildRefused, ChildTimedOut, Listener, Stop, Stopped
 from harness.process.pool import Pool
@@ -89,14 +92,12 @@ class IsolatedChecker:
         self._watch = watch
         #: The child that has samples for a flame graph, by its process number.
         self._sampled = 0
-        self._plans_lost: dict[str, int] = {}
+        self._plans_lost: dict[UnitSpec, int] = {}
         self._case = ""
 
     def check(
         self,
-        case: Case,
-        recipe: str,
-        unit: str,
+        check: Check[Case],
         on_phase: Callable[[Phase], None] = lambda _phase: None,
         file: Path | None = None,
     ) -> Record:
@@ -106,6 +107,7 @@ class IsolatedChecker:
         check is repeated once without it, in a deadline of its own. `file` is the user's file of a `check/` case.
         """
         # Not in the middle of a case, whose checks share what they can.
+        case, unit = check.case, check.unit
         if case.id != self._case and self._pool.memory() > RENEW_BYTES:
             self._leave_flame()
             self._pool.renew()
@@ -113,8 +115,8 @@ class IsolatedChecker:
         self.checks += 1
         request = {
             "case": case.id,
-            "recipe": recipe,
-            "unit": unit,
+            "recipe": check.recipe.name,
+            "unit": str(unit),
             "file": str(file) if file else None,
             "environment": self.settings.environment,
             "use_cache": self.settings.use_cache,
@@ -122,7 +124,7 @@ class IsolatedChecker:
             "times": self._watch is not None,
             "flames": str(self.settings.flames) if self.settings.flames else None,
         }
-        attempt = self._attempt(case, request, on_phase)
+        attempt = self._attempt(check, request, on_phase)
         if not request["plan"]:
             if Phase.LOAD not in attempt.phases:
                 return attempt.record
@@ -132,7 +134,7 @@ class IsolatedChecker:
             death = attempt.death
             assert death is not None
             how = f"gave {death.how}" if isinstance(death, ChildTimedOut) else f"ended the process ({death.how})"
-            attempt = self._attempt(case, {**request, "plan": False}, on_phase)
+            attempt = self._attempt(check, {**request, "plan": False}, on_phase)
             return _without_placement(attempt.record, f"asking for the compute plan {how}")
         if Phase.PLAN in attempt.phases:
             self._plans_lost[unit] = 0
@@ -172,10 +174,10 @@ class IsolatedChecker:
                 self._pool.wait_until_ready()
         return self._pool.call(request, deadline, listener)
 
-    def _attempt(self, case: Case, request: dict[str, Any], on_phase: Callable[[Phase], None]) -> _Attempt:
+    def _attempt(self, check: Check[Case], request: dict[str, Any], on_phase: Callable[[Phase], None]) -> _Attempt:
         phases: list[Phase] = []
         entered: list[float] = []
-        deadline = max(self.settings.deadline, MODEL_DEADLINE) if case.whole_model else self.settings.deadline
+        deadline = max(self.settings.deadline, MODEL_DEADLINE) if check.case.whole_model else self.settings.deadline
 
         def note(message: dict[str, Any]) -> float | None:
             if "spent" in message:
@@ -189,18 +191,7 @@ class IsolatedChecker:
             on_phase(phases[-1])
             return deadline * PLAN_SHARE if phases[-1] is Phase.PLAN else None
 
-        blank = Record(
-            case=case.id,
-            recipe=request["recipe"],
-            unit=request["unit"],
-            outcome=Outcome.NOT_RUN,
-            phase=Phase.EAGER,
-            op=case.op,
-            api=case.api,
-            dtype=case.dtype,
-            origin=case.origin,
-            environment=self.settings.environment,
-        )
+        blank = Record.of(check, Outcome.NOT_RUN, Phase.EAGER, environment=self.settings.environment)
 
         def attempt(record: Record, death: ChildDied | None = None) -> _Attempt:
             if entered:  # counted from the first phase: a process that has to start imports before it
@@ -238,7 +229,7 @@ def _ended(record: Record, error: ChildDied) -> Record:
     told = "" if timeout else error.ending.telling or error.ending.place
     info = ErrorInfo(kind, error.stderr or _unsaid(error.how), signature(f"{kind} in {record.phase}", told))
     outcome = Outcome.TIMEOUT if timeout else Outcome.CRASH
-    stage = RUNTIME if runs_core_ml(record.unit) and record.phase in _OF_THE_UNIT else ""
+    stage = RUNTIME if record.unit_spec.runs_core_ml and record.phase in _OF_THE_UNIT else ""
     return record.with_(outcome=outcome, reason=f"{error.how} in phase {record.phase}", error=info, stage=stage)
 
 
@@ -256,4 +247,4 @@ def _faulty(record: Record, what: str, trace: str) -> Record:
 
 
 def _without_placement(record: Record, why: str) -> Record:
-    return record.with_(notes=[*record.notes, f"placement unknown: {why}"])
+    return record.with_(notes=[*record.notes, Note(NoteCode.PLACEMENT_UNKNOWN, f"placement unknown: {why}")])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import HarnessError, Unit
 from harness.process.child import Child, ChildDied, ChildRaised, ChildRefused
 from harness.units import devicectl
@@ -17,12 +18,12 @@ PREPARE_DEADLINE = 900.0
 PREPARER = "harness.units.runner_app:make_preparer"
 
 
-def prepare(names: Iterable[str], show: Callable[[str], None], processes: int = 1) -> None:
+def prepare(units: Iterable[UnitSpec], show: Callable[[str], None], processes: int = 1) -> None:
     """What takes longer than a check may: the runner app of the connected devices among the units that can run.
 
     Raises `HarnessError` when one cannot be prepared, or is to be asked by several processes.
     """
-    for device in devices_of(names):
+    for device in devices_of(units):
         if processes > 1:
             raise HarnessError(f"unit {Unit.DEVICE}:{device}: {devicectl.ONE_PROCESS}")
         prepare_device(device, show)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cases.case import Case
+from harness.evidence.check import Check
 from harness.evidence.record import Record
 from harness.process.child import Stop, Stopped
 from harness.process.isolation import IsolatedChecker
@@ -19,13 +20,12 @@ from harness.process.isolation import IsolatedChecker
 
 @dataclass(frozen=True)
 class Share:
-    """Checks of one case, `(recipe, unit)` each: one worker's, since they share its eager, export and edge stages.
+    """Checks of one case: one worker's, since they share its eager, export and edge stages.
 
-    `file` is the user's file of a `check/` case.
+    `file` is the user's file of a case of that kind.
     """
 
-    case: Case
-    checks: tuple[tuple[str, str], ...]
+    checks: tuple[Check[Case], ...]
     file: Path | None = None
 
 
@@ -68,8 +68,8 @@ class Workers:
                         share = next(todo, None)
                     if share is None:
                         return
-                    for recipe, unit in share.checks:
-                        found.put(checker.check(share.case, recipe, unit, file=share.file))
+                    for check in share.checks:
+                        found.put(checker.check(check, file=share.file))
             except Stopped:
                 return
             except BaseException as error:

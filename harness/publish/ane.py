@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import Outcome, Unit, may_use_ane, unit_kind
+from harness.evidence.unit import UnitSpec
+from harness.evidence.vocabulary import Outcome, Unit
 
 #: How placements name it.
 ANE = "ane"
@@ -96,7 +97,7 @@ class Ane:
         """Count a check that came to `outcome` for the operator, and the operator's entry in its placement."""
         if has_no_ane(record.unit, environment):
             self.absent += 1
-        elif may_use_ane(record.unit) and outcome in (Outcome.PASS, Outcome.PARTIAL):
+        elif record.unit_spec.may_use_ane and outcome in (Outcome.PASS, Outcome.PARTIAL):
             (self.attracting if attracting else self.ordinary).add(entry)
 
     @property
@@ -125,7 +126,12 @@ def attracts(record: Record) -> bool:
 def has_no_ane(unit: str, environment: dict[str, Any] | None) -> bool:
     """Whether the machine that `unit` ran on offers no ANE. An environment that lists no devices does not tell."""
     devices = {str(device).lower() for device in (environment or {}).get("devices") or []}
-    return may_use_ane(unit) and unit_kind(unit) != Unit.DEVICE and bool(devices) and ANE not in devices
+    return (
+        UnitSpec.parse(unit).may_use_ane
+        and UnitSpec.parse(unit).kind != Unit.DEVICE
+        and bool(devices)
+        and ANE not in devices
+    )
 
 
 def tells(entry: dict[str, Any]) -> bool:

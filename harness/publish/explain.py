@@ -80,7 +80,7 @@ def explain(
     if record.missing_kernels:
         facts.append(("no kernel", f"{', '.join(record.missing_kernels)}: this program would not load in ExecuTorch"))
     facts += [("Core ML ops", _counts(record.mil_ops)), ("placement", _placement(record))]
-    facts += [("numerics", _numerics(record.numerics)), *(("note", note) for note in record.notes)]
+    facts += [("numerics", _numerics(record.numerics)), *(("note", note.detail) for note in record.notes)]
     facts.append(("timing", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in record.timing.items())))
     facts.append(("measured", describe_environment(environment) if environment else record.environment or "unknown"))
     lines += [_fact(name, text) for name, text in facts if text]

@@ -25,15 +25,7 @@ from typing import Any
 
 from harness.evidence.files import Evidence
 from harness.evidence.record import Numerics, Record, natural_key
-from harness.evidence.vocabulary import (
-    HARDWARE_UNITS,
-    SEVERITY,
-    UNJUDGED,
-    WORKING,
-    HarnessError,
-    Outcome,
-    Unit,
-)
+from harness.evidence.vocabulary import HARDWARE_UNITS, SEVERITY, UNJUDGED, WORKING, HarnessError, Outcome, Unit
 from harness.publish.ane import LAYERS, Ane, attracts, whole
 from harness.publish.naming import (
     group_by_packet,

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.evidence.files import is_simulated
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import needs_core_ml
+from harness.evidence.unit import UnitSpec
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,6 @@ def may_fill(unit: str, environment: dict[str, Any] | None) -> bool:
     """
     if is_simulated(environment):
         return False
-    if needs_core_ml(unit):
+    if UnitSpec.parse(unit).needs_core_ml:
         return str((environment or {}).get("os", "")).startswith("macos")
     return True

@@ -10,8 +10,10 @@ from typing import Any
 from tabulate import tabulate
 
 from harness.evidence.files import Evidence, is_simulated
+from harness.evidence.notes import NoteCode
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import HARDWARE_UNITS, RUNTIME, UNJUDGED, Outcome, Unit, runs_core_ml, unit_kind
+from harness.evidence.unit import UnitSpec
+from harness.evidence.vocabulary import HARDWARE_UNITS, RUNTIME, UNJUDGED, Outcome, Unit
 from harness.publish.markdown import code, plain, shorten, table
 from harness.publish.naming import may_fill, subject, system_name
 from harness.publish.summary import describe_environment, what_went_wrong
@@ -55,7 +57,7 @@ def beside_text(evidence: Evidence, record: Record) -> str:
 
 
 def _unit_key(unit: str) -> tuple[int, str]:
-    kind = unit_kind(unit)
+    kind = UnitSpec.parse(unit).kind
     return (_ORDER.index(Unit(kind)) if kind in set(Unit) else len(_ORDER), unit)
 
 
@@ -64,8 +66,8 @@ def _eager(records: Sequence[Record]) -> str:
         if record.outcome is Outcome.INVALID_CASE:
             return f"judges nothing: {record.reason}"
         for note in record.notes:
-            if note.startswith("truth is "):
-                return f"the truth, {note.removeprefix('truth is ')}"
+            if note.code is NoteCode.TRUTH:
+                return f"the truth, {note.detail.removeprefix('truth is ')}"
     return "the truth, in float64"
 
 
@@ -161,7 +163,7 @@ def _titles(columns: Iterable[_Column], environments: Environments) -> dict[_Col
 def _is_core_ml(column: _Column, environments: Environments) -> bool:
     """Elsewhere than on a Mac an `executorch` record is of a program without delegates."""
     system = str((environments.get(column.environment) or {}).get("os", ""))
-    return runs_core_ml(column.unit) and system.startswith("macos")
+    return UnitSpec.parse(column.unit).runs_core_ml and system.startswith("macos")
 
 
 def _reference_of(members: Mapping[_Column, Record], record: Record) -> Outcome | None:

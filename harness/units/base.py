@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
+from harness.evidence.notes import Note
+from harness.evidence.unit import UnitSpec
+from harness.evidence.vocabulary import Phase
+from harness.lowering.lower import Emitted, silence
 from harness.lowering.program import UnpackedDelegate
 
 
@@ -26,6 +32,14 @@ class UnitDied(Exception):
     """What ran the program, outside of this process, ended with it (`crash`): the app on a device."""
 
 
+class FallbackFailed(Exception):
+    """A fallback operator raised in eager PyTorch (`run_error`)."""
+
+
+class EmittedOtherwise(Exception):
+    """The `.pte` does not hold what was lowered (`emit_error`)."""
+
+
 class ProgramContradiction(Exception):
     """The emitted program contradicts itself: declared shape or dtype, missing value (`invalid_program`)."""
 
@@ -38,7 +52,7 @@ class Prediction:
     """
 
     outputs: list[np.ndarray]
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     again: list[np.ndarray] | None = None
 
 
@@ -67,7 +81,7 @@ class OpenDelegate(Protocol):
     placement: dict[str, dict[str, Any]]
     aten_placement: dict[str, dict[str, Any]]
 
-    def plan(self) -> list[str]:
+    def plan(self) -> list[Note]:
         """Ask where each operator would run, where the unit can tell; gives notes. Never raises: a plan that cannot
         be had leaves the placement unknown."""
         ...
@@ -86,14 +100,53 @@ class OpenDelegate(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass
+class ProgramResult:
+    """The user's outputs, flattened, and what was seen on the way.
+
+    `buffers` are what the call left in the buffers of the module that it writes to, by name; a state in the dtype the
+    unit gives it, and left out where the package has none for its buffer. None where the unit cannot tell.
+    `again` are the outputs of a second, equal call where some delegate's two predictions differed; None elsewhere.
+    """
+
+    outputs: list[Any] = field(default_factory=list)
+    buffers: dict[str, torch.Tensor] | None = None
+    again: list[Any] | None = None
+    mil_ops: dict[str, int] = field(default_factory=dict)
+    placement: dict[str, dict[str, Any]] = field(default_factory=dict)
+    aten_placement: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+
 class UnitRunner(Protocol):
     """One place to run. `unavailable` answers at once, without loading anything heavy."""
 
-    name: str
+    unit: UnitSpec
 
     def unavailable(self, target: str) -> str | None:
         """Why this unit cannot run here for a deployment target such as `iOS18`; None when it can."""
         ...
+
+    def run(
+        self,
+        emitted: Emitted,
+        inputs: Sequence[torch.Tensor],
+        on_phase: Callable[[Phase], None] = silence,
+        *,
+        plan: bool = True,
+    ) -> ProgramResult:
+        """Load the program and call it once; inputs are not changed. Without `plan` no compute plan is asked for.
+
+        Raises `NotRunnable`, `LoadFailed`, `PredictFailed`, `FallbackFailed`, `UnitDied`, `ProgramContradiction` and
+        `EmittedOtherwise`.
+        """
+        ...
+
+
+class DelegateOpener(Protocol):
+    """What runs delegates, package by package."""
+
+    unit: UnitSpec
 
     def open(self, delegate: UnpackedDelegate) -> OpenDelegate:
         """Load the package; raises `LoadFailed`, `NotRunnable` or `ProgramContradiction`."""

@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from harness.evidence.notes import Note, NoteCode
+from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import HARDWARE_UNITS, Unit
 from harness.lowering.debug_info import operations_of
 from harness.lowering.program import UnpackedDelegate
@@ -37,11 +39,9 @@ from harness.units.base import (
 )
 from harness.units.host import is_simulated_host, missing_device
 from harness.units.placement import Placement, Program, available_devices, placement_of, unmet_request
+from harness.units.whole_program import DelegateUnit
 
 __all__ = ["CoreMLUnit", "OpenCoreML", "is_simulated_host"]
-
-#: Prefix of the note made when the second of two equal predictions differs from the first.
-NON_DETERMINISTIC = "non_deterministic"
 
 #: Folders of compiled models in the temporary directory: this, the owning process, a random part.
 _FOLDER_PREFIX = "coreml-harness-compiled-"
@@ -50,7 +50,7 @@ _FOLDER_PREFIX = "coreml-harness-compiled-"
 _FEATURE_DTYPE = {"FLOAT16": "float16", "FLOAT32": "float32", "DOUBLE": "float64", "INT32": "int32", "INT8": "int8"}
 
 
-class CoreMLUnit:
+class CoreMLUnit(DelegateUnit):
     """Core ML restricted to one compute unit. Costs nothing until `open` is called."""
 
     def __init__(self, name: str) -> None:
@@ -58,6 +58,7 @@ class CoreMLUnit:
         if name not in HARDWARE_UNITS:
             raise ValueError(f"{name!r} is not a Core ML unit; they are {', '.join(HARDWARE_UNITS)}")
         self.name = str(Unit(name))
+        self.unit = UnitSpec(Unit(name))
 
     def unavailable(self, target: str) -> str | None:
         """Why this unit cannot run a program for `target` here; None when it can."""
@@ -273,9 +274,9 @@ class OpenCoreML:
         self._states: list[Any] = [_make_state(self._model) if stateful else None for _ in range(2)]
         self.placement: dict[str, dict[str, Any]] = {}
         self.aten_placement: dict[str, dict[str, Any]] = {}
-        self._load_notes = list(compiled.warnings)
+        self._load_notes = _warned(compiled.warnings)
 
-    def plan(self) -> list[str]:
+    def plan(self) -> list[Note]:
         """Load the compute plan; gives what to note about it."""
         if self._compiled is None:
             return []
@@ -307,7 +308,7 @@ class OpenCoreML:
         before = self._predict_once(inputs, self._states[0], notes)
         after = self._predict_once(inputs if second is None else second, self._states[1], [])
         differing = [
-            f"{NON_DETERMINISTIC}: {_difference(feature.name, one, other)}"
+            Note(NoteCode.NON_DETERMINISTIC, f"non_deterministic: {_difference(feature.name, one, other)}")
             for feature, one, other in zip(self._outputs, before, after, strict=True)
             if one.shape != other.shape or one.tobytes() != other.tobytes()
         ]
@@ -315,7 +316,7 @@ class OpenCoreML:
             return Prediction(before, notes, again=after)
         return Prediction(before, notes + differing, again=after if differing else None)
 
-    def _predict_once(self, inputs: list[np.ndarray], state: Any, notes: list[str]) -> list[np.ndarray]:
+    def _predict_once(self, inputs: list[np.ndarray], state: Any, notes: list[Note]) -> list[np.ndarray]:
         assert self._compiled is not None
         # A new dict each time: predicting replaces values in the one it is given.
         data = {feature.name: _to_core_ml(array) for feature, array in zip(self.features, inputs, strict=True)}
@@ -327,7 +328,7 @@ class OpenCoreML:
             raise
         except Exception as error:
             raise PredictFailed(_message(error, self._compiled.path)) from error
-        notes += _texts(caught)
+        notes += _warned(_texts(caught))
         missing = sorted({feature.name for feature in self._outputs} - set(answer))
         if missing:
             raise ProgramContradiction(f"the prediction lacks output {', '.join(missing)}")
@@ -370,11 +371,12 @@ def _make_state(model: Any) -> Any:
         raise LoadFailed(f"making the state failed: {_message(error)}") from error
 
 
-def _placement_notes(unit: str, placed: Placement, devices: Sequence[str]) -> list[str]:
+def _placement_notes(unit: str, placed: Placement, devices: Sequence[str]) -> list[Note]:
     if placed.unknown is not None:
-        return [f"placement unknown: {placed.unknown}"]
-    note = unmet_request(unit, placed, devices)
-    return [*placed.notes, note] if note else placed.notes
+        return [Note(NoteCode.PLACEMENT_UNKNOWN, f"placement unknown: {placed.unknown}")]
+    notes = [Note(NoteCode.PLAN_INCOMPLETE, detail) for detail in placed.notes]
+    unmet = unmet_request(unit, placed, devices)
+    return [*notes, Note(NoteCode.NOT_ON_ANE, unmet)] if unmet else notes
 
 
 def _to_core_ml(array: np.ndarray) -> np.ndarray:
@@ -384,7 +386,7 @@ def _to_core_ml(array: np.ndarray) -> np.ndarray:
     return copy.reshape(1) if copy.ndim == 0 else copy
 
 
-def _from_core_ml(value: Any, feature: Feature, notes: list[str]) -> np.ndarray:
+def _from_core_ml(value: Any, feature: Feature, notes: list[Note]) -> np.ndarray:
     """A copy of our own in the declared dtype; kept as it came, with a note, where that would lose a value."""
     array = np.array(value, order="C", copy=True)
     if array.ndim == 0:
@@ -395,7 +397,8 @@ def _from_core_ml(value: Any, feature: Feature, notes: list[str]) -> np.ndarray:
         declared = array.astype(feature.dtype)
     if np.array_equal(declared.astype(array.dtype), array, equal_nan=array.dtype.kind == "f"):
         return declared
-    notes.append(f"output {feature.name}: {array.dtype} values that its declared {feature.dtype} cannot hold")
+    detail = f"output {feature.name}: {array.dtype} values that its declared {feature.dtype} cannot hold"
+    notes.append(Note(NoteCode.OUTPUT_LOST, detail))
     return array
 
 
@@ -419,6 +422,10 @@ def _message(error: Exception, *paths: Path) -> str:
     for path in paths:
         text = text.replace(f"{path.parent}/", "")
     return " ".join(text.split()) or type(error).__name__
+
+
+def _warned(texts: list[str]) -> list[Note]:
+    return [Note(NoteCode.CORE_ML_WARNING, text) for text in texts]
 
 
 def _texts(caught: list[warnings.WarningMessage]) -> list[str]:

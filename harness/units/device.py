@@ -8,29 +8,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.evidence.vocabulary import Unit
+from harness.evidence.unit import UnitSpec
 from harness.lowering.program import UnpackedDelegate
 from harness.units import devicectl, host, runner_app
 from harness.units.base import NotRunnable, UnitDied
 from harness.units.coreml import OpenCoreML, _compiled, _describe
 from harness.units.placement import DEVICES, Placement, read_plan
+from harness.units.whole_program import DelegateUnit
 
 #: Part of the reason why a program with state is not run: the app makes one state at load, which nobody can reset.
 STATE = "a program with state: coremltools' device tools offer no state"
 
 
-class DeviceUnit:
+class DeviceUnit(DelegateUnit):
     """The device of a name, in developer mode, connected to a Mac with Xcode."""
 
-    def __init__(self, parameter: str) -> None:
-        """`parameter` is `<name>[:<compute unit>]`; without one Core ML may use all of them."""
-        self.name = f"{Unit.DEVICE}:{parameter}"
-        self._parameter = parameter
-        self._device, self._compute_unit = devicectl.split(parameter)
+    def __init__(self, unit: UnitSpec) -> None:
+        self.unit = unit
 
     def unavailable(self, target: str) -> str | None:
         """Why this unit cannot run a program for `target` here; None when it can."""
-        return devicectl.unavailable(self._parameter, target)
+        return devicectl.unavailable(self.unit, target)
 
     def open(self, delegate: UnpackedDelegate) -> OpenOnDevice:
         """Compile here (once for each package) and load there; the first time the runner app is started.
@@ -38,15 +36,15 @@ class DeviceUnit:
         Raises `NotRunnable` where the device cannot be used or has gone, `ProgramContradiction` when metadata and
         description disagree, `LoadFailed` with Core ML's message when it refuses the package.
         """
-        if reason := devicectl.unavailable(self._parameter, None):
+        if reason := devicectl.unavailable(self.unit, None):
             raise NotRunnable(reason)
         description = _describe(delegate)
         if description.states:
             raise NotRunnable(STATE)
         compiled = _compiled.acquire(delegate.package)
         try:
-            app = runner_app.connect(self._device)
-            return OpenOnDevice(self._compute_unit, description, compiled, app)
+            app = runner_app.connect(self.unit.device)
+            return OpenOnDevice(self.unit.core_ml_unit, description, compiled, app)
         except BaseException:
             _compiled.release(compiled)
             raise

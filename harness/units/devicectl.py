@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.evidence.vocabulary import HARDWARE_UNITS, Unit
+from harness.evidence.unit import UnitSpec
+from harness.evidence.vocabulary import Unit
 from harness.units import host
 
 #: Oldest iOS and iPadOS that load an ML Program of a deployment target (coremltools' table of specification versions).
@@ -108,25 +109,18 @@ class ConnectedDevice:
         return f"{self.name} ({self.model}, {self.system})"
 
 
-def split(parameter: str) -> tuple[str, str]:
-    """`<name>[:<compute unit>]` to both; the unit is `all` when none is named."""
-    name, _, tail = parameter.rpartition(":")
-    return (name, tail) if name and tail in HARDWARE_UNITS else (parameter, str(Unit.ALL))
-
-
-def unavailable(parameter: str, target: str | None) -> str | None:
-    """Why the unit `device:<parameter>` cannot run a program for `target` (None: any); None when it can."""
+def unavailable(unit: UnitSpec, target: str | None) -> str | None:
+    """Why a unit of kind `device` cannot run a program for `target` (None: any); None when it can."""
     if host.macos_version() is None:
         return f"a connected device needs a Mac with Xcode; this is {host.system_name()}"
     if reason := host.coreml_unavailable(str(Unit.ALL), target):
         return f"the program is compiled on this Mac first: {reason}"
-    name, compute_unit = split(parameter)
     try:
-        device = find(name, devices())
+        device = find(unit.device, devices())
     except DevicesUnknown as error:
         return str(error)
-    if compute_unit == Unit.CPU_AND_NE and not device.has_ane:
-        return f"{device.describe()} has no Neural Engine for Core ML: {compute_unit} would be the CPU"
+    if unit.core_ml_unit == Unit.CPU_AND_NE and not device.has_ane:
+        return f"{device.describe()} has no Neural Engine for Core ML: {unit.core_ml_unit} would be the CPU"
     return too_old(device, target)
 
 

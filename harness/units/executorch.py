@@ -20,13 +20,14 @@ from typing import Any
 
 import torch
 
+from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Phase, Unit
 from harness.lowering.emitted import BACKEND, with_compute_unit
+from harness.lowering.lower import Emitted, silence
 from harness.lowering.program import LoweredProgram
 from harness.lowering.readback import read_back, written
 from harness.units import host
-from harness.units.base import LoadFailed, NotRunnable, PredictFailed
-from harness.units.whole_program import ProgramResult
+from harness.units.base import EmittedOtherwise, LoadFailed, NotRunnable, PredictFailed, ProgramResult
 
 #: Where a wheel has the backend's code, below the package's folder; a build of one's own may have it in the other.
 LIBRARIES = ("lib/libexecutorch_backend_coreml.dylib", "extension/pybindings/_C*.so")
@@ -38,10 +39,6 @@ _NO_FUNCTIONS = b"Multifunction CoreML models require iOS 18.0+ / macOS 15.0+ SD
 _CORE_ML_CLASS = b"MLModelConfiguration"
 
 
-class EmittedOtherwise(Exception):
-    """The `.pte` does not hold what was lowered (`emit_error`)."""
-
-
 class ExecuTorchUnit:
     """Runs a `.pte`. Nothing is loaded before the first question.
 
@@ -50,7 +47,7 @@ class ExecuTorchUnit:
 
     def __init__(self, compute_unit: str = "") -> None:
         self.compute_unit = compute_unit
-        self.name = f"{Unit.EXECUTORCH}:{compute_unit}" if compute_unit else str(Unit.EXECUTORCH)
+        self.unit = UnitSpec(Unit.EXECUTORCH, compute_unit)
 
     def unavailable(self, target: str) -> str | None:
         """Why a program with Core ML delegates for `target` cannot run here, where that is plain without the runtime.
@@ -61,12 +58,13 @@ class ExecuTorchUnit:
             return "executorch is not installed"
         return host.system_too_old(target) if host.macos_version() is not None else None
 
-    def run_pte(
+    def run(
         self,
-        pte: bytes,
-        program: LoweredProgram,
+        emitted: Emitted,
         inputs: Sequence[torch.Tensor],
-        on_phase: Callable[[Phase], None] = lambda _phase: None,
+        on_phase: Callable[[Phase], None] = silence,
+        *,
+        plan: bool = True,
     ) -> ProgramResult:
         """The outputs of the program's method, flattened, as copies, and those of a second, equal call where they
         differ bit by bit. A program with state is loaded anew for the second.
@@ -75,6 +73,7 @@ class ExecuTorchUnit:
         without what the program needs, `LoadFailed` and `PredictFailed`, all with the runtime's message and what it
         logged.
         """
+        pte, program = emitted.pte, emitted.program
         on_phase(Phase.EMIT)
         if self.compute_unit:
             try:

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.evidence.vocabulary import Unit, may_use_ane
+from harness.evidence.unit import UnitSpec
+from harness.evidence.vocabulary import Unit
 from harness.lowering.debug_info import EdgeNode, MilOperation, Origin, origins
 from harness.units import host
 
@@ -163,7 +164,7 @@ def unmet_request(unit: str, placement: Placement, devices: Sequence[str]) -> st
     for the ANE runs on the CPU and predicts as if nothing had happened. Operators are named as ATen's where the plan is
     joined to them, as MIL's elsewhere.
     """
-    if not may_use_ane(unit) or (unit != Unit.CPU_AND_NE and ANE not in devices):
+    if not UnitSpec.parse(unit).may_use_ane or (unit != Unit.CPU_AND_NE and ANE not in devices):
         return None
     elsewhere = _elsewhere(placement.aten) or _elsewhere(placement.ops, but="cast" if placement.aten else "")
     return f"{NOT_ON_ANE}: {', '.join(elsewhere)}" if elsewhere else None

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from harness import mil
+from harness.evidence.notes import Note, NoteCode
+from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Unit
 from harness.lowering.program import UnpackedDelegate
 from harness.mil.context import (
@@ -19,22 +21,20 @@ from harness.mil.context import (
     UNDOCUMENTED,
 )
 from harness.units.base import Feature, LoadFailed, NotRunnable, PredictFailed, Prediction, ProgramContradiction
+from harness.units.whole_program import DelegateUnit
 
 #: Feature data types of the package's description, as numpy names them.
 _DTYPES = {"FLOAT16": "float16", "FLOAT32": "float32", "DOUBLE": "float64", "INT32": "int32", "INT8": "int8"}
-
-#: Notes that begin with this say that the verdict hangs on semantics the documentation leaves open.
-UNDOCUMENTED_NOTE = "undocumented semantics"
 
 #: Kinds of diagnostics that tell of such semantics: it is said nowhere what an integer divided by zero gives, nor a
 #: value that its integer type does not hold.
 _OPEN = (UNDOCUMENTED, RANDOM, INDEX_OUT_OF_RANGE, DIVISION_BY_ZERO, NAN_TO_INTEGER, INTEGER_OVERFLOW)
 
 
-class ReferenceUnit:
+class ReferenceUnit(DelegateUnit):
     """`mode` is the interpreter's: `wide` is what the unit reports, `exact` tells a precision effect from a defect."""
 
-    name = str(Unit.REFERENCE)
+    unit = UnitSpec(Unit.REFERENCE)
 
     def __init__(self, mode: str = mil.WIDE) -> None:
         self.mode = mode
@@ -75,7 +75,7 @@ class OpenReference:
             raise ProgramContradiction(f"metadata names inputs the package lacks: {', '.join(lacking)}")
         self.features = [_feature(described[name]) for name in delegate.input_names]
 
-    def plan(self) -> list[str]:
+    def plan(self) -> list[Note]:
         return []
 
     def predict(self, inputs: list[np.ndarray], second: list[np.ndarray] | None = None) -> Prediction:
@@ -88,7 +88,7 @@ class OpenReference:
         outputs, notes = self._run(inputs, self._states[0])
         return Prediction(outputs, notes, again=self._run(second, self._states[1])[0])
 
-    def _run(self, inputs: list[np.ndarray], state: dict[str, Any]) -> tuple[list[np.ndarray], list[str]]:
+    def _run(self, inputs: list[np.ndarray], state: dict[str, Any]) -> tuple[list[np.ndarray], list[Note]]:
         arguments = {feature.name: array for feature, array in zip(self.features, inputs, strict=True)}
         try:
             result = self._model.run(arguments, function=self._function, mode=self._mode, state=state)
@@ -117,7 +117,8 @@ def _feature(feature: mil.Feature) -> Feature:
     return Feature(feature.name, _DTYPES[feature.data_type], feature.shape or None)
 
 
-def _note(diagnostic: mil.Diagnostic) -> str:
+def _note(diagnostic: mil.Diagnostic) -> Note:
     if diagnostic.kind in _OPEN:
-        return f"{UNDOCUMENTED_NOTE}: {diagnostic.op_type}: {diagnostic.detail}"
-    return f"{diagnostic.kind}: {diagnostic.op_type} {diagnostic.output}: {diagnostic.detail}"
+        return Note(NoteCode.UNDOCUMENTED, f"undocumented semantics: {diagnostic.op_type}: {diagnostic.detail}")
+    where = f"{diagnostic.op_type} {diagnostic.output}: {diagnostic.detail}"
+    return Note(NoteCode(diagnostic.kind), f"{diagnostic.kind}: {where}")

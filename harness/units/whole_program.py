@@ -6,43 +6,39 @@ import copy
 import operator
 import re
 import tempfile
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from harness.evidence.vocabulary import Phase, needs_core_ml
-from harness.lowering.program import Call, DelegateCall, GetItem, LoweredProgram, TensorSpec, replace_values
-from harness.units.base import LoadFailed, OpenDelegate, ProgramContradiction, UnitRunner
+from harness.evidence.notes import Note
+from harness.evidence.unit import UnitSpec
+from harness.evidence.vocabulary import Phase
+from harness.lowering.lower import Emitted, silence
+from harness.lowering.program import (
+    Call,
+    DelegateCall,
+    GetItem,
+    LoweredProgram,
+    TensorSpec,
+    UnpackedDelegate,
+    replace_values,
+)
+from harness.units.base import (
+    DelegateOpener,
+    FallbackFailed,
+    LoadFailed,
+    OpenDelegate,
+    ProgramContradiction,
+    ProgramResult,
+)
 from harness.units.boundary import from_feature, to_feature
 from harness.units.placement import combine
-
-
-class FallbackFailed(Exception):
-    """A fallback operator raised in eager PyTorch."""
-
-
-@dataclass
-class ProgramResult:
-    """The user's outputs, flattened, and what was seen on the way.
-
-    `buffers` are what the call left in the buffers of the module that it writes to, by name; a state in the dtype the
-    unit gives it, and left out where the package has none for its buffer. None where the unit cannot tell.
-    `again` are the outputs of a second, equal call where some delegate's two predictions differed; None elsewhere.
-    """
-
-    outputs: list[Any] = field(default_factory=list)
-    buffers: dict[str, torch.Tensor] | None = None
-    again: list[Any] | None = None
-    mil_ops: dict[str, int] = field(default_factory=dict)
-    placement: dict[str, dict[str, Any]] = field(default_factory=dict)
-    aten_placement: dict[str, dict[str, Any]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 class OpenProgram:
@@ -51,7 +47,7 @@ class OpenProgram:
 
     def __init__(self, program: LoweredProgram, delegates: Sequence[OpenDelegate]) -> None:
         self._program, self._delegates = program, delegates
-        self._plan_notes: list[str] = []
+        self._plan_notes: list[Note] = []
         # And parameters. A second set once two equal predictions differed: what is written then differs too.
         self._buffers = [{i.value.number: i.tensor for i in program.inputs if i.tensor is not None}]
 
@@ -132,8 +128,29 @@ def states_of(buffers: Sequence[str], states: Sequence[str]) -> dict[str, str]:
     return {**found, **dict(zip(left, (s for s in states if s not in found.values()), strict=False))}
 
 
+class DelegateUnit(ABC):
+    """A unit that opens delegates: the whole program is run here, what is left of it in eager PyTorch."""
+
+    unit: UnitSpec
+
+    @abstractmethod
+    def open(self, delegate: UnpackedDelegate) -> OpenDelegate:
+        """As `DelegateOpener.open`."""
+
+    def run(
+        self,
+        emitted: Emitted,
+        inputs: Sequence[torch.Tensor],
+        on_phase: Callable[[Phase], None] = silence,
+        *,
+        plan: bool = True,
+    ) -> ProgramResult:
+        """As `UnitRunner.run`."""
+        return run_program(emitted.program, self, inputs, on_phase, plan=plan)
+
+
 @contextmanager
-def open_program(program: LoweredProgram, unit: UnitRunner) -> Iterator[OpenProgram]:
+def open_program(program: LoweredProgram, unit: DelegateOpener) -> Iterator[OpenProgram]:
     """Load every delegate; what they hold is released at the end. Raises what the unit raises."""
     with ExitStack() as stack:
         delegates = [_open(stack, unit, program, number) for number in range(len(program.delegates))]
@@ -142,9 +159,9 @@ def open_program(program: LoweredProgram, unit: UnitRunner) -> Iterator[OpenProg
 
 def run_program(
     program: LoweredProgram,
-    unit: UnitRunner,
+    unit: DelegateOpener,
     inputs: Sequence[torch.Tensor],
-    on_phase: Callable[[Phase], None] = lambda _phase: None,
+    on_phase: Callable[[Phase], None] = silence,
     *,
     plan: bool = True,
 ) -> ProgramResult:
@@ -154,14 +171,14 @@ def run_program(
     """
     on_phase(Phase.LOAD)
     with open_program(program, unit) as opened:
-        if plan and needs_core_ml(unit.name):
+        if plan and unit.unit.needs_core_ml:
             on_phase(Phase.PLAN)
             opened.plan()
         on_phase(Phase.RUN)
         return opened.run(inputs)
 
 
-def _open(stack: ExitStack, unit: UnitRunner, program: LoweredProgram, number: int) -> OpenDelegate:
+def _open(stack: ExitStack, unit: DelegateOpener, program: LoweredProgram, number: int) -> OpenDelegate:
     directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="coreml-harness-"))
     declared = program.delegates[number]
     try:
@@ -190,7 +207,8 @@ def _predict(
     """The answer to each set of arguments, of which there are one or two; to one set two answers, where they differ."""
     features: list[list[np.ndarray]] = []
     for values in arguments:
-        arrays, notes = [], result.notes if not features else []
+        arrays: list[np.ndarray] = []
+        notes: list[Note] = result.notes if not features else []
         for value, feature in zip(values, opened.features, strict=True):
             array, more = to_feature(value, feature)
             arrays.append(array)
@@ -206,7 +224,7 @@ def _predict(
     return answers
 
 
-def _tensors(arrays: Sequence[np.ndarray], specs: Sequence[TensorSpec | None], notes: list[str]) -> list[torch.Tensor]:
+def _tensors(arrays: Sequence[np.ndarray], specs: Sequence[TensorSpec | None], notes: list[Note]) -> list[torch.Tensor]:
     tensors = []
     for position, (array, spec) in enumerate(zip(arrays, specs, strict=True)):
         tensor, more = from_feature(array, spec, str(position))

@@ -39,7 +39,7 @@ def judge_buffers(
     numerics = verdict.numerics
     if numerics is not None and numerics.at is not None:
         numerics = replace(numerics, at=_named(f"output {numerics.at}", written))
-    notes = [_named(note, written) for note in verdict.notes]
+    notes = [replace(note, detail=_named(note.detail, written)) for note in verdict.notes]
     return replace(verdict, reason=_named(verdict.reason, written), numerics=numerics, notes=notes)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import Numerics
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.evidence.vocabulary import ToleranceClass as C
@@ -28,7 +29,7 @@ from harness.verdict.tolerance import (
 )
 
 #: The note of a pass that says nothing about values.
-NOTHING_COMPARED = "no value compared: every output is empty"
+NOTHING_COMPARED = Note(NoteCode.NOTHING_COMPARED, "no value compared: every output is empty")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Verdict:
     phase: Phase
     numerics: Numerics | None = None
     reason: str = ""
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
 
 def compare(got: list[Tensor], truth: Truth, rule: Rule, precision: str) -> Verdict:
@@ -133,12 +134,12 @@ def _label(rule: Rule, b: Bounds) -> str:
     return str(C.COMPOSED)
 
 
-def _notes(got: list[Tensor], truth: Truth, b: Bounds) -> list[str]:
+def _notes(got: list[Tensor], truth: Truth, b: Bounds) -> list[Note]:
     """What a reader must know to weigh the verdict."""
-    notes = [] if truth.exact else [f"truth is {truth.exactness}"]
+    notes = [] if truth.exact else [Note(NoteCode.TRUTH, f"truth is {truth.exactness}")]
     for op, through in b.without_row.items():
         bound = "its bound went through the operators it calls" if through else f"{NO_ROW.factor[0]:g} ulp were allowed"
-        notes.append(f"no row for {op} in the table of tolerances: {bound}")
+        notes.append(Note(NoteCode.NO_ROW, f"no row for {op} in the table of tolerances: {bound}"))
     if all(g.numel() == 0 for g in got):
         notes.append(NOTHING_COMPARED)
     return notes
@@ -310,7 +311,11 @@ def _compare_model(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> Ve
     numerics = Numerics(rule.label, None, None, None, worst.max_ulp, worst.max_abs, lowest, None)
     plainly = SQNR_THRESHOLD_DB[f.name]
     notes = [
-        f"output {i}: {t:.1f} dB asked for instead of {plainly:.0f}: eager in {f.name} reaches {t + SQNR_MARGIN_DB:.1f}"
+        Note(
+            NoteCode.THRESHOLD_LOWERED,
+            f"output {i}: {t:.1f} dB asked for instead of {plainly:.0f}: "
+            f"eager in {f.name} reaches {t + SQNR_MARGIN_DB:.1f}",
+        )
         for i, t in enumerate(thresholds)
         if t < plainly
     ]

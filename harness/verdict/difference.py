@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.vocabulary import SEVERITY, Outcome, Phase
 from harness.verdict.compare import Verdict
 from harness.verdict.tolerance import format_of
@@ -90,15 +91,18 @@ def worse(first: Verdict, again: Verdict, apart: Difference) -> tuple[Verdict, b
     """
     if apart.equal:  # other bits of the same values: the sign of a zero, the payload of a NaN
         return first, False
-    note = f"two equal predictions differ: {apart}"
+    differs = f"two equal predictions differ: {apart}"
     if first.outcome is again.outcome is Outcome.PASS:
         second = _headroom(again) < _headroom(first)
         numerics = (again if second else first).numerics
-        reason = f"{note}; each within bounds"
+        reason = f"{differs}; each within bounds"
         return Verdict(Outcome.NON_DETERMINISTIC, Phase.VALUE, numerics, reason, first.notes), second
     if SEVERITY.index(again.outcome) > SEVERITY.index(first.outcome):
-        return replace(again, notes=[*again.notes, f"{note}; judged by the second, which is worse"]), True
-    return replace(first, notes=[*first.notes, note]), False
+        return replace(
+            again,
+            notes=[*again.notes, Note(NoteCode.NON_DETERMINISTIC, f"{differs}; judged by the second, which is worse")],
+        ), True
+    return replace(first, notes=[*first.notes, Note(NoteCode.NON_DETERMINISTIC, differs)]), False
 
 
 def _headroom(verdict: Verdict) -> float:

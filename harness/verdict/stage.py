@@ -11,13 +11,14 @@ from typing import Any
 
 from torch import Tensor
 
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.vocabulary import RUNTIME, WORKING, Outcome
 from harness.verdict.difference import Difference, difference
 
-#: The notes of a value out of bounds on the reference, after it ran again with every float widened.
-RIGHT_WHEN_WIDENED = "precision: right when every float is widened"
-STILL_WRONG = "lowering: still wrong when every float is widened"
+#: Of a value out of bounds on the reference, after it ran again with every float widened.
+RIGHT_WHEN_WIDENED = Note(NoteCode.RIGHT_WHEN_WIDENED, "precision: right when every float is widened")
+STILL_WRONG = Note(NoteCode.STILL_WRONG, "lowering: still wrong when every float is widened")
 
 LOWERING, PRECISION = "lowering", "precision"
 #: Outcomes of a program that ran to its end.

@@ -9,8 +9,9 @@ from harness.cases.calls import parse, read_calls
 from harness.cases.case import CaseFault
 from harness.cases.index import ane as ane_index
 from harness.cases.index.generated import seed_calls
+from harness.evidence.unit import UnitSpec
 from harness.evidence.universe import read_universe
-from harness.evidence.vocabulary import Level, may_use_ane
+from harness.evidence.vocabulary import Level
 
 CASES = ane.cases()
 
@@ -33,7 +34,7 @@ def test_a_case_says_what_it_is_and_is_found_by_its_id():
 
 @pytest.mark.parametrize("unit", ["reference", "cpu_only", "cpu_and_gpu", "cpu_and_ne", "all", "device:iPhone"])
 def test_it_runs_where_the_ane_may_be_used(unit):
-    assert CASES[0].runs_on(unit) is may_use_ane(unit)
+    assert CASES[0].runs_on(unit) is UnitSpec.parse(unit).may_use_ane
     assert find.find("ops/aten.neg.default/float32/opinfo-0").runs_on(unit)
 
 

@@ -1,11 +1,20 @@
 import pytest
 
 from harness.cases.case import Case, at_level, matches_op, require_match
-from harness.evidence.vocabulary import HarnessError, Level
+from harness.evidence.vocabulary import HarnessError, Kind, Level
 
 
 def case(op="aten.add.Tensor", api="add", level=Level.SMOKE):
-    return Case(f"ops/{op}/float32/opinfo-0", op, api, "float32", "opinfo", level, None)
+    return Case(
+        id=f"ops/{op}/float32/opinfo-0",
+        kind=Kind.OPERATOR,
+        op=op,
+        api=api,
+        dtype="float32",
+        origin="opinfo",
+        level=level,
+        build=None,
+    )
 
 
 def test_a_level_holds_the_lower_ones_in_order():

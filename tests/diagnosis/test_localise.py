@@ -44,11 +44,11 @@ from harness.diagnosis.localise import (
 from harness.diagnosis.nodes import EdgeProgram, Join, Node
 from harness.diagnosis.replay import State, converter_source, first_wrong
 from harness.evidence.files import Evidence, write_evidence
+from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import HarnessError, Level, Outcome, Phase
+from harness.evidence.vocabulary import HarnessError, Kind, Level, Outcome, Phase
 from harness.lowering import speedups
 from harness.lowering.program import TensorSpec
-from harness.lowering.recipe import Recipe
 from harness.mil.program import NamedType, Operation
 from harness.mil.types import TensorType as MilTensor
 
@@ -82,7 +82,16 @@ class _Module(torch.nn.Module):
 def case_of(function: Callable[..., Any], *inputs: torch.Tensor) -> Case:
     """A case of `function(weight [3, 4], *inputs)`; the inputs are on the grid of fp16."""
     built = Built(_Module(function).eval(), tuple(t.half().float() for t in inputs), 0)
-    return Case("ops/chain", "aten.tanh.default", "chain", "float32", "test", Level.SMOKE, lambda: built)
+    return Case(
+        id="ops/chain",
+        kind=Kind.OPERATOR,
+        op="aten.tanh.default",
+        api="chain",
+        dtype="float32",
+        origin="test",
+        level=Level.SMOKE,
+        build=lambda: built,
+    )
 
 
 def chain(weight: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

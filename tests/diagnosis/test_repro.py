@@ -12,9 +12,9 @@ from harness.cases import partitioner
 from harness.cases.case import Built
 from harness.cases.opinfo import cases
 from harness.diagnosis import repro
+from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.vocabulary import Level, Outcome, Phase
-from harness.lowering.recipe import Recipe
 
 TESTS = Path(__file__).resolve().parents[1]
 RECIPE = Recipe.parse("fp16-ios18")

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from harness.cases.case import Built
+from harness.evidence.recipe import Recipe
 from harness.lowering import speedups
 from harness.lowering.lower import Exported, Lowered, export, lower
 from harness.lowering.program import LoweredProgram
-from harness.lowering.recipe import Recipe
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,10 +22,10 @@ from torch.nn import functional as F
 
 from harness.cases import find
 from harness.cases.case import Built, Case, CaseFault, at_level
+from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import Level
 from harness.lowering import speedups
 from harness.lowering.lower import Exported, export, lower
-from harness.lowering.recipe import Recipe
 
 #: One of each kind of work lowering does: composite operators, decompositions, weights, state, several delegates.
 OPERATORS = {

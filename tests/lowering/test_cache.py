@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from harness.cases.case import Built, Method, Partitioning
+from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering import cache as module
@@ -23,7 +24,6 @@ from harness.lowering.cache import LOCATION_VARIABLE, LoweringCache, location
 from harness.lowering.fingerprint import CASE_PACKAGES, PACKAGES
 from harness.lowering.lower import Exported, Failure, Lowered, export, lower
 from harness.lowering.program import Call, GetItem, Input, LoweredProgram, TensorSpec, Value
-from harness.lowering.recipe import Recipe
 
 #: What an operator may be called with by name.
 KINDS = {

@@ -6,10 +6,10 @@ import pytest
 import torch
 from executorch.exir.program import _program
 
+from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import Phase
 from harness.lowering.edge import EdgeStage
 from harness.lowering.lower import Exported, lower
-from harness.lowering.recipe import Recipe
 
 FP32, FP16, OLDER = (Recipe.parse(name) for name in ("fp32-ios18", "fp16-ios18", "fp16-ios17"))
 

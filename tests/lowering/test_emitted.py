@@ -12,10 +12,10 @@ from executorch.exir import EdgeProgramManager
 from executorch.exir.backend.compile_spec_schema import CompileSpec
 
 from harness.cases.case import Built, Method, Partitioning
+from harness.evidence.recipe import Recipe
 from harness.lowering import emitted
 from harness.lowering.emitted import COMPUTE_UNITS, read, with_compute_unit
 from harness.lowering.lower import export, lower
-from harness.lowering.recipe import Recipe
 
 UNITS = ("cpu_only", "cpu_and_gpu", "cpu_and_ne", "all")
 SKIP = Partitioning(

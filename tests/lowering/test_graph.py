@@ -258,8 +258,8 @@ def test_specs() -> None:
 
 
 def test_a_dynamic_dimension_is_none(exported: Callable[..., object]) -> None:
+    from harness.evidence.recipe import Recipe
     from harness.lowering.lower import lower
-    from harness.lowering.recipe import Recipe
 
     rows = {0: torch.export.Dim("rows", min=2, max=8)}
     made = exported(Function(lambda x: x * 2), torch.ones(3, 4), dynamic_shapes=((rows,),))

@@ -11,11 +11,11 @@ from executorch.backends.apple.coreml.compiler import CoreMLBackend
 from executorch.backends.apple.coreml.partition import CoreMLPartitioner
 from executorch.exir import EdgeProgramManager
 
+from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 from harness.lowering import graph
 from harness.lowering.fingerprint import program_digest
 from harness.lowering.lower import Exported, Lowered, forget_conversion, lower, missing_kernels
-from harness.lowering.recipe import Recipe
 
 X = torch.tensor([0.5, 1.0, 2.0])
 FP32, FP16 = Recipe.parse("fp32-ios18"), Recipe.parse("fp16-ios18")

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from harness.cases.case import Built, Method
+from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering.cache import LoweringCache
 from harness.lowering.lower import Exported, Lowered, export, lower
 from harness.lowering.readback import read_back, written
-from harness.lowering.recipe import Recipe
 from harness.units.base import ProgramContradiction
 from harness.units.reference import ReferenceUnit
 from harness.units.whole_program import run_program

@@ -1,10 +1,10 @@
 import torch
 
 from harness.cases.case import Built, Partitioning
+from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering.lower import export, lower
 from harness.lowering.partitioning import edge_config, make_partitioner
-from harness.lowering.recipe import Recipe
 
 FP32 = Recipe.parse("fp32-ios18")
 X = torch.arange(12.0).reshape(3, 4)

@@ -48,8 +48,8 @@ def test_a_program_without_delegates_needs_no_segments(lowered: Callable[..., Lo
 
 
 def test_a_dynamic_dimension_says_nothing(exported: Callable[..., Any]) -> None:
+    from harness.evidence.recipe import Recipe
     from harness.lowering.lower import lower
-    from harness.lowering.recipe import Recipe
 
     shapes = ({0: torch.export.Dim("n", min=2, max=5)},)
     found = lower(exported(Partly(), torch.ones(3, 2), dynamic_shapes=shapes), Recipe.parse("fp16-ios18"))

@@ -35,12 +35,13 @@ CONFTEST = """
 """
 CASES = """
     from harness.cases.case import Case
-    from harness.evidence.vocabulary import Level
+    from harness.evidence.vocabulary import Kind, Level
 
     def cases():
         return [
-            Case(f"ops/aten.{{op}}.default/{{what}}/fake-{{n}}", f"aten.{{op}}.default", f"nn.{{op}}", what, "fake",
-                 Level.SMOKE if n == 0 else Level.STANDARD if n < 4 else Level.FULL, None)
+            Case(id=f"ops/aten.{{op}}.default/{{what}}/fake-{{n}}", kind=Kind.OPERATOR, op=f"aten.{{op}}.default",
+                 api=f"nn.{{op}}", dtype=what, origin="fake", build=None,
+                 level=Level.SMOKE if n == 0 else Level.STANDARD if n < 4 else Level.FULL)
             for op, what, count in {plan!r} for n in range(count)
         ]
 """

@@ -28,11 +28,12 @@ CONFTEST = """
 """
 SUITE = """
     from harness.cases.case import Case
-    from harness.evidence.vocabulary import Level
+    from harness.evidence.vocabulary import Kind, Level
 
     def cases():
         return [
-            Case(f"ops/aten.abs.default/pass/fake-{n}", "aten.abs.default", "abs", "pass", "fake", Level.SMOKE, None)
+            Case(id=f"ops/aten.abs.default/pass/fake-{n}", kind=Kind.OPERATOR, op="aten.abs.default", api="abs",
+                 dtype="pass", origin="fake", level=Level.SMOKE, build=None)
             for n in range(3)
         ]
 

@@ -32,11 +32,12 @@ CONFTEST = """
 """
 CASES = """
     from harness.cases.case import Case
-    from harness.evidence.vocabulary import Level
+    from harness.evidence.vocabulary import Kind, Level
 
     def cases(*ops):
         return [
-            Case(f"ops/aten.{op}.default/pass/fake-{n}", f"aten.{op}.default", op, "pass", "fake", Level.SMOKE, None)
+            Case(id=f"ops/aten.{op}.default/pass/fake-{n}", kind=Kind.OPERATOR, op=f"aten.{op}.default", api=op,
+                 dtype="pass", origin="fake", level=Level.SMOKE, build=None)
             for op in ops for n in range(4)
         ]
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from harness.cases.case import Case
+from harness.evidence.check import Check
 from harness.evidence.known_issues import KnownIssues
 from harness.evidence.times import Stopwatch
-from harness.evidence.vocabulary import HarnessError, Level, Outcome, Phase
+from harness.evidence.vocabulary import HarnessError, Kind, Level, Outcome, Phase
 from harness.process import child
 from harness.process.isolation import MODEL_DEADLINE, PLANS_LOST, RENEW_BYTES, IsolatedChecker, Settings
 
@@ -19,7 +20,15 @@ TESTS = Path(__file__).resolve().parents[1]
 def case(what, whole_model=False):
     """A case to which the fake handler does what its third part says."""
     return Case(
-        f"ops/aten.{what}.default/{what}/0", f"aten.{what}.default", what, what, "test", Level.SMOKE, None, whole_model
+        id=f"ops/aten.{what}.default/{what}/0",
+        kind=Kind.OPERATOR,
+        op=f"aten.{what}.default",
+        api=what,
+        dtype=what,
+        origin="test",
+        level=Level.SMOKE,
+        build=None,
+        whole_model=whole_model,
     )
 
 
@@ -40,7 +49,7 @@ def checker(monkeypatch, tmp_path):
 
 def test_a_record_comes_back_with_its_phases_told_ahead(checker):
     phases = []
-    record = checker().check(case("pass"), "fp16-ios18", "reference", phases.append)
+    record = checker().check(Check.of(case("pass"), "fp16-ios18", "reference"), phases.append)
     assert record.check_id == "ops/aten.pass.default/pass/0@fp16-ios18@reference"
     assert (record.outcome, record.environment) == (Outcome.PASS, "here")
     assert phases == [Phase.EAGER, Phase.CONVERT]
@@ -48,7 +57,7 @@ def test_a_record_comes_back_with_its_phases_told_ahead(checker):
 
 @pytest.mark.parametrize("what", ["pass", "abort", "hang", "raise"])
 def test_the_time_of_the_whole_check_is_kept_however_it_ends(checker, what):
-    record = checker(deadline=1.0).check(case(what), "fp16-ios18", "reference")
+    record = checker(deadline=1.0).check(Check.of(case(what), "fp16-ios18", "reference"))
     assert list(record.timing) == ["total"]
     assert 0 < record.timing["total"] < 60
 
@@ -58,54 +67,54 @@ def test_the_time_of_the_whole_check_is_kept_however_it_ends(checker, what):
 )
 def test_a_death_is_a_crash_at_its_phase_with_signal_and_stderr(checker, what, how):
     one = checker()
-    record = one.check(case(what), "fp16-ios18", "reference")
+    record = one.check(Check.of(case(what), "fp16-ios18", "reference"))
     assert (record.outcome, record.phase) == (Outcome.CRASH, Phase.CONVERT)
     assert record.reason == f"{how} in phase convert"
     assert (record.error.type, record.error.message.splitlines()[0]) == (how, f"last words of {what}")
     assert (record.op, record.api, record.dtype, record.origin) == (f"aten.{what}.default", what, what, "test")
     assert record.environment == "here"
-    assert one.check(case("pass"), "fp16-ios18", "reference").outcome is Outcome.PASS
+    assert one.check(Check.of(case("pass"), "fp16-ios18", "reference")).outcome is Outcome.PASS
 
 
 def test_a_hang_is_a_timeout_at_its_phase(checker):
     one = checker(deadline=0.5)
-    record = one.check(case("hang"), "fp16-ios18", "reference")
+    record = one.check(Check.of(case("hang"), "fp16-ios18", "reference"))
     assert (record.outcome, record.phase) == (Outcome.TIMEOUT, Phase.CONVERT)
     assert record.reason == "no answer within 0.5 s in phase convert"
     assert record.error.type == "Timeout"
-    assert one.check(case("pass"), "fp16-ios18", "reference").outcome is Outcome.PASS
+    assert one.check(Check.of(case("pass"), "fp16-ios18", "reference")).outcome is Outcome.PASS
 
 
 def test_equal_deaths_group_and_others_do_not(checker):
     one = checker()
-    signatures = {w: one.check(case(w), "fp16-ios18", "reference").error.signature for w in ("abort", "kill")}
-    again = one.check(case("abort"), "fp32-ios18", "reference").error.signature
+    signatures = {w: one.check(Check.of(case(w), "fp16-ios18", "reference")).error.signature for w in ("abort", "kill")}
+    again = one.check(Check.of(case("abort"), "fp32-ios18", "reference")).error.signature
     assert signatures["abort"] == again != signatures["kill"]
 
 
 def test_a_bug_of_the_harness_is_red_and_no_verdict(checker):
     one = checker()
-    record = one.check(case("raise"), "fp16-ios18", "reference")
+    record = one.check(Check.of(case("raise"), "fp16-ios18", "reference"))
     assert record.outcome is Outcome.NOT_RUN
     assert record.error.type == "HarnessFault"
     assert "RuntimeError: a bug of ours" in record.reason
     assert "in handle" in record.error.message
     assert KnownIssues([]).judge(record).verdict == "red"
-    assert one.check(case("pass"), "fp16-ios18", "reference").outcome is Outcome.PASS
+    assert one.check(Check.of(case("pass"), "fp16-ios18", "reference")).outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize(
     ("handler", "says"), [("make_broken", "libtorch.so"), ("make_dying", "did not start: SIGABRT")]
 )
 def test_a_child_that_cannot_start_is_no_crash_of_the_backend(checker, handler, says):
-    record = checker(handler).check(case("pass"), "fp16-ios18", "reference")
+    record = checker(handler).check(Check.of(case("pass"), "fp16-ios18", "reference"))
     assert (record.outcome, record.error.type) == (Outcome.NOT_RUN, "HarnessFault")
     assert says in record.reason
 
 
 def test_a_refused_request_is_an_error_of_the_user(checker):
     with pytest.raises(HarnessError, match="no such thing: tea"):
-        checker().check(case("refuse"), "fp16-ios18", "reference")
+        checker().check(Check.of(case("refuse"), "fp16-ios18", "reference"))
 
 
 def test_whole_models_have_more_time(checker, monkeypatch):
@@ -113,7 +122,7 @@ def test_whole_models_have_more_time(checker, monkeypatch):
     one = checker(deadline=1.0)
     monkeypatch.setattr(one._pool, "call", lambda _r, deadline, _m: asked.append(deadline) or {})
     for whole in (False, True):
-        one.check(case("pass", whole), "fp16-ios18", "reference")
+        one.check(Check.of(case("pass", whole), "fp16-ios18", "reference"))
     assert asked == [1.0, MODEL_DEADLINE]
 
 
@@ -121,45 +130,45 @@ def test_whole_models_have_more_time(checker, monkeypatch):
 def test_an_answer_that_is_no_record_is_the_harness_own_fault(checker, monkeypatch, answer):
     one = checker()
     monkeypatch.setattr(one._pool, "call", lambda *_: answer)
-    record = one.check(case("pass"), "fp16-ios18", "reference")
+    record = one.check(Check.of(case("pass"), "fp16-ios18", "reference"))
     assert (record.outcome, record.error.type) == (Outcome.NOT_RUN, "HarnessFault")
     assert "the harness itself failed: the child's answer: " in record.reason
 
 
 def test_a_known_end_has_a_signature_of_its_own_and_says_it_first(checker):
-    record = checker().check(case("llvm"), "fp16-ios18", "cpu_and_gpu")
+    record = checker().check(Check.of(case("llvm"), "fp16-ios18", "cpu_and_gpu"))
     assert record.reason == "SIGABRT in phase convert"
     assert record.error.message.splitlines()[0] == "LLVM ERROR: Failed to infer result type(s)."
     assert record.error.signature == "SIGABRT in convert: LLVM ERROR: Failed to infer result type(s)."
 
 
 def test_a_fault_without_words_has_the_python_frame_as_signature(checker):
-    signature = checker().check(case("segfault"), "fp16-ios18", "reference").error.signature
+    signature = checker().check(Check.of(case("segfault"), "fp16-ios18", "reference")).error.signature
     assert signature == "SIGSEGV in convert: string_at (__init__.py)"
 
 
 @pytest.mark.parametrize("what", ["abort", "segfault", "hang", "kill"])
 def test_nothing_of_the_machine_is_in_an_error(checker, what):
-    error = checker(deadline=0.5).check(case(what), "fp16-ios18", "reference").error
+    error = checker(deadline=0.5).check(Check.of(case(what), "fp16-ios18", "reference")).error
     for text in (error.message, error.signature):
         assert not re.search(r"(?<![\w.])/\w+/|0x|" + str(TESTS), text), text
     assert not re.search(r"\d{2,}", error.signature)
 
 
 def test_of_a_hang_the_message_has_the_stack_and_the_signature_not(checker):
-    error = checker(deadline=0.5).check(case("hang"), "fp16-ios18", "reference").error
+    error = checker(deadline=0.5).check(Check.of(case("hang"), "fp16-ios18", "reference")).error
     assert "in handle (fake_handler.py:" in error.message
     assert error.signature == "Timeout in convert"
 
 
 def test_killed_from_outside_is_told_and_for_want_of_memory_where_that_is_known(checker, monkeypatch):
     one = checker()
-    silent = one.check(case("silent_kill"), "fp16-ios18", "reference")
+    silent = one.check(Check.of(case("silent_kill"), "fp16-ios18", "reference"))
     assert silent.reason == "SIGKILL in phase convert"
     assert "killed from outside without a word" in silent.error.message
     counts = iter([3, 4])
     monkeypatch.setattr(child, "memory_kills", lambda: next(counts))
-    known = one.check(case("silent_kill"), "fp16-ios18", "reference")
+    known = one.check(Check.of(case("silent_kill"), "fp16-ios18", "reference"))
     assert known.reason == "SIGKILL (out of memory) in phase convert"
     assert known.error.signature == "SIGKILL (out of memory) in convert"
 
@@ -179,7 +188,7 @@ def test_a_plan_that_ends_the_process_or_hangs_leaves_the_placement_unknown(chec
     """It says nothing about the program: the record has the outcome without it."""
     one = checker(deadline=2.0)
     phases = []
-    record = one.check(case(f"plan-{what}"), "fp16-ios18", "all", phases.append)
+    record = one.check(Check.of(case(f"plan-{what}"), "fp16-ios18", "all"), phases.append)
     assert (record.outcome, record.phase, record.error) == (Outcome.PASS, Phase.VALUE, None)
     assert record.notes == [f"placement unknown: {note}"]
     assert [str(phase) for phase in phases] == ["eager", "convert", "load", "plan", "eager", "convert", "load", "run"]
@@ -187,7 +196,7 @@ def test_a_plan_that_ends_the_process_or_hangs_leaves_the_placement_unknown(chec
 
 
 def test_without_a_plan_a_program_that_crashes_still_crashes(checker):
-    record = checker().check(case("plan-abort-abort"), "fp16-ios18", "all")
+    record = checker().check(Check.of(case("plan-abort-abort"), "fp16-ios18", "all"))
     assert (record.outcome, record.phase) == (Outcome.CRASH, Phase.RUN)
     assert record.notes == ["placement unknown: asking for the compute plan ended the process (SIGABRT)"]
 
@@ -197,13 +206,13 @@ def test_without_a_plan_a_program_that_crashes_still_crashes(checker):
     [("plan-abort-abort", "all", "runtime"), ("abort", "all", ""), ("abort", "reference", "")],
 )
 def test_a_program_that_core_ml_does_not_survive_is_the_runtimes_fault(checker, what, unit, stage):
-    record = checker().check(case(what), "fp16-ios18", unit)
+    record = checker().check(Check.of(case(what), "fp16-ios18", unit))
     assert (record.outcome, record.stage) == (Outcome.CRASH, stage)
 
 
 def test_after_some_plans_lost_in_a_row_a_unit_is_asked_for_no_more(checker, tmp_path):
     one = checker()
-    lost = [one.check(case("plan-abort"), f"fp16-ios{n}", "all") for n in range(PLANS_LOST + 2)]
+    lost = [one.check(Check.of(case("plan-abort"), f"fp16-ios{n}", "all")) for n in range(PLANS_LOST + 2)]
     assert {record.outcome for record in lost} == {Outcome.PASS}
     assert [record.notes[0] for record in lost[PLANS_LOST:]] == [
         f"placement unknown: {PLANS_LOST} compute plans in a row cost the process"
@@ -212,14 +221,14 @@ def test_after_some_plans_lost_in_a_row_a_unit_is_asked_for_no_more(checker, tmp
     # Other units are, and a plan that is had begins the count anew.
     for _ in range(2):
         for _ in range(PLANS_LOST - 1):
-            assert "ended the process" in one.check(case("plan-abort"), "fp16-ios18", "cpu_only").notes[0]
-        assert one.check(case("plan-pass"), "fp16-ios18", "cpu_only").notes == []
+            assert "ended the process" in one.check(Check.of(case("plan-abort"), "fp16-ios18", "cpu_only")).notes[0]
+        assert one.check(Check.of(case("plan-pass"), "fp16-ios18", "cpu_only")).notes == []
 
 
 def test_one_child_serves_all_checks_until_it_dies(checker, tmp_path):
     one = checker()
     for what in ("pass", "partial", "abort", "pass", "pass"):
-        one.check(case(what), "fp16-ios18", "reference")
+        one.check(Check.of(case(what), "fp16-ios18", "reference"))
     pids = [line.split()[0] for line in (tmp_path / "log").read_text().splitlines()]
     assert pids[0] == pids[1] == pids[2] != pids[3] == pids[4]
 
@@ -260,7 +269,7 @@ def test_a_child_that_holds_much_is_replaced_between_cases(checker, monkeypatch)
     monkeypatch.setattr(one._pool, "memory", lambda: held["bytes"])
 
     def child_of(what, recipe):
-        assert one.check(case(what), recipe, "reference").outcome is Outcome.PASS
+        assert one.check(Check.of(case(what), recipe, "reference")).outcome is Outcome.PASS
         return one._pool.pids()[0]
 
     first = child_of("pass", "fp16-ios18")
@@ -279,10 +288,10 @@ def test_what_is_told_of_the_time_is_exclusive(checker):
     """Planted: a child that looks for a program before it enters a phase, and is not waited for to get ready then."""
     watch = Stopwatch()
     one = checker(watch=watch)
-    one.check(case("pass"), "fp16-ios18", "reference")
+    one.check(Check.of(case("pass"), "fp16-ios18", "reference"))
     assert list(watch.take()) == ["import", "convert"]
     began = time.perf_counter()
-    one.check(case("late"), "fp16-ios18", "reference")
+    one.check(Check.of(case("late"), "fp16-ios18", "reference"))
     told = watch.take()
     assert list(told) == ["cache"]
     assert sum(told.values()) <= time.perf_counter() - began
@@ -307,7 +316,7 @@ def test_waiting_for_a_child_stops_the_clock_of_what_waits(checker, monkeypatch)
 def test_the_time_of_a_check_that_ends_its_child_is_that_of_its_phases(checker, what):
     watch = Stopwatch()
     # The fake child dies before it tells what it spent.
-    checker(watch=watch, deadline=1.0).check(case(what), "fp16-ios18", "reference")
+    checker(watch=watch, deadline=1.0).check(Check.of(case(what), "fp16-ios18", "reference"))
     assert list(watch.take()) == ["import", "eager", "convert"]
 
 
@@ -315,7 +324,7 @@ def test_nothing_is_asked_of_the_child_where_nobody_asks_where_the_time_goes(che
     one = checker()
     asked = []
     monkeypatch.setattr(one._pool, "call", lambda request, *_: asked.append(request) or {})
-    one.check(case("pass"), "fp16-ios18", "reference")
+    one.check(Check.of(case("pass"), "fp16-ios18", "reference"))
     one.close()
     ((times, flames),) = [(request["times"], request["flames"]) for request in asked]
     assert (times, flames) == (False, None)
@@ -323,7 +332,7 @@ def test_nothing_is_asked_of_the_child_where_nobody_asks_where_the_time_goes(che
 
 def test_the_child_that_checked_leaves_a_flame_graph(checker, tmp_path):
     one = checker(flames=tmp_path)
-    one.check(case("pass"), "fp16-ios18", "reference")
+    one.check(Check.of(case("pass"), "fp16-ios18", "reference"))
     (pid,) = one._pool.pids()[:1]
     one.close()
     assert [path.name for path in tmp_path.glob("flame-*")] == [f"flame-{pid}.html"]
@@ -331,7 +340,7 @@ def test_the_child_that_checked_leaves_a_flame_graph(checker, tmp_path):
 
 def test_no_child_is_started_or_waited_for_to_ask_it_for_a_flame_graph_it_has_not(checker, tmp_path):
     one = checker(flames=tmp_path)
-    one.check(case("abort"), "fp16-ios18", "reference")
+    one.check(Check.of(case("abort"), "fp16-ios18", "reference"))
     one.close()
     never = checker(flames=tmp_path)
     never.prepare()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.cases.case import Case
-from harness.evidence.vocabulary import HarnessError, Level, Outcome
+from harness.evidence.vocabulary import HarnessError, Kind, Level, Outcome
 from harness.process.isolation import IsolatedChecker, Settings
 from harness.process.workers import Share, Workers
 
@@ -16,7 +16,14 @@ RECIPES = ("fp32-ios18", "fp16-ios18")
 def share(what, number=0, recipes=RECIPES):
     """The checks of a case to which the fake handler does what its third part says."""
     case = Case(
-        f"ops/aten.{what}.default/{what}/{number}", f"aten.{what}.default", what, what, "test", Level.SMOKE, None
+        id=f"ops/aten.{what}.default/{what}/{number}",
+        kind=Kind.OPERATOR,
+        op=f"aten.{what}.default",
+        api=what,
+        dtype=what,
+        origin="test",
+        level=Level.SMOKE,
+        build=None,
     )
     return Share(case, tuple((recipe, "reference") for recipe in recipes))
 

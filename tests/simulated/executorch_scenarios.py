@@ -19,10 +19,11 @@ from faults import set_faults
 
 from harness.cases.case import Built, Case, Method, Partitioning
 from harness.check import Checker
-from harness.evidence.vocabulary import HARDWARE_UNITS, Level
+from harness.evidence.check import Check
+from harness.evidence.recipe import Recipe
+from harness.evidence.vocabulary import HARDWARE_UNITS, Kind, Level
 from harness.lowering import speedups
 from harness.lowering.lower import Lowered, export, lower
-from harness.lowering.recipe import Recipe
 from harness.units import executorch
 from harness.units.coreml import CoreMLUnit
 from harness.units.host import is_simulated_host
@@ -94,7 +95,16 @@ def _methods(name: str) -> Built:
 
 
 def _case(name: str, build: Callable[[], Built]) -> Case:
-    return Case(f"check/{name}", "aten.linear.default", "", "float32", "simulated", Level.SMOKE, build)
+    return Case(
+        id=f"check/{name}",
+        kind=Kind.OPERATOR,
+        op="aten.linear.default",
+        api="",
+        dtype="float32",
+        origin="simulated",
+        level=Level.SMOKE,
+        build=build,
+    )
 
 
 def everything() -> dict[str, Any]:
@@ -116,7 +126,7 @@ def _checked(checker: Checker, case: Case, units: Sequence[str] = UNITS) -> dict
     found = {}
     for unit in units:
         phases: list[str] = []
-        record = checker.check(case, RECIPE, unit, lambda phase, phases=phases: phases.append(str(phase)))
+        record = checker.check(Check.of(case, RECIPE, unit), lambda phase, phases=phases: phases.append(str(phase)))
         found[unit] = {**record.to_json(), "phases": phases}
     return found
 

@@ -11,9 +11,9 @@ import torch
 from torch.nn import functional as F
 
 from harness.cases.case import Built
+from harness.evidence.recipe import Recipe
 from harness.lowering.lower import export, lower
 from harness.lowering.program import DelegateCall, GetItem, Input, LoweredProgram, UnpackedDelegate, Value
-from harness.lowering.recipe import Recipe
 from harness.units.base import Feature
 from harness.units.boundary import from_feature, to_feature
 

@@ -27,11 +27,12 @@ from faults import set_faults
 from harness import mil
 from harness.cases import ane
 from harness.check import Checker
+from harness.evidence.check import Check
 from harness.evidence.environment import environment_block
+from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import HARDWARE_UNITS
 from harness.lowering import speedups
 from harness.lowering.program import UnpackedDelegate
-from harness.lowering.recipe import Recipe
 from harness.units import coreml, host, placement
 from harness.units.coreml import CoreMLUnit
 from harness.units.whole_program import run_program
@@ -389,7 +390,7 @@ def _attracting() -> list[dict[str, Any]]:
     set_faults(ane_unsupported={"value": ["softmax"]})
     checker = Checker("here")
     recipe = Recipe.parse("fp16-ios18")
-    return [checker.check(case, recipe, unit).to_json() for case in cases for unit in ("cpu_and_ne", "all")]
+    return [checker.check(Check.of(case, recipe, unit)).to_json() for case in cases for unit in ("cpu_and_ne", "all")]
 
 
 def _planted_joins(root: Path) -> dict[str, Any]:

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from harness.cases.case import Built
+from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import Phase
 from harness.lowering.lower import Lowered, export, lower
 from harness.lowering.program import Delegate, LoweredProgram
-from harness.lowering.recipe import Recipe
 from harness.units import executorch, host
 from harness.units.base import LoadFailed, NotRunnable, PredictFailed
 from harness.units.executorch import EmittedOtherwise, ExecuTorchUnit

@@ -12,9 +12,9 @@ import torch
 
 from harness import mil
 from harness.cases.case import Built
+from harness.evidence.recipe import Recipe
 from harness.lowering.lower import export, lower
 from harness.lowering.program import UnpackedDelegate
-from harness.lowering.recipe import Recipe
 from harness.mil.context import (
     DIVISION_BY_ZERO,
     DUPLICATE_INDEX,

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from harness.cases.case import Built
+from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import Phase
 from harness.lowering import speedups
 from harness.lowering.lower import export, lower
@@ -26,7 +27,6 @@ from harness.lowering.program import (
     UnpackedDelegate,
     Value,
 )
-from harness.lowering.recipe import Recipe
 from harness.units.base import Feature, LoadFailed, PredictFailed, Prediction, ProgramContradiction
 from harness.units.reference import ReferenceUnit
 from harness.units.whole_program import FallbackFailed, open_program, resolve, run_program, states_of

@@ -14,11 +14,12 @@ import torch
 import harness.check as corridor
 from harness.cases.case import Built, Case
 from harness.check import Checker
+from harness.evidence.check import Check
+from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import Level, Outcome, Phase
+from harness.evidence.vocabulary import Kind, Level, Outcome, Phase
 from harness.lowering import speedups
 from harness.lowering.program import UnpackedDelegate
-from harness.lowering.recipe import Recipe
 from harness.units.base import LoadFailed, NotRunnable, PredictFailed, Prediction
 from harness.units.reference import UNDOCUMENTED_NOTE, OpenReference, ReferenceUnit
 from harness.verdict.difference import Difference
@@ -122,14 +123,22 @@ def case_of(module: torch.nn.Module | Callable[..., object], *inputs: torch.Tens
         return Built(made.eval(), inputs or (X,), 7)
 
     return Case(
-        "check/tests/made", "aten.mul.Tensor", "made", "float32", "tests", Level.SMOKE, build, whole_model=model
+        id="check/tests/made",
+        kind=Kind.OPERATOR,
+        op="aten.mul.Tensor",
+        api="made",
+        dtype="float32",
+        origin="tests",
+        level=Level.SMOKE,
+        build=build,
+        whole_model=model,
     )
 
 
 def check_on(unit: Any, case: Case, recipe: Recipe = FP16, name: str = "cpu_only") -> Record:
     checker = Checker()
     checker._units[name] = unit
-    return checker.check(case, recipe, name)
+    return checker.check(Check.of(case, recipe, name))
 
 
 def partly(x: torch.Tensor) -> torch.Tensor:
@@ -336,11 +345,11 @@ def test_the_reference_runs_once_for_all_units_of_a_case(runs: list[str]) -> Non
     case, checker = case_of(lambda x: x * 2), Checker()
     for name in ("cpu_only", "cpu_and_ne", "all"):
         checker._units[name] = Unit()
-        assert checker.check(case, FP16, name).against_reference["equal"] is True
+        assert checker.check(Check.of(case, FP16, name)).against_reference["equal"] is True
     assert runs == ["cpu_only", "reference", "cpu_only", "cpu_only"]
     runs.clear()
-    checker.check(case, FP32, "reference")
-    assert checker.check(case, FP32, "cpu_only").against_reference["equal"] is True
+    checker.check(Check.of(case, FP32, "reference"))
+    assert checker.check(Check.of(case, FP32, "cpu_only")).against_reference["equal"] is True
     assert runs == ["reference", "cpu_only"]
 
 
@@ -355,18 +364,18 @@ def test_what_runs_after_the_unit_is_not_in_the_units_phase() -> None:
     phases: list[Phase] = []
     checker = Checker()
     checker._units["cpu_only"] = Unit()
-    checker.check(case_of(lambda x: x * 2), FP16, "cpu_only", phases.append)
+    checker.check(Check.of(case_of(lambda x: x * 2), FP16, "cpu_only"), phases.append)
     assert phases[-4:] == [Phase.LOAD, Phase.PLAN, Phase.RUN, Phase.VALUE]
 
 
 def test_the_records_of_the_reference_say_nothing_of_it() -> None:
-    record = Checker().check(case_of(Total(1.0)), FP32, "reference")
+    record = Checker().check(Check.of(case_of(Total(1.0)), FP32, "reference"))
     assert record.outcome is Outcome.WRONG_VALUE
     assert (record.stage, record.against_reference) == ("", {})
 
 
 def test_executorchs_own_kernels_are_held_against_eager_too() -> None:
-    record = Checker().check(case_of(lambda x: x.asinh()), FP32, "executorch")
+    record = Checker().check(Check.of(case_of(lambda x: x.asinh()), FP32, "executorch"))
     assert record.outcome is Outcome.FALLBACK
     assert record.against_reference["outcome"] == "fallback"
 

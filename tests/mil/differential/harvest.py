@@ -27,11 +27,11 @@ from mil_instances import FILE, Instance, describe, read, write
 
 from harness.cases import opinfo
 from harness.cases.case import Case, CaseFault
+from harness.evidence.recipe import DEFAULT_RECIPES, Recipe
 from harness.evidence.vocabulary import Level
 from harness.lowering import speedups
 from harness.lowering.lower import export, lower
 from harness.lowering.program import UnpackedDelegate
-from harness.lowering.recipe import DEFAULT_RECIPES, Recipe
 from harness.mil import Model, Operation, RunResult, TensorType
 from harness.mil.program import Literal, ValueRef
 from harness.mil.types import NUMPY

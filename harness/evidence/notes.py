@@ -1,0 +1,45 @@
+"""`Note`: what a reader of a record should know beside its outcome; a code for programs, a detail for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class NoteCode(StrEnum):
+    """What a note is about."""
+
+    #: Values that changed on their way into or out of a delegate.
+    INPUT_CHANGED = "input_changed"
+    OUTPUT_LOST = "output_lost"
+    #: The verdict hangs on semantics that the documentation leaves open.
+    UNDOCUMENTED = "undocumented"
+    #: What the reference executor saw while it ran.
+    NON_FINITE = "non_finite"
+    DUPLICATE_INDEX = "duplicate_index"
+    CORE_ML_WARNING = "core_ml_warning"
+    NON_DETERMINISTIC = "non_deterministic"
+    PLACEMENT_UNKNOWN = "placement_unknown"
+    PLAN_INCOMPLETE = "plan_incomplete"
+    NOT_ON_ANE = "not_on_ane"
+    #: How exact the truth is, where it is not eager in float64.
+    TRUTH = "truth"
+    #: An operator without a row in the table of tolerances.
+    NO_ROW = "no_row"
+    NOTHING_COMPARED = "nothing_compared"
+    THRESHOLD_LOWERED = "threshold_lowered"
+    #: What a run with every float widened tells of a value out of bounds.
+    RIGHT_WHEN_WIDENED = "right_when_widened"
+    STILL_WRONG = "still_wrong"
+    NOT_WIDENED = "not_widened"
+
+
+@dataclass(frozen=True)
+class Note:
+    """`str` of it is the detail, one line."""
+
+    code: NoteCode
+    detail: str
+
+    def __str__(self) -> str:
+        return self.detail

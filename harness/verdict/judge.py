@@ -1,0 +1,96 @@
+"""The one judgement: what a lowered program gave against what is right, wherever it ran."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.cases.case import Built, Case
+from harness.evidence.notes import Note, NoteCode
+from harness.evidence.recipe import Recipe
+from harness.evidence.vocabulary import Phase
+from harness.lowering.lower import Lowered
+from harness.lowering.program import LoweredProgram
+from harness.verdict.buffers import both, judge_buffers
+from harness.verdict.compare import Verdict, compare
+from harness.verdict.difference import difference, worse
+from harness.verdict.oracle import Truth
+from harness.verdict.table import MODEL, rule_for
+from harness.verdict.tolerance import Rule, effective_precision
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the results of one program are judged by: the truth, a rule, a precision, and the buffers it writes to."""
+
+    truth: Truth
+    built: Built
+    rule: Rule
+    precision: str
+    written: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict, and the answer it is about: of two different ones the worse, as tensors."""
+
+    verdict: Verdict
+    outputs: list[Tensor]
+
+
+def question(
+    case: Case, built: Built, right: Truth, recipe: Recipe, lowered: Lowered, program: LoweredProgram
+) -> Question:
+    """What is asked of a case's program, on every unit alike.
+
+    The types of an ML Program say what each operator computes in at least: a unit without float32, the Neural Engine,
+    is not given an operator in float32, and one that computes wider stays within the bounds.
+    Source: the guide of Core ML Tools, "Typed Execution". A state is float16 in every program: there is no other.
+    Source: the same guide, "Stateful Models".
+    """
+    operators = [op for op, count in lowered.exported_ops.items() for _ in range(count)]
+    rule = MODEL if case.whole_model else rule_for(case.op, operators)
+    states = [torch.empty(0, dtype=torch.float16)] if any(d.buffers for d in program.delegates) else []
+    precision = effective_precision(recipe.precision, program.delegates, built.inputs, right.reference, states)
+    return Question(right, built, rule, precision, program.written)
+
+
+def judge(
+    asked: Question,
+    outputs: Sequence[Any],
+    buffers: Mapping[str, Tensor] | None = None,
+    again: Sequence[Any] | None = None,
+) -> Judgement:
+    """Judge the outputs of a call and what it left in buffers, where the unit can tell; `again` are the outputs of a
+    second, equal call, None where they were the same.
+
+    Raises `InvalidCase` where eager does not tell what buffers hold.
+    """
+    first = as_tensors(outputs)
+    verdict = compare(first, asked.truth, asked.rule, asked.precision)
+    if buffers is not None and asked.written:
+        module, inputs = asked.built.module, asked.built.inputs
+        verdict = both(verdict, judge_buffers(buffers, asked.written, module, inputs, asked.rule, asked.precision))
+    if again is None:
+        return Judgement(verdict, first)
+    second = as_tensors(again)
+    apart = difference(second, first, asked.precision)
+    verdict, second_rules = worse(verdict, compare(second, asked.truth, asked.rule, asked.precision), apart)
+    return Judgement(verdict, second if second_rules else first)
+
+
+def open_question(verdict: Verdict, notes: Sequence[Note]) -> str:
+    """Why a value out of bounds is no finding on the reference executor: semantics that no documentation settles.
+
+    Empty where the verdict stands."""
+    undocumented = [note for note in notes if note.code is NoteCode.UNDOCUMENTED]
+    return f"{undocumented[0]}; {verdict.reason}" if undocumented and verdict.phase is Phase.VALUE else ""
+
+
+def as_tensors(outputs: Sequence[Any]) -> list[Tensor]:
+    """What is compared of a program's outputs: a number is a tensor of rank 0, None is nothing."""
+    return [value if isinstance(value, Tensor) else torch.tensor(value) for value in outputs if value is not None]
