@@ -38,7 +38,14 @@ templates_path = ["_templates"]
 html_show_sourcelink = False
 html_copy_source = False
 html_use_index = False
-html_theme_options = {"navigation_with_keys": False, "secondary_sidebar_items": ["page-toc"]}
+# All pages at the side: the theme itself would show the first five above, the others behind a menu.
+html_sidebars = {"**": ["globaltoc.html"]}
+html_theme_options = {
+    "navbar_center": [],
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": [],
+}
 
 _ANCHOR = re.compile(r'<a id="([^"]+)"')
 
