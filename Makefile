@@ -12,7 +12,7 @@ LEVEL  ?= standard
 SIMULATED ?= runs/simulated
 JOBS   ?= auto
 
-.PHONY: matrix test lint harness-tests smoke simulated docs-check known-issues bench clean
+.PHONY: matrix test lint harness-tests smoke simulated docs docs-check known-issues bench clean
 
 matrix: $(READY)
 	$(BIN)/python -m pytest suites --level $(LEVEL) --shard $(SHARD) --measure -n $(JOBS) -q --capture=sys --run-dir $(RUN)
@@ -20,7 +20,7 @@ matrix: $(READY)
 	$(BIN)/python -m harness docs
 	rm -rf $(RUN).last && mv $(RUN) $(RUN).last
 
-test: $(READY) lint harness-tests smoke docs-check
+test: $(READY) lint docs harness-tests smoke docs-check
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -40,6 +40,10 @@ simulated: $(READY)
 	$(BIN)/python tests/simulated/compare.py $(SIMULATED)
 	rm -rf $(SIMULATED).last && mv $(SIMULATED) $(SIMULATED).last
 
+# The pages of docs/ and reports/ as HTML: build/docs/index.html. A warning fails it.
+docs: $(READY)
+	$(BIN)/sphinx-build -q -W --keep-going -n -j auto -c docs -d build/doctrees . build/docs
+
 docs-check: $(READY)
 	$(BIN)/python -m harness docs --check
 
@@ -54,7 +58,7 @@ bench: $(READY)
 
 $(READY): pyproject.toml install.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python install.py models dev
+	$(BIN)/python install.py models dev docs
 	touch $@
 
 clean:
