@@ -18,8 +18,8 @@ from types import ModuleType
 import pytest
 
 from harness.cli import cli
+from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Outcome, Phase
-from harness.units.registry import require_unit
 
 ROOT = Path(__file__).parents[1]
 BY_HAND = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "suites" / "README.md"])
@@ -220,7 +220,7 @@ def unknown(words: list[str], of_pytest: set[str]) -> str | None:
     if name == "pytest":
         for flag, unit in pairwise(rest):
             if flag == "--unit":
-                require_unit(unit)
+                UnitSpec.parse(unit)
         missing = [word for word in rest if re.match(r"(suites|tests)\b", word) and not (ROOT / word).exists()]
         return ", ".join([*sorted(flags - of_pytest), *missing]) or None
     if name == "make":

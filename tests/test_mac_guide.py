@@ -6,8 +6,8 @@ import ast
 import re
 from pathlib import Path
 
+from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Outcome, Phase
-from harness.units.registry import require_unit
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "mac.md"
@@ -91,7 +91,7 @@ def test_every_message_of_others_has_a_public_source() -> None:
 def test_units_and_targets_named_in_the_text_exist() -> None:
     text = GUIDE.read_text()
     for unit in re.findall(r"--unit '?([^'`\s]+(?: iPhone[^'`\s]*)?)", text):
-        require_unit(unit)
+        UnitSpec.parse(unit)
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`make (\w+)`", text):
         assert f"\n{target}:" in makefile, target

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from harness.cli import cli
-from harness.units.registry import require_unit
+from harness.evidence.unit import UnitSpec
 
 FOLDER = Path(__file__).parents[1] / ".github" / "workflows"
 FILES = sorted(FOLDER.glob("*.yml"))
@@ -92,7 +92,7 @@ def test_commands_and_units_exist(path: Path, pytestconfig: pytest.Config) -> No
             assert {word for word in words if word.startswith("-")} <= known, line
             for flag, value in pairwise(words):
                 if flag == "--unit":
-                    require_unit(value)
+                    UnitSpec.parse(value)
 
 
 def test_shards_make_a_whole_and_are_all_merged() -> None:
