@@ -20,7 +20,8 @@ from harness.evidence.check import Check
 from harness.evidence.known_issues import describe
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import WORKING, HarnessError, Level, Outcome, Phase
-from harness.plugin.conformance import one_line, run_of
+from harness.plugin.refusal import one_line
+from harness.plugin.run import run_of
 
 #: Calls drawn for each operator at level `full` when `--explore` says nothing.
 AT_FULL = 12

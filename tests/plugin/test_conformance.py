@@ -14,7 +14,7 @@ import pytest
 from harness.evidence.environment import environment_block
 from harness.evidence.journal import Journal, read_run, write_environment
 from harness.evidence.vocabulary import HarnessError, Level, Phase
-from harness.plugin.conformance import parse_deadline, parse_shard
+from harness.plugin.selection import parse_deadline, parse_shard
 
 pytest_plugins = ["pytester"]
 
@@ -26,7 +26,7 @@ CONFTEST = """
     import fake_cases
     import harness.cases.find
     from harness.process.isolation import IsolatedChecker
-    import harness.plugin.conformance as plugin
+    import harness.plugin.run as plugin
 
     # The door as it is, with another handler behind the child process and other suites.
     plugin.IsolatedChecker = functools.partial(IsolatedChecker, handler="fake_handler:make_checker")

@@ -22,7 +22,7 @@ TESTS = Path(__file__).resolve().parents[1]
 CONFTEST = """
     import functools
     from harness.process.isolation import IsolatedChecker
-    import harness.plugin.conformance as plugin
+    import harness.plugin.run as plugin
 
     plugin.IsolatedChecker = functools.partial(IsolatedChecker, handler="fake_handler:make_checker")
 """

@@ -24,7 +24,7 @@ CONFTEST = """
     import cases_of
     import harness.cases.find
     from harness.process.isolation import IsolatedChecker
-    import harness.plugin.conformance as plugin
+    import harness.plugin.run as plugin
 
     plugin.IsolatedChecker = functools.partial(IsolatedChecker, handler="fake_handler:make_checker")
     harness.cases.find.SUITES.clear()
