@@ -32,7 +32,7 @@ CONFTEST = """
     import functools
     import harness.cases.find
     from harness.process.isolation import IsolatedChecker
-    import harness.plugin.conformance as plugin
+    import harness.plugin.run as plugin
     import storm_cases
 
     plugin.IsolatedChecker = functools.partial(IsolatedChecker, handler="fake_handler:make_checker")
