@@ -14,7 +14,7 @@ from harness.lowering.recipe import DEFAULT_RECIPES
 
 def main(arguments: Sequence[str], suites: Path = Path("suites")) -> int:
     """Write SUITES/durations.txt; returns the exit code."""
-    from harness.pytest_plugin import all_cases
+    from harness.cases.find import all_cases
 
     try:
         if not arguments:

@@ -303,6 +303,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def _refuse_early(run: Run) -> None:
     """Raises `HarnessError` for what cannot be carried out, before workers are started and anything runs."""
     if run.selection.ops:
+        from harness.cases.find import all_cases
+
         require_match(all_cases(), run.selection.ops)
     folder = _suites_folder(run.config)
     if folder is not None:
@@ -324,13 +326,6 @@ def _suites_folder(config: pytest.Config) -> Path | None:
         if path.is_relative_to(suites):
             return suites
     return None
-
-
-def all_cases() -> list[Case]:
-    """The cases of every suite: a check of any other could not be found again by its id."""
-    from harness.cases.find import SUITES
-
-    return [case for suite in SUITES.values() for case in suite()]
 
 
 class one_line:
@@ -431,6 +426,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     folder = _suites_folder(session.config)
     if folder is None or run.is_worker or run.read_only or run.measures:
         return
+    from harness.cases.find import all_cases
+
     known = KnownIssues.read(folder / KNOWN_ISSUES)
     run.unmatched = known.unmatched(case.id for case in all_cases()) if known.issues else []
     if run.unmatched and session.exitstatus == pytest.ExitCode.OK:

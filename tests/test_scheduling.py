@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from harness.cases.case import at_level
+from harness.cases.find import all_cases
 from harness.evidence.durations import TABLE_FILE, Durations, deal, write_table
 from harness.evidence.files import Evidence, write_evidence
 from harness.evidence.journal import Journal, read_run
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import Level, Outcome, Phase
-from harness.pytest_plugin import all_cases
 
 pytest_plugins = ["pytester"]
 
@@ -28,7 +28,7 @@ CONFTEST = """
 
     plugin.IsolatedChecker = functools.partial(harness.isolation.IsolatedChecker, handler="fake_handler:make_checker")
     harness.cases.find.SUITES.clear()
-    harness.cases.find.SUITES["ops"] = lambda: cases_of.small() + cases_of.zoo()
+    harness.cases.find.SUITES["ops"] = lambda _level: cases_of.small() + cases_of.zoo()
 """
 CASES = """
     from harness.cases.case import Case
