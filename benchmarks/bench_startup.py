@@ -16,17 +16,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.isolation import FILE_HANDLER
+
 from benchmarks.processes import ROOT, run
 from benchmarks.section import Findings, Goal, Section, Table
 from benchmarks.sizes import Size
 from benchmarks.spread import Spread, figures, quartiles
 from benchmarks.store import Measurement
 from harness.evidence.record import Record
+from harness.units import serve
 
 MODULE = "benchmarks.bench_startup"
 #: CPU-seconds a command that imports no torch is to start within, and to read so many records.
 WANTED = {"help": 0.3, "list": 0.3, "gate": 1.5, "diff": 1.5}
-#: What two workers may take of one's time for ten modules, and seconds for one module, both beyond the imports.
+#: What two workers may take of one's time for ten modules, and seconds for one module, both beyond what one child
+#: process of `check` takes to get ready.
 WORKERS_WANTED, CHECK_WANTED = 0.65, 2.0
 IMPORTS = "import torch, executorch.exir, executorch.backends.apple.coreml.partition, coremltools"
 #: Exit codes of a command that was carried out.
@@ -106,7 +110,7 @@ COMMANDS: dict[str, Callable[[Path, int], list[str]]] = {
     "check-n2": _checking(MODULES, 2),
 }
 CHECKING = ("check", "check-n1", "check-n2")
-#: Beside this one the imports alone are measured, in turns.
+#: Beside this one the imports alone are measured, as anybody writes them and as a child does them, in turns.
 BESIDE_IMPORTS = "check"
 #: Of a command that makes checks, which takes many seconds.
 MOST_REPEATS = 3
@@ -128,7 +132,8 @@ def words(command: str, records: int) -> str:
 
 
 def measure(command: str, repeats: int, records: int) -> dict[str, Any]:
-    """Seconds of processor and of the clock, each time; of the imports alone, where a command makes checks."""
+    """Seconds of processor and of the clock, each time; beside `check` of one module, of the imports and of a child
+    that gets ready."""
     if command in ("check-n1", "check-n2") and not check_takes_workers():
         return {"skipped": "`check` of this revision has no option `-n`", "records": records}
     with tempfile.TemporaryDirectory() as folder:
@@ -136,6 +141,8 @@ def measure(command: str, repeats: int, records: int) -> dict[str, Any]:
         costs = {"command": line}
         if command == BESIDE_IMPORTS:
             costs["imports"] = [sys.executable, "-c", IMPORTS]
+            # Its requests are over before the first: it gets ready and ends.
+            costs["ready"] = [sys.executable, serve.__file__, FILE_HANDLER]
         if command not in CHECKING:  # which imports so much that the first run tells apart little
             _timed(costs["command"])
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in costs}
@@ -161,6 +168,7 @@ def summarise(results: Mapping[str, Any]) -> Findings:
     """A row for each command that was measured."""
     rows, goals, notes = [], [], []
     imports: list[tuple[float, float]] = []
+    ready: list[tuple[float, float]] = []
     walls: dict[str, list[float]] = {}
     for command in COMMANDS:
         result = results.get(command)
@@ -174,22 +182,30 @@ def summarise(results: Mapping[str, Any]) -> Findings:
         beyond = ""
         if "imports" in result:
             imports += result["imports"]
-            pairs = list(zip(result["command"], result["imports"], strict=True))
+            ready += result["ready"]
+            pairs = list(zip(result["command"], result["ready"], strict=True))
             beyond = _three(quartiles([whole[0] - alone[0] for whole, alone in pairs]))
             more = quartiles([whole[1] - alone[1] for whole, alone in pairs])
-            goals.append(Goal(f"{name}, beyond the imports", "at most", CHECK_WANTED, more, " s"))
+            goals.append(Goal(f"{name}, beyond a child's getting ready", "at most", CHECK_WANTED, more, " s"))
         walls[command] = [cost[1] for cost in result["command"]]
         rows.append((name, _three(cpu), beyond, _three(wall)))
         if command in WANTED:
             goals.append(Goal(f"CPU time of {name}", "at most", WANTED[command], cpu, " s"))
-    if imports:
-        cpu, wall = (quartiles([cost[part] for cost in imports]) for part in (0, 1))
-        rows.append(("the imports alone: torch, executorch, coremltools", _three(cpu), "", _three(wall)))
-        if {"check-n1", "check-n2"} <= walls.keys():
-            pairs = list(zip(walls["check-n2"], walls["check-n1"], strict=False))
-            share = quartiles([(two - wall.middle) / (one - wall.middle) for two, one in pairs])
-            goals.append(Goal("two workers' time of one's, beyond the imports", "at most", WORKERS_WANTED, share))
-    head = ("median (quartiles)", "CPU-seconds", "beyond one process's imports", "seconds")
+    alone = {
+        "the imports alone: torch, executorch, coremltools": imports,
+        "a child process of `check` getting ready, which imports them": ready,
+    }
+    for name, costs in alone.items():
+        if costs:
+            cpu, wall = (quartiles([cost[part] for cost in costs]) for part in (0, 1))
+            rows.append((name, _three(cpu), "", _three(wall)))
+    if ready and {"check-n1", "check-n2"} <= walls.keys():
+        until_ready = quartiles([cost[1] for cost in ready]).middle
+        pairs = list(zip(walls["check-n2"], walls["check-n1"], strict=False))
+        share = quartiles([(two - until_ready) / (one - until_ready) for two, one in pairs])
+        what = "two workers' time of one's, beyond a child's getting ready"
+        goals.append(Goal(what, "at most", WORKERS_WANTED, share))
+    head = ("median (quartiles)", "CPU-seconds", "beyond one child's getting ready", "seconds")
     return Findings((Table(head, tuple(rows)),) if rows else (), tuple(goals), tuple(notes))
 
 
@@ -203,8 +219,8 @@ SECTION = Section(
     wanted=(
         f"`--help` and `list`: at most {WANTED['help']:g} s of CPU time",
         f"`gate` and `diff` of so many records: at most {WANTED['gate']:g} s of CPU time",
-        f"`check` of one module: at most {CHECK_WANTED:g} s beyond the imports",
-        f"`check` of ten modules by two workers: at most {WORKERS_WANTED:g} of what one takes, beyond the imports",
+        f"`check` of one module: at most {CHECK_WANTED:g} s beyond what a child takes to get ready",
+        f"`check` of ten modules by two workers: at most {WORKERS_WANTED:g} of what one takes, beyond the same",
     ),
     plan=plan,
     summarise=summarise,

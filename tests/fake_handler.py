@@ -113,10 +113,15 @@ def make_slowly():
 
 def make_settings():
     import faulthandler
+    import gc
     import resource
 
-    core = resource.getrlimit(resource.RLIMIT_CORE)[0]
-    return lambda _request, _send: {"faulthandler": faulthandler.is_enabled(), "core": core}
+    core, collected = resource.getrlimit(resource.RLIMIT_CORE)[0], gc.isenabled()
+    return lambda _request, _send: {
+        "faulthandler": faulthandler.is_enabled(),
+        "core": core,
+        "collected": [collected, gc.isenabled()],
+    }
 
 
 def make_dying():

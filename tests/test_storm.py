@@ -37,7 +37,7 @@ CONFTEST = """
 
     plugin.IsolatedChecker = functools.partial(IsolatedChecker, handler="fake_handler:make_checker")
     harness.cases.find.SUITES.clear()
-    harness.cases.find.SUITES["ops"] = storm_cases.cases
+    harness.cases.find.SUITES["ops"] = lambda _level: storm_cases.cases()
 """
 CASES = """
     from harness.cases.case import Case

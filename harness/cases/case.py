@@ -90,9 +90,15 @@ class Case(Subject):
 _LEVELS = {Level.SMOKE: 0, Level.STANDARD: 1, Level.FULL: 2}
 
 
+def levels_at(level: Level) -> frozenset[Level]:
+    """The levels whose cases run at `level`: itself and the lower ones."""
+    return frozenset(one for one, rank in _LEVELS.items() if rank <= _LEVELS[level])
+
+
 def at_level(cases: Iterable[Case], level: Level) -> list[Case]:
     """The cases that run at `level`: those of lower levels are among them."""
-    return [case for case in cases if _LEVELS[case.level] <= _LEVELS[level]]
+    levels = levels_at(level)
+    return [case for case in cases if case.level in levels]
 
 
 def matches_op(case: Case, pattern: str) -> bool:

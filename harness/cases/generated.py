@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from harness.cases.calls import Call, Name, TensorSpec, parse
-from harness.cases.case import Built, Case, CaseFault
+from harness.cases.case import Built, Case, CaseFault, levels_at
 from harness.cases.drawing import draw
 from harness.cases.index.generated import Variant, overload, read_index
 from harness.evidence.environment import version_of
@@ -21,13 +21,18 @@ SUITE = "ops"
 EXPLORED = "explore"
 
 
-@functools.cache
-def cases() -> tuple[Case, ...]:
-    """Every variant of the index. Makes no tensors.
+def cases(level: Level = Level.FULL) -> tuple[Case, ...]:
+    """Every variant of the index that runs at `level`. Makes no tensors.
 
     Raises `HarnessError` when there is no index for the installed torch.
     """
-    return tuple(_case(variant) for variant in _index())
+    return _at(level)
+
+
+@functools.cache
+def _at(level: Level) -> tuple[Case, ...]:
+    levels = levels_at(level)
+    return tuple(_case(variant) for variant in _index() if variant.level in levels)
 
 
 @functools.cache

@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from harness.cases.case import Built, Case, CaseFault
+from harness.cases.case import Built, Case, CaseFault, levels_at
 from harness.cases.index.opinfo import Entry, packet_name, read_index
 from harness.evidence.environment import version_of
 from harness.evidence.vocabulary import HarnessError, Kind, Level
@@ -28,22 +28,32 @@ UNSTEADY = (
 
 
 @functools.cache
-def cases() -> tuple[Case, ...]:
-    """Every sample of every entry, in OpInfo's order. Makes no tensors.
-
-    Raises `HarnessError` when there is no index for the installed torch.
-    """
+def _index() -> tuple[Entry, ...]:
     version = version_of("torch") or "-"
     try:
-        entries = read_index(version)
+        return tuple(read_index(version))
     except FileNotFoundError:
         raise HarnessError(
             f"no index of OpInfo samples for torch {version}: run python -m harness.cases.index.opinfo"
         ) from None
-    return tuple(case for entry in entries for case in _cases_of(entry))
 
 
-def _cases_of(entry: Entry) -> Iterator[Case]:
+def cases(level: Level = Level.FULL) -> tuple[Case, ...]:
+    """Every sample that runs at `level`, entries in OpInfo's order. Makes no tensors.
+
+    Raises `HarnessError` when there is no index for the installed torch.
+    """
+    return _at(level)
+
+
+@functools.cache
+def _at(level: Level) -> tuple[Case, ...]:
+    levels = levels_at(level)
+    return tuple(case for entry in _index() for case in _cases_of(entry, levels))
+
+
+def _cases_of(entry: Entry, levels: frozenset[Level]) -> Iterator[Case]:
+    """The entry's cases of these levels. There are 20,000 in all: what they share is made once."""
     if not entry.overloads:
         yield Case(
             id=f"{SUITE}/torch.{entry.full_name}/{entry.dtype}/opinfo-0",
@@ -55,43 +65,48 @@ def _cases_of(entry: Entry) -> Iterator[Case]:
             level=Level.SMOKE,
             build=functools.partial(_no_sample, entry.note),
         )
-    for number, overload in enumerate(entry.overloads):
-        if number == entry.smoke:
-            level = Level.SMOKE
-        elif number in entry.standard:
-            level = Level.STANDARD
-        else:
-            level = Level.FULL
+    chosen = dict.fromkeys(entry.standard, Level.STANDARD)
+    if entry.smoke is not None:
+        chosen[entry.smoke] = Level.SMOKE
+    if Level.FULL in levels:
+        numbers: Iterable[int] = range(len(entry.overloads))
+    else:
+        numbers = sorted(number for number, level in chosen.items() if level in levels)
+    api = entry.full_name
+    stems = {overload: _stem(entry, overload) for overload in set(entry.overloads)}
+    build_sample = functools.partial(build, entry.name, entry.variant, entry.dtype)
+    for number in numbers:
+        overload = entry.overloads[number]
         yield Case(
-            id=f"{SUITE}/{overload}/{entry.dtype}/{_sample_id(entry, overload, number)}",
+            id=f"{stems[overload]}{number}",
             kind=Kind.OPERATOR,
             op=overload,
-            api=entry.full_name,
+            api=api,
             dtype=entry.dtype,
             origin="opinfo",
-            level=level,
-            build=functools.partial(build, entry.name, entry.variant, entry.dtype, number),
+            level=chosen.get(number, Level.FULL),
+            build=functools.partial(build_sample, number),
         )
-    if entry.constants is not None:
+    if entry.constants is not None and Level.STANDARD in levels:
         overload = entry.overloads[entry.constants]
         yield Case(
-            id=f"{SUITE}/{overload}/{entry.dtype}/{_sample_id(entry, overload, entry.constants)}-constants",
+            id=f"{stems[overload]}{entry.constants}-constants",
             kind=Kind.OPERATOR,
             op=overload,
-            api=entry.full_name,
+            api=api,
             dtype=entry.dtype,
             origin="opinfo",
             level=Level.STANDARD,
-            build=functools.partial(build, entry.name, entry.variant, entry.dtype, entry.constants, constants=True),
+            build=functools.partial(build_sample, entry.constants, constants=True),
         )
 
 
-def _sample_id(entry: Entry, overload: str, number: int) -> str:
-    """`opinfo-3` for the entry an overload is named after; the entry's name stands in it where that is another one."""
+def _stem(entry: Entry, overload: str) -> str:
+    """The id of a sample but for its number: `opinfo-` at its end for the entry an overload is named after; the entry's
+    name stands behind it where that is another one."""
     packet = overload.split(".")[1]
-    if packet_name(entry.name) == packet and not entry.variant:
-        return f"opinfo-{number}"
-    return f"opinfo-{entry.full_name}-{number}"
+    own = packet_name(entry.name) == packet and not entry.variant
+    return f"{SUITE}/{overload}/{entry.dtype}/opinfo-{'' if own else f'{entry.full_name}-'}"
 
 
 def _no_sample(note: str) -> Built:

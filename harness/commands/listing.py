@@ -7,16 +7,19 @@ import fnmatch
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.cases import ane
-from harness.cases.case import Case, at_level, matches_op, require_match
+from harness.cases.case import Case, matches_op, require_match
 from harness.cases.find import all_cases
 from harness.evidence.record import Record
 from harness.evidence.unit import UnitSpec
 from harness.evidence.universe import Universe, read_universe
 from harness.evidence.vocabulary import HarnessError, Level
-from harness.publish.coverage import NO_REASON, Coverage, counts, coverage, leading_apis, read_reasons, stale_reasons
 from harness.units.registry import units_here
+
+if TYPE_CHECKING:
+    from harness.publish.coverage import Coverage
 
 
 def run(op: str | None = None, level: str = "standard", units: Sequence[str] = ()) -> int:
@@ -25,11 +28,10 @@ def run(op: str | None = None, level: str = "standard", units: Sequence[str] = (
     Raises `HarnessError` when `op` names nothing, and for an unknown unit.
     """
     asked = [UnitSpec.parse(unit) for unit in units] or units_here()
-    everything = all_cases()
-    if op is not None:
-        require_match(everything, [op])
-    here = [case for case in at_level(everything, Level(level)) if any(case.runs_on(unit) for unit in asked)]
-    chosen = [case for case in here if op is None or matches_op(case, op)]
+    chosen = [case for case in all_cases(Level(level)) if op is None or matches_op(case, op)]
+    if op is not None and not chosen:
+        require_match(all_cases(), [op])  # it may name cases of another level
+    chosen = [case for case in chosen if any(case.runs_on(unit) for unit in asked)]
     width = max((len(case.id) for case in chosen), default=0)
     with contextlib.suppress(BrokenPipeError):
         for case in chosen:
@@ -43,6 +45,9 @@ def run_coverage(records: Iterable[Record], reasons_file: Path, op: str | None =
     Exit code 1 when a row has neither case nor reason, or a reason explains nothing any more. Raises `HarnessError`
     when `op` names no row.
     """
+    # Pages are none of the business of plain listing, which is to be quick.
+    from harness.publish.coverage import coverage, read_reasons, stale_reasons
+
     universe, cases, records = read_universe(), all_cases(), list(records)
     reasons = read_reasons(reasons_file)
     rows = coverage(universe, Counter(case.op for case in cases if not case.ane), records, reasons)
@@ -58,6 +63,8 @@ def run_coverage(records: Iterable[Record], reasons_file: Path, op: str | None =
 
 
 def _api_line(universe: Universe, cases: Iterable[Case], records: Iterable[Record]) -> str:
+    from harness.publish.coverage import leading_apis
+
     made_for: dict[str, set[str]] = {}
     for case in cases:
         if case.origin == "opinfo":
@@ -73,6 +80,8 @@ def _ane_line(universe: Universe) -> str:
 
 
 def _uncovered_lines(rows: list[Coverage]) -> list[str]:
+    from harness.publish.coverage import NO_REASON
+
     uncovered = [row for row in rows if not row.covered]
     width = max((len(row.operator.name) for row in uncovered), default=0)
     sources = max((len(", ".join(row.operator.sources)) for row in uncovered), default=0)
@@ -83,6 +92,8 @@ def _uncovered_lines(rows: list[Coverage]) -> list[str]:
 
 
 def _count_line(rows: list[Coverage]) -> str:
+    from harness.publish.coverage import counts
+
     found = counts(rows)
     return (
         f"{found['operators']} operators: {found['covered']} covered ({found['with cases']} by cases made for them, "

@@ -110,8 +110,13 @@ def test_a_command_that_is_not_there_is_told():
     assert "not measured, no option" in found.notes[0]
 
 
-def test_what_a_check_takes_beyond_the_imports_is_of_pairs():
-    pairs = {"command": [[10.0, 9.0], [20.0, 9.0]], "imports": [[7.0, 7.0], [16.0, 7.0]], "records": 20}
+def test_what_a_check_takes_beyond_a_childs_getting_ready_is_of_pairs():
+    pairs = {
+        "command": [[10.0, 9.0], [20.0, 9.0]],
+        "imports": [[9.0, 9.0]] * 2,
+        "ready": [[7.0, 7.0], [16.0, 7.0]],
+        "records": 20,
+    }
     (numbers,) = bench_startup.summarise({"check": pairs}).tables
     assert numbers.rows[0][2].startswith("3.50 ")
 
@@ -123,10 +128,10 @@ def test_commands_without_torch_have_a_goal():
     assert goal.met == "no"
 
 
-def test_what_two_workers_take_is_of_what_is_beyond_the_imports():
+def test_what_two_workers_take_is_of_what_is_beyond_a_childs_getting_ready():
     one = {"command": [[30.0, 27.0]], "records": 20}
     two = {"command": [[30.0, 17.0]], "records": 20}
-    alone = {"command": [[10.0, 9.0]], "imports": [[7.0, 7.0]], "records": 20}
+    alone = {"command": [[10.0, 9.0]], "imports": [[9.0, 9.0]], "ready": [[7.0, 7.0]], "records": 20}
     *_, share = bench_startup.summarise({"check": alone, "check-n1": one, "check-n2": two}).goals
     assert share.measured.middle == pytest.approx(0.5)
     assert share.met == "yes"

@@ -1,7 +1,8 @@
 import pytest
 
-from harness.cases.find import SUITES, find, suite
-from harness.evidence.vocabulary import HarnessError
+from harness.cases.case import at_level
+from harness.cases.find import SUITES, all_cases, find, suite
+from harness.evidence.vocabulary import HarnessError, Level
 
 
 @pytest.mark.parametrize("name", SUITES)
@@ -18,3 +19,12 @@ def test_a_case_is_found_by_its_id_and_its_suite_by_the_ids_first_part(name):
 def test_an_id_of_no_case_is_refused(identity):
     with pytest.raises(HarnessError, match="no case"):
         find(identity)
+
+
+@pytest.mark.parametrize("level", Level)
+def test_cases_made_for_a_level_are_those_of_it_and_in_the_same_order(level):
+    assert all_cases(level) == at_level(all_cases(), level)
+
+
+def test_no_case_of_another_level_is_made():
+    assert {case.level for case in suite("ops", Level.SMOKE)} == {Level.SMOKE}

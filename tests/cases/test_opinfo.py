@@ -57,7 +57,7 @@ def test_every_entry_has_one_smoke_case_a_dtype_and_a_handful_at_standard():
 def test_a_torch_without_an_index_is_named(monkeypatch):
     monkeypatch.setattr(opinfo, "version_of", lambda _d: "0.0.1")
     with pytest.raises(HarnessError, match=r"no index of OpInfo samples for torch 0\.0\.1"):
-        cases.__wrapped__()
+        opinfo._index.__wrapped__()
 
 
 # Cases made real.

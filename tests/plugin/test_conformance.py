@@ -31,7 +31,7 @@ CONFTEST = """
     # The door as it is, with another handler behind the child process and other suites.
     plugin.IsolatedChecker = functools.partial(IsolatedChecker, handler="fake_handler:make_checker")
     harness.cases.find.SUITES.clear()
-    harness.cases.find.SUITES["ops"] = fake_cases.cases
+    harness.cases.find.SUITES["ops"] = lambda _level: fake_cases.cases()
 """
 CASES = """
     from harness.cases.case import Case

@@ -28,7 +28,7 @@ CONFTEST = """
 
     plugin.IsolatedChecker = functools.partial(IsolatedChecker, handler="fake_handler:make_checker")
     harness.cases.find.SUITES.clear()
-    harness.cases.find.SUITES["ops"] = lambda: cases_of.small() + cases_of.zoo()
+    harness.cases.find.SUITES["ops"] = lambda _level: cases_of.small() + cases_of.zoo()
 """
 CASES = """
     from harness.cases.case import Case

@@ -41,7 +41,7 @@ def test_what_a_handler_raises_is_an_answer_and_the_next_request_is_heard():
     assert result == {"result": {"value": 0.5}}
 
 
-def test_the_process_writes_stacks_but_no_core_files_and_ends_with_its_input():
+def test_the_process_writes_stacks_but_no_core_files_collects_once_it_is_ready_and_ends_with_its_input():
     done = subprocess.run(
         [sys.executable, serve_module.__file__, "fake_handler:make_settings"],
         input=b"{}\n",
@@ -51,4 +51,4 @@ def test_the_process_writes_stacks_but_no_core_files_and_ends_with_its_input():
         timeout=60,
     )
     _, answer = map(json.loads, done.stdout.splitlines())
-    assert answer["result"] == {"faulthandler": True, "core": 0}
+    assert answer["result"] == {"faulthandler": True, "core": 0, "collected": [False, True]}

@@ -16,16 +16,13 @@ import hashlib
 import importlib
 import itertools
 import json
-import multiprocessing
 import os
 import sys
 import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.cases.alternatives import DIMENSIONS
 from harness.cases.axes import Parameter, Signature, variants
@@ -33,6 +30,8 @@ from harness.cases.calls import Call, read_calls
 from harness.cases.index.universe import REGISTERING
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     import torch
 
 #: Variants of one operator that run at level `standard`, besides its seed call and what every argument is owed.
@@ -77,9 +76,11 @@ _LARGEST = 50_000
 UNINITIALISED = ("empty", "new_empty", "resize_")
 
 
-@dataclass(frozen=True)
-class Variant:
-    """A row of the index: the case's label, the axis it comes from, its level, dtype and call as text."""
+class Variant(NamedTuple):
+    """A row of the index: the case's label, the axis it comes from, its level, dtype and call as text.
+
+    A tuple, because thousands are read to list the cases.
+    """
 
     label: str
     axis: str
@@ -92,12 +93,11 @@ class Variant:
         return self.call.partition("(")[0]
 
     def to_line(self) -> str:
-        return json.dumps([self.label, self.axis, self.level, self.dtype, self.call], ensure_ascii=False)
+        return json.dumps(self, ensure_ascii=False)
 
     @classmethod
     def from_line(cls, line: str) -> Variant:
-        label, axis, level, dtype, call = json.loads(line)
-        return cls(label, axis, level, dtype, call)
+        return cls(*json.loads(line))
 
 
 def index_path(torch_version: str) -> Path:
@@ -216,6 +216,8 @@ def results_of(calls: Sequence[Call], asked: Callable[[Call], str] | None = None
     while len(answers) < len(calls):
         if _process is None:
             # Spawned, not forked: a fork of a process whose threads hold locks may wait for them for ever.
+            import multiprocessing  # takes as long as reading the index, which is what listing cases needs
+
             context = multiprocessing.get_context("spawn")
             _process, there = context.Pipe()
             context.Process(target=_answer, args=(there,), daemon=True).start()
