@@ -5,8 +5,9 @@ import re
 import pytest
 
 from harness.evidence.causes import Cause, Rule
+from harness.evidence.check import Check, Subject
 from harness.evidence.record import ErrorInfo, Record
-from harness.evidence.vocabulary import Outcome, Phase
+from harness.evidence.vocabulary import Kind, Outcome, Phase
 
 PHASES = {
     Outcome.UNSUPPORTED: Phase.EDGE,
@@ -31,6 +32,17 @@ def make_record(
 @pytest.fixture
 def record():
     return make_record
+
+
+def make_check(case="ops/aten.neg.default/float32/opinfo-0", recipe="fp16-ios18", unit="reference", **f):
+    """The check that a record of `make_record` is of."""
+    fields = {"kind": Kind.OPERATOR, "op": case.split("/")[1], "api": "", "dtype": "", "origin": ""}
+    return Check.of(Subject(id=case, **(fields | f)), recipe, unit)
+
+
+@pytest.fixture
+def check():
+    return make_check
 
 
 def make_cause(slug="boom", error="boom", outcome="convert_error", **fields):

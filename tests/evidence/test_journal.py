@@ -18,7 +18,8 @@ from harness.evidence.journal import (
     read_run_or_file,
     write_environment,
 )
-from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+from harness.evidence.record import Record
+from harness.evidence.vocabulary import HarnessError, Kind, Outcome, Phase
 
 CASE = "ops/aten.neg.default/float32/opinfo-"
 
@@ -37,11 +38,13 @@ def test_a_record_is_on_disk_when_append_returns(tmp_path, record):
     journal.close()
 
 
-def test_a_check_is_in_flight_from_its_beginning_to_its_record(tmp_path, record):
+def test_a_check_is_in_flight_from_its_beginning_to_its_record(tmp_path, record, check):
     journal = Journal(tmp_path, "main")
     one = record()
-    journal.begin(one.check_id, 1)
-    assert read_run(tmp_path).in_flight == {one.check_id: InFlight(one.check_id, Phase.EAGER, 1)}
+    journal.begin(check(call="neg(float32[3])"), 1)
+    begun = Record.of(check(call="neg(float32[3])"), Outcome.NOT_RUN, Phase.EAGER)
+    assert read_run(tmp_path).in_flight == {one.check_id: InFlight(begun, Phase.EAGER, 1)}
+    assert begun.call == "neg(float32[3])"
     journal.phase(Phase.CONVERT)
     assert read_run(tmp_path).in_flight[one.check_id].phase is Phase.CONVERT
     journal.phase(Phase.RUN)
@@ -51,10 +54,10 @@ def test_a_check_is_in_flight_from_its_beginning_to_its_record(tmp_path, record)
     journal.close()
 
 
-def test_a_record_and_a_stale_in_flight_entry_leave_the_record(tmp_path, record):
+def test_a_record_and_a_stale_in_flight_entry_leave_the_record(tmp_path, record, check):
     """Killed between the two writes of `append`."""
     journal = Journal(tmp_path, "main")
-    journal.begin(record().check_id, 1)
+    journal.begin(check(), 1)
     left = next(tmp_path.glob("inflight-*")).read_bytes()
     journal.append(record())
     journal.close()
@@ -64,12 +67,12 @@ def test_a_record_and_a_stale_in_flight_entry_leave_the_record(tmp_path, record)
     assert len(state.records) == 1
 
 
-def test_a_second_writer_of_the_same_name_opens_files_of_its_own(tmp_path, record):
+def test_a_second_writer_of_the_same_name_opens_files_of_its_own(tmp_path, record, check):
     """Process numbers come back, in containers at once: the files of the killed one stay as they are."""
     first, second = record(case=CASE + "1"), record(case=CASE + "2")
     journal = Journal(tmp_path, "main-7")
     journal.append(first)
-    journal.begin("ops/a/f/opinfo-0@fp16-ios18@all", 1, Phase.RUN)
+    journal.begin(check("ops/a/f/opinfo-0", unit="all"), 1, Phase.RUN)
     journal.close()
     again = Journal(tmp_path, "main-7")
     again.append(second)
@@ -129,9 +132,12 @@ def test_damage_elsewhere_is_named_by_file_and_line(tmp_path, record, damage, sa
     assert "journal-main.jsonl" in str(caught.value)
 
 
-def test_a_damaged_in_flight_file_is_as_good_as_none(tmp_path):
-    for number, content in enumerate([b"", b"{", b"[]", b"{}", b'{"check":"a","phase":"tea","attempts":1}', b"\xff"]):
+def test_a_damaged_in_flight_file_is_as_good_as_none(tmp_path, record):
+    for number, content in enumerate([b"", b"{", b"[]", b"{}", b'{"begun":{},"phase":"run","attempts":1}', b"\xff"]):
         (tmp_path / f"inflight-{number}.json").write_bytes(content)
+    begun = record().to_line()
+    for number, rest in enumerate(['"phase":"tea","attempts":1', '"phase":"run","attempts":"x"', '"phase":"run"']):
+        (tmp_path / f"inflight-more-{number}.json").write_text(f'{{"begun":{begun},{rest}}}')
     assert read_run(tmp_path).in_flight == {}
 
 
@@ -139,13 +145,15 @@ def test_records_of_several_processes_are_one_run(tmp_path, record):
     script = textwrap.dedent("""
         import json, os, sys
         from pathlib import Path
+        from harness.evidence.check import Check, Subject
         from harness.evidence.journal import Journal
         from harness.evidence.record import Record
         journal = Journal(Path(sys.argv[1]), f"gw{sys.argv[2]}-{os.getpid()}")
         record = Record.from_json(json.loads(sys.argv[3]))
         for number in range(50):
             one = record.with_(case=f"ops/a/f/gw{sys.argv[2]}-{number}", reason="x" * 9000)
-            journal.begin(one.check_id, 1)
+            case = Subject(id=one.case, kind=one.kind, op=one.op, api="", dtype="", origin="")
+            journal.begin(Check.of(case, one.recipe, one.unit), 1)
             journal.append(one)
         journal.close()
     """)
@@ -161,15 +169,19 @@ def test_a_killed_writer_leaves_every_record_and_the_check_it_was_in(tmp_path, r
     script = textwrap.dedent("""
         import json, sys, time
         from pathlib import Path
+        from harness.evidence.check import Check, Subject
         from harness.evidence.journal import Journal
         from harness.evidence.record import Record
         from harness.evidence.vocabulary import Phase
         journal = Journal(Path(sys.argv[1]), "main")
         record = Record.from_json(json.loads(sys.argv[2]))
+        def check(case):
+            subject = Subject(id=case, kind=record.kind, op=record.op, api="", dtype="", origin="")
+            return Check.of(subject, record.recipe, record.unit)
         for number in range(20):
-            journal.begin(record.with_(case=f"ops/a/f/opinfo-{number}").check_id, 1)
+            journal.begin(check(f"ops/a/f/opinfo-{number}"), 1)
             journal.append(record.with_(case=f"ops/a/f/opinfo-{number}"))
-        journal.begin(record.with_(case="ops/a/f/opinfo-20").check_id, 1)
+        journal.begin(check("ops/a/f/opinfo-20"), 1)
         journal.phase(Phase.PACKAGE)
         print("there", flush=True)
         time.sleep(60)
@@ -185,26 +197,28 @@ def test_a_killed_writer_leaves_every_record_and_the_check_it_was_in(tmp_path, r
     ]
 
 
-def test_of_several_attempts_the_highest_counts(tmp_path, record):
+def test_of_several_attempts_the_highest_counts(tmp_path, record, check):
     for number in (2, 1):
         journal = Journal(tmp_path, f"main-{number}")
-        journal.begin(record().check_id, number, Phase.EXPORT)
+        journal.begin(check(), number, Phase.EXPORT)
         journal.close()
     assert read_run(tmp_path).in_flight[record().check_id].attempts == 2
 
 
-def test_a_check_that_takes_its_process_with_it_is_a_crash_at_its_phase():
-    crash = InFlight("ops/a/f/opinfo-0@fp16-ios18@all", Phase.LOAD, 2).as_crash("here")
+def test_a_check_that_takes_its_process_with_it_is_a_crash_at_its_phase(check):
+    begun = Record.of(check("ops/a/f/opinfo-0", unit="all", op="aten.a"), Outcome.NOT_RUN, Phase.EAGER)
+    crash = InFlight(begun, Phase.LOAD, 2).as_crash("here")
+    assert (crash.op, crash.kind) == ("aten.a", Kind.OPERATOR)
     assert (crash.outcome, crash.phase, crash.environment) == (Outcome.CRASH, Phase.LOAD, "here")
     assert (crash.case, crash.recipe, crash.unit) == ("ops/a/f/opinfo-0", "fp16-ios18", "all")
     assert "load" in crash.error.signature
 
 
-def test_a_run_read_as_evidence_has_the_interrupted_check_as_a_crash(tmp_path, record):
+def test_a_run_read_as_evidence_has_the_interrupted_check_as_a_crash(tmp_path, record, check):
     write_environment(tmp_path, "here", {"os": "linux"})
     journal = Journal(tmp_path, "main")
     journal.append(record(case=CASE + "1"))
-    journal.begin(record(case=CASE + "2").check_id, 1, Phase.CONVERT)
+    journal.begin(check(CASE + "2"), 1, Phase.CONVERT)
     journal.close()
     evidence = read_run_or_file(tmp_path)
     assert evidence.environments == {"here": {"os": "linux"}}
@@ -264,14 +278,15 @@ def test_looking_whether_a_run_dir_can_be_written_leaves_nothing(tmp_path):
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_what_is_in_flight_is_one_json_object(tmp_path):
+def test_what_is_in_flight_is_one_json_object(tmp_path, check):
     journal = Journal(tmp_path, "main")
-    journal.begin("a@b@c", 1)
+    journal.begin(check(), 1)
     for phase in Phase:
         journal.phase(phase)
     journal.close()
     (path,) = tmp_path.glob("inflight-*")
-    assert json.loads(path.read_bytes()) == {"check": "a@b@c", "phase": "value", "attempts": 1}
+    begun = Record.of(check(), Outcome.NOT_RUN, Phase.EAGER).to_json()
+    assert json.loads(path.read_bytes()) == {"begun": begun, "phase": "value", "attempts": 1}
 
 
 def test_a_run_is_held_to_the_code_it_was_begun_with(tmp_path):

@@ -6,17 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import (
     SCHEMA,
     ErrorInfo,
     Numerics,
     Record,
-    check_id,
     natural_key,
     sort_records,
-    split_check_id,
 )
-from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+from harness.evidence.vocabulary import HarnessError, Kind, Outcome, Phase
 
 FULL = Record(
     case="ops/aten.gelu.default/float32/opinfo-3",
@@ -24,10 +23,12 @@ FULL = Record(
     unit="cpu_and_ne",
     outcome=Outcome.WRONG_VALUE,
     phase=Phase.VALUE,
+    kind=Kind.MODEL,
     op="aten.gelu.default",
     api="nn.functional.gelu",
     dtype="float32",
     origin="opinfo",
+    call="nn.functional.gelu(float32[3])",
     reason="0:[1] is 3.5, expected 3",
     error=ErrorInfo("wrong_value", "0:[1] is 3.5, expected 3", "wrong_value"),
     cause="gelu-tanh",
@@ -40,7 +41,7 @@ FULL = Record(
     stage="runtime",
     against_reference={"outcome": "pass", "max_abs": 0.5},
     numerics=Numerics("ULP", 0.25, 0.5, 0.5, 512.0, 0.5, 40.125, "0:[1]"),
-    notes=["input x: float64 to float32"],
+    notes=[Note(NoteCode.INPUT_CHANGED, "input x: float64 to float32")],
     timing={"lower": 0.25},
     seed=7,
     environment="linux-x86_64",
@@ -48,6 +49,7 @@ FULL = Record(
 MINIMAL = {"schema": SCHEMA, "case": "a/b/c/d", "recipe": "fp16-ios18", "unit": "reference"} | {
     "outcome": "pass",
     "phase": "value",
+    "kind": "operator",
 }
 
 
@@ -104,12 +106,17 @@ def test_any_text_comes_back_on_one_line(text):
         (MINIMAL | {"schema": SCHEMA + 1}, f"schema {SCHEMA + 1}"),
         (MINIMAL | {"colour": "red"}, "colour"),
         ({k: v for k, v in MINIMAL.items() if k != "phase"}, "lacks phase"),
+        ({k: v for k, v in MINIMAL.items() if k != "kind"}, "lacks kind"),
+        (MINIMAL | {"kind": "sort"}, "sort"),
         (MINIMAL | {"outcome": "splendid"}, "splendid"),
         (MINIMAL | {"phase": "dinner"}, "dinner"),
         (MINIMAL | {"case": 3}, "'case' is 3"),
         (MINIMAL | {"seed": "x"}, "'seed' is 'x'"),
         (MINIMAL | {"delegated": ["aten.neg.default"]}, "delegated"),
-        (MINIMAL | {"notes": "many"}, "notes"),
+        (MINIMAL | {"notes": "many"}, "a/b/c/d"),
+        (MINIMAL | {"notes": ["a note"]}, "a/b/c/d"),
+        (MINIMAL | {"notes": [{"code": "still_wrong"}]}, "detail"),
+        (MINIMAL | {"notes": [{"code": "gossip", "detail": "d"}]}, "gossip"),
         (MINIMAL | {"error": {"type": "E"}}, "signature"),
         (MINIMAL | {"error": {"type": "E", "message": "m", "signature": 3}}, "signature"),
         (MINIMAL | {"error": "bad"}, "a/b/c/d"),
@@ -123,15 +130,14 @@ def test_what_is_no_record_is_refused_by_name(data, says):
         Record.from_json(data)
 
 
-def test_check_id_splits_again():
-    assert split_check_id(FULL.check_id) == (FULL.case, FULL.recipe, FULL.unit)
-    assert check_id("a", "b", "c") == "a@b@c"
-
-
-@pytest.mark.parametrize("text", ["", "a", "a@b", "a@b@", "@b@c", "a@b@c@d"])
-def test_other_texts_are_no_check_ids(text):
-    with pytest.raises(HarnessError, match="not a check id"):
-        split_check_id(text)
+def test_a_record_is_of_a_check(check):
+    one = check(
+        "ops/a/f/opinfo-0", unit="device:Test iPhone:all", op="aten.a", api="a", dtype="f", origin="o", call="a()"
+    )
+    record = Record.of(one, Outcome.NOT_RUN, Phase.EAGER, seed=3)
+    assert record.check_id == str(one)
+    assert (record.op, record.api, record.dtype, record.origin, record.call) == ("aten.a", "a", "f", "o", "a()")
+    assert (record.kind, record.seed, record.unit_spec) == (Kind.OPERATOR, 3, one.unit)
 
 
 def test_numbers_in_ids_sort_by_value():

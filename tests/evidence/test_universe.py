@@ -46,7 +46,7 @@ def test_a_damaged_file_is_refused(universe, damage, monkeypatch, tmp_path):
 
 
 def test_versions_without_a_universe_are_refused_with_the_way_out():
-    with pytest.raises(HarnessError, match=r"torch0\.1.*run python -m harness\.cases\.universe_index"):
+    with pytest.raises(HarnessError, match=r"torch0\.1.*run python -m harness\.cases\.index\.universe"):
         read_universe({"torch": "0.1", "coremltools": "9.0", "executorch": "1.5.1"})
 
 

@@ -9,6 +9,7 @@ import pytest
 from harness.cases.case import Case
 from harness.evidence.check import Check
 from harness.evidence.known_issues import KnownIssues
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.times import Stopwatch
 from harness.evidence.vocabulary import HarnessError, Kind, Level, Outcome, Phase
 from harness.process import child
@@ -190,7 +191,7 @@ def test_a_plan_that_ends_the_process_or_hangs_leaves_the_placement_unknown(chec
     phases = []
     record = one.check(Check.of(case(f"plan-{what}"), "fp16-ios18", "all"), phases.append)
     assert (record.outcome, record.phase, record.error) == (Outcome.PASS, Phase.VALUE, None)
-    assert record.notes == [f"placement unknown: {note}"]
+    assert record.notes == [Note(NoteCode.PLACEMENT_UNKNOWN, f"placement unknown: {note}")]
     assert [str(phase) for phase in phases] == ["eager", "convert", "load", "plan", "eager", "convert", "load", "run"]
     assert len((tmp_path / "log").read_text().splitlines()) == 2
 
@@ -198,7 +199,9 @@ def test_a_plan_that_ends_the_process_or_hangs_leaves_the_placement_unknown(chec
 def test_without_a_plan_a_program_that_crashes_still_crashes(checker):
     record = checker().check(Check.of(case("plan-abort-abort"), "fp16-ios18", "all"))
     assert (record.outcome, record.phase) == (Outcome.CRASH, Phase.RUN)
-    assert record.notes == ["placement unknown: asking for the compute plan ended the process (SIGABRT)"]
+    (note,) = record.notes
+    assert note.code is NoteCode.PLACEMENT_UNKNOWN
+    assert str(note) == "placement unknown: asking for the compute plan ended the process (SIGABRT)"
 
 
 @pytest.mark.parametrize(
@@ -214,14 +217,15 @@ def test_after_some_plans_lost_in_a_row_a_unit_is_asked_for_no_more(checker, tmp
     one = checker()
     lost = [one.check(Check.of(case("plan-abort"), f"fp16-ios{n}", "all")) for n in range(PLANS_LOST + 2)]
     assert {record.outcome for record in lost} == {Outcome.PASS}
-    assert [record.notes[0] for record in lost[PLANS_LOST:]] == [
+    assert [str(record.notes[0]) for record in lost[PLANS_LOST:]] == [
         f"placement unknown: {PLANS_LOST} compute plans in a row cost the process"
     ] * 2
     assert len((tmp_path / "log").read_text().splitlines()) == 2 * PLANS_LOST + 2
     # Other units are, and a plan that is had begins the count anew.
     for _ in range(2):
         for _ in range(PLANS_LOST - 1):
-            assert "ended the process" in one.check(Check.of(case("plan-abort"), "fp16-ios18", "cpu_only")).notes[0]
+            (note,) = one.check(Check.of(case("plan-abort"), "fp16-ios18", "cpu_only")).notes
+            assert "ended the process" in str(note)
         assert one.check(Check.of(case("plan-pass"), "fp16-ios18", "cpu_only")).notes == []
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.cases.case import Case
+from harness.evidence.check import Check
 from harness.evidence.vocabulary import HarnessError, Kind, Level, Outcome
 from harness.process.isolation import IsolatedChecker, Settings
 from harness.process.workers import Share, Workers
@@ -25,7 +26,7 @@ def share(what, number=0, recipes=RECIPES):
         level=Level.SMOKE,
         build=None,
     )
-    return Share(case, tuple((recipe, "reference") for recipe in recipes))
+    return Share(tuple(Check.of(case, recipe, "reference") for recipe in recipes))
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_each_check_is_made_once_and_those_of_a_case_by_one_child(team, monkeypa
     workers = team(2)
     records = []
     workers.check(shares, records.append)
-    expected = {f"{one.case.id}@{recipe}@reference" for one in shares for recipe in RECIPES}
+    expected = {str(check) for one in shares for check in one.checks}
     assert len(records) == len(expected) == len(team.calls())
     assert {record.check_id for record in records} == expected
     by_case = {}
@@ -121,10 +122,10 @@ def test_a_death_costs_one_check_of_one_worker(team):
 def test_a_refusal_in_one_ends_all_at_once_and_what_was_found_is_heard(team):
     workers = team(2)
     records = []
-    quick = Share(share("pass").case, (("fp32-ios18", "reference"),))
+    quick = share("pass", recipes=("fp32-ios18",))
     with pytest.raises(HarnessError, match="no such thing: tea"):
         workers.check([share("hang"), quick, share("refuse"), share("pass", 9)], records.append)
-    assert [record.case for record in records] == [quick.case.id]  # and no time-out of the one that hangs
+    assert [record.case for record in records] == [quick.checks[0].case.id]  # and no time-out of the one that hangs
     assert wait_for(lambda: not any(map(alive, team.pids)))
 
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ import operators
 import torch
 
 from harness import mil
+from harness.evidence.notes import Note
+from harness.evidence.unit import UnitSpec
 from harness.lowering import speedups
 from harness.units import devicectl, runner_app
 from harness.units.device import DeviceUnit
@@ -94,7 +96,7 @@ def _operator(name: str) -> dict[str, Any]:
         delegate = operators.unpack(program, Path(folder) / "delegate")
         reference = mil.load(delegate.package)
         for unit in (PHONE, f"{PHONE}:cpu_only"):
-            opened = DeviceUnit(unit).open(delegate)
+            opened = DeviceUnit(_device(unit)).open(delegate)
             arrays = operators.features_of(program, inputs, opened.features)
             notes = opened.plan()
             prediction = opened.predict(arrays)
@@ -105,7 +107,7 @@ def _operator(name: str) -> dict[str, Any]:
                 "equals_reference": all((direct[n].reshape(a.shape) == a).all() for n, a in outputs),
                 "placement": opened.placement,
                 "aten_placement": opened.aten_placement,
-                "notes": notes + prediction.notes,
+                "notes": _said(notes + prediction.notes),
             }
             opened.close()
     return result
@@ -120,7 +122,7 @@ def _outputs() -> dict[str, Any]:
 
     module, inputs = operators.Function(function), (operators._values(3, 3),)
     program = operators.lower_module(module, inputs)
-    run = run_program(program, DeviceUnit(PHONE), inputs)
+    run = run_program(program, DeviceUnit(_device(PHONE)), inputs)
     return {
         "eager": [_plain(t) for t in module(*inputs)],
         "got": [_plain(t) for t in run.outputs],
@@ -133,11 +135,11 @@ def _outcome(name: str, unit: str = PHONE, recipe: str = "fp16-ios18") -> dict[s
     module, inputs, program = operators.lowered(name, recipe)
     started = time.monotonic()
     try:
-        run = run_program(program, DeviceUnit(unit), inputs)
+        run = run_program(program, DeviceUnit(_device(unit)), inputs)
     except Exception as error:
         return {"error": type(error).__name__, "message": str(error), "seconds": time.monotonic() - started}
     distance = (run.outputs[0].double() - module(*inputs).double()).abs().max()
-    return {"notes": run.notes, "distance": float(distance), "placement": run.placement}
+    return {"notes": _said(run.notes), "distance": float(distance), "placement": run.placement}
 
 
 def _faults(faults: Faults) -> dict[str, Any]:
@@ -224,6 +226,14 @@ def _left(folder: Path) -> dict[str, Any]:
         "threads": [t.name for t in threading.enumerate() if t is not threading.main_thread() and "tqdm" not in t.name],
         "loop": loop,
     }
+
+
+def _device(name: str) -> UnitSpec:
+    return UnitSpec.parse(f"device:{name}")
+
+
+def _said(notes: Iterable[Note]) -> list[str]:
+    return [str(note) for note in notes]
 
 
 def _plain(tensor: torch.Tensor) -> dict[str, Any]:

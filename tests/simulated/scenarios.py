@@ -12,7 +12,7 @@ import signal
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from harness.cases import ane
 from harness.check import Checker
 from harness.evidence.check import Check
 from harness.evidence.environment import environment_block
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import HARDWARE_UNITS
 from harness.lowering import speedups
@@ -122,7 +123,7 @@ def _operator(name: str, root: Path, recipe: str = "fp16-ios18") -> dict[str, An
                 array.shape == (direct[n].shape or (1,)) and np.array_equal(array, direct[n].reshape(array.shape))
                 for n, array in zip(delegate.output_names, prediction.outputs, strict=True)
             ),
-            "notes": notes + prediction.notes,
+            "notes": _said(notes + prediction.notes),
             "mil_ops": opened.mil_ops,
             "placement": opened.placement,
         }
@@ -141,6 +142,10 @@ def _partial() -> dict[str, Any]:
         "eager": _plain(module(*inputs)),
         "units": {unit: _plain(run_program(program, CoreMLUnit(unit), inputs).outputs[0]) for unit in _UNITS},
     }
+
+
+def _said(notes: Iterable[Note]) -> list[str]:
+    return [str(note) for note in notes]
 
 
 def _plain(tensor: torch.Tensor) -> dict[str, Any]:
@@ -168,7 +173,7 @@ def _state(root: Path) -> dict[str, Any]:
         "input": inputs[0].tolist(),
         "outputs": [[prediction.outputs[0].tolist() for prediction in run] for run in seen],
         "left": left,
-        "notes": [note for run in seen for prediction in run for note in prediction.notes],
+        "notes": _said(note for run in seen for prediction in run for note in prediction.notes),
         "too_old": too_old,
     }
 
@@ -252,7 +257,10 @@ def _faults(root: Path) -> dict[str, Any]:
         opened = CoreMLUnit(unit).open(delegate)
         try:
             prediction = opened.predict(operators.features_of(program, inputs, opened.features))
-            return {"outputs": [_plain(torch.from_numpy(a)) for a in prediction.outputs], "notes": prediction.notes}
+            return {
+                "outputs": [_plain(torch.from_numpy(a)) for a in prediction.outputs],
+                "notes": _said(prediction.notes),
+            }
         finally:
             opened.close()
 
@@ -333,7 +341,7 @@ def _placement(root: Path) -> dict[str, Any]:
         notes = opened.plan()
         notes += opened.predict(operators.features_of(program, inputs, opened.features)).notes
         opened.close()
-        return {"placement": opened.placement, "aten": opened.aten_placement, "notes": notes}
+        return {"placement": opened.placement, "aten": opened.aten_placement, "notes": _said(notes)}
 
     result: dict[str, Any] = {"plain": {unit: on(unit) for unit in _UNITS}}
     for name in ("plan_missing", "plan_error", "plan_unknown", "ane_unsupported"):
@@ -349,7 +357,11 @@ def _placement(root: Path) -> dict[str, Any]:
     try:
         _, _, _, older = _delegate("linear", root / "placement-old", "fp16-ios17")
         opened = CoreMLUnit("all").open(older)
-        result["too_old"] = {"notes": opened.plan(), "placement": opened.placement, "aten": opened.aten_placement}
+        result["too_old"] = {
+            "notes": _said(opened.plan()),
+            "placement": opened.placement,
+            "aten": opened.aten_placement,
+        }
         opened.close()
     finally:
         libcoremlpython.simulated_macos = played
@@ -380,7 +392,7 @@ def _joined(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> dict[s
         "mil": result.placement,
         "mil_ops": result.mil_ops,
         "delegated": program.delegated_ops,
-        "notes": [note for note in result.notes if note.startswith("ANE requested")],
+        "notes": _said(note for note in result.notes if note.code is NoteCode.NOT_ON_ANE),
     }
 
 
@@ -414,7 +426,7 @@ def _planted_joins(root: Path) -> dict[str, Any]:
         opened = CoreMLUnit("cpu_and_ne").open(delegate)
         notes = opened.plan()
         opened.close()
-        result[name] = {"aten": opened.aten_placement, "notes": notes}
+        result[name] = {"aten": opened.aten_placement, "notes": _said(notes)}
     set_faults()
     return result
 

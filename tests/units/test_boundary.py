@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from harness.evidence.notes import Note, NoteCode
 from harness.lowering.program import TensorSpec
 from harness.units.base import Feature
 from harness.units.boundary import from_feature, to_feature
@@ -85,7 +86,7 @@ def test_an_empty_tensor_keeps_its_shape(shape):
 @pytest.mark.parametrize("value", [2**31, -(2**31) - 1, 2**62])
 def test_an_integer_beyond_int32_is_noted(value):
     array, (note,) = to_feature(torch.tensor([1, value]), feature("int32", (2,)))
-    assert note == "input x: int64 to int32 changed a value"
+    assert note == Note(NoteCode.INPUT_CHANGED, "input x: int64 to int32 changed a value")
     assert array[0] == 1
     assert array[1] != value
 
@@ -115,13 +116,13 @@ def test_a_wrong_shape_is_left_for_the_verdict_to_see(shape):
 @pytest.mark.parametrize("dtype", ["int64", "int32", "uint8"])
 def test_a_float_that_is_no_such_integer_is_noted(value, dtype):
     _, (note,) = from_feature(np.array([1.0, value], np.float32), TensorSpec(dtype, (2,)), "y")
-    assert note == f"output y: torch.float32 to torch.{dtype} lost a value"
+    assert note == Note(NoteCode.OUTPUT_LOST, f"output y: torch.float32 to torch.{dtype} lost a value")
 
 
 @pytest.mark.parametrize(("value", "dtype"), [(40_000, "int16"), (300, "uint8"), (-1, "uint8"), (128, "int8")])
 def test_an_integer_beyond_the_declared_type_is_noted(value, dtype):
     _, (note,) = from_feature(np.array([value], np.int32), TensorSpec(dtype, (1,)), "y")
-    assert note == f"output y: torch.int32 to torch.{dtype} lost a value"
+    assert note == Note(NoteCode.OUTPUT_LOST, f"output y: torch.int32 to torch.{dtype} lost a value")
 
 
 def test_whole_floats_become_integers_silently():

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from harness.evidence.files import Evidence
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import Record
 from harness.lowering.program import UnpackedDelegate
 from harness.publish.matrix import build_matrix
@@ -172,7 +173,7 @@ def test_state_lasts_as_long_as_the_open_delegate(seen) -> None:
     np.testing.assert_allclose(state["outputs"], expected, **CLOSE)
     (left,) = state["left"].values()  # a running total, of which the output is the double
     np.testing.assert_allclose(left, np.array(expected[0][-1]) / 2, **CLOSE)
-    assert not [note for note in state["notes"] if note.startswith(coreml.NON_DETERMINISTIC)]
+    assert not [note for note in state["notes"] if note.startswith("non_deterministic")]
 
 
 def test_state_needs_macos_15(seen) -> None:
@@ -408,7 +409,7 @@ def test_cases_that_attract_the_ane_fill_its_column_from_a_mac_alone(seen) -> No
     assert column["aten.conv2d.default"] == ["supported 4 (ordinary cases)"]
     simulated = build_matrix(Evidence({"here": {**mac, "simulated": True}}, records))
     assert (simulated.operators, simulated.ignored) == ([], 4)
-    notes = [[note for note in record.notes if note.startswith("ANE")] for record in records]
+    notes = [[str(note) for note in record.notes if note.code is NoteCode.NOT_ON_ANE] for record in records]
     assert notes[:2] == [[], []]
     assert notes[2] == ["ANE requested, not placed there: aten.softmax.int (on cpu)"]
     assert notes[3] == ["ANE requested, not placed there: aten.softmax.int (on gpu)"]
@@ -503,15 +504,15 @@ def test_what_goes_in_is_fresh_writable_and_contiguous(given) -> None:
 
 
 def test_an_answer_wider_than_declared_is_kept_and_noted() -> None:
-    notes: list[str] = []
+    notes: list[Note] = []
     feature = Feature("y", "float16", (2,))
     got = coreml._from_core_ml(np.array([1.0, 1e6], np.float32), feature, notes)
     assert got.tolist() == [1.0, 1e6]
-    assert notes == ["output y: float32 values that its declared float16 cannot hold"]
+    assert notes == [Note(NoteCode.OUTPUT_LOST, "output y: float32 values that its declared float16 cannot hold")]
 
 
 def test_nan_and_infinity_fit_the_declared_type() -> None:
-    notes: list[str] = []
+    notes: list[Note] = []
     got = coreml._from_core_ml(np.array([np.nan, np.inf], np.float32), Feature("y", "float16", (2,)), notes)
     assert got.dtype == np.float16
     assert notes == []

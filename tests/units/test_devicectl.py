@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.evidence.vocabulary import HarnessError
-from harness.process import preparing
-from harness.units import devicectl, registry
+from harness.units import devicectl
 from harness.units.devicectl import ConnectedDevice, DevicesUnknown, Signing
 
 COMMANDS = Path(__file__).parents[1] / "simulated" / "commands"
@@ -27,19 +25,6 @@ PHONE = ConnectedDevice(
     udid="U1",
 )
 PAD = replace(PHONE, name="iPad", kind="iPad", model="iPad14,8", udid="U2", developer_mode=False)
-
-
-@pytest.mark.parametrize(
-    ("parameter", "parts"),
-    [
-        ("iPhone", ("iPhone", "all")),
-        ("iPhone:cpu_and_ne", ("iPhone", "cpu_and_ne")),
-        ("my: phone", ("my: phone", "all")),
-        ("cpu_only", ("cpu_only", "all")),
-    ],
-)
-def test_a_unit_s_parameter(parameter: str, parts: tuple[str, str]) -> None:
-    assert devicectl.split(parameter) == parts
 
 
 def test_a_device_is_found_by_its_exact_name_with_the_apostrophe_that_is_typed() -> None:
@@ -192,22 +177,3 @@ def test_who_signs(environment: dict, teams: list[str], expected: Signing | str,
     else:
         with pytest.raises(DevicesUnknown, match=expected):
             devicectl.signing(chosen)
-
-
-# -- a run --------------------------------------------------------------------------------------------------------
-
-
-def test_a_device_answers_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    prepared: list[str] = []
-    monkeypatch.setattr(devicectl, "unavailable", lambda parameter, target: None)
-    monkeypatch.setattr(devicectl, "devices", lambda: [PHONE])
-    monkeypatch.setattr(preparing, "prepare_device", lambda name, show: prepared.append(name))
-    units = ["reference", "device:Anna's iPhone", "device:Anna's iPhone:cpu_only"]
-    with pytest.raises(HarnessError, match="a connected device answers one at a time"):
-        preparing.prepare(units, print, processes=2)
-    preparing.prepare(["reference", "cpu_only"], print, processes=2)
-    assert prepared == []
-    preparing.prepare(units, print)
-    assert prepared == ["Anna's iPhone"]
-    described = {"model": "iPhone16,1", "system": "iOS 18.5", "build": "22F76"}
-    assert registry.connected(units) == {"Anna's iPhone": described}

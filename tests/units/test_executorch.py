@@ -17,9 +17,8 @@ from harness.evidence.vocabulary import Phase
 from harness.lowering.lower import Lowered, export, lower
 from harness.lowering.program import Delegate, LoweredProgram
 from harness.units import executorch, host
-from harness.units.base import LoadFailed, NotRunnable, PredictFailed
-from harness.units.executorch import EmittedOtherwise, ExecuTorchUnit
-from harness.units.whole_program import ProgramResult
+from harness.units.base import EmittedOtherwise, LoadFailed, NotRunnable, PredictFailed, ProgramResult
+from harness.units.executorch import ExecuTorchUnit
 
 INPUT = torch.tensor([[0.5, -1.0, 2.0], [0.0, 0.25, -3.0]])
 on_mac = pytest.mark.skipif(sys.platform == "darwin", reason="the macOS wheel registers CoreMLBackend")
@@ -60,8 +59,8 @@ def _build() -> Iterator[None]:
 
 
 def run(program: Lowered, inputs: list[torch.Tensor], unit: str = "") -> ProgramResult:
-    assert program.program is not None
-    return ExecuTorchUnit(unit).run_pte(program.pte, program.program, inputs)
+    assert program.emitted is not None
+    return ExecuTorchUnit(unit).run(program.emitted, inputs)
 
 
 def test_a_program_that_fell_back_entirely_runs_anywhere(fallen_back: Lowered) -> None:
@@ -73,8 +72,8 @@ def test_a_program_that_fell_back_entirely_runs_anywhere(fallen_back: Lowered) -
 
 def test_the_phases_are_told(fallen_back: Lowered) -> None:
     phases: list[Phase] = []
-    assert fallen_back.program is not None
-    ExecuTorchUnit().run_pte(fallen_back.pte, fallen_back.program, [INPUT], phases.append)
+    assert fallen_back.emitted is not None
+    ExecuTorchUnit().run(fallen_back.emitted, [INPUT], phases.append)
     assert phases == [Phase.EMIT, Phase.LOAD, Phase.RUN]
 
 

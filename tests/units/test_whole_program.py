@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from harness.cases.case import Built
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
-from harness.evidence.vocabulary import Phase
+from harness.evidence.unit import UnitSpec
+from harness.evidence.vocabulary import Phase, Unit
 from harness.lowering import speedups
 from harness.lowering.lower import export, lower
 from harness.lowering.program import (
@@ -27,11 +29,12 @@ from harness.lowering.program import (
     UnpackedDelegate,
     Value,
 )
-from harness.units.base import Feature, LoadFailed, PredictFailed, Prediction, ProgramContradiction
+from harness.units.base import FallbackFailed, Feature, LoadFailed, PredictFailed, Prediction, ProgramContradiction
 from harness.units.reference import ReferenceUnit
-from harness.units.whole_program import FallbackFailed, open_program, resolve, run_program, states_of
+from harness.units.whole_program import DelegateUnit, open_program, resolve, run_program, states_of
 
 F2 = TensorSpec("float32", (2,))
+SEEN = Note(NoteCode.NON_FINITE, "seen")
 X, Y = torch.tensor([1.0, 2.0]), torch.tensor([10.0, 20.0])
 
 
@@ -47,16 +50,16 @@ class OpenedAdder:
 
     def predict(self, inputs: list[np.ndarray]) -> Prediction:
         self.unit.given.append([array.copy() for array in inputs])
-        return Prediction([array + self.unit.amount for array in inputs], ["seen"])
+        return Prediction([array + self.unit.amount for array in inputs], [SEEN])
 
     def close(self) -> None:
         self.unit.closed += 1
 
 
-class Adder:
+class Adder(DelegateUnit):
     """A unit; `unpacked` are the folders it was given."""
 
-    name = "adder"
+    unit = UnitSpec(Unit.REFERENCE)
 
     def __init__(self, inputs: tuple[str, ...] = ("x",), amount: float = 1.0) -> None:
         self.inputs, self.amount = inputs, amount
@@ -103,7 +106,7 @@ def test_a_delegate_is_run_and_what_it_says_is_kept() -> None:
     assert result.mil_ops == {"add": 1, "cast": 2}
     assert result.placement == {"add": {"preferred": "cpu", "supported": ["cpu"], "cost": 0.5}}
     assert result.aten_placement == {"aten.add.Tensor": {"preferred": "cpu", "supported": ["cpu"], "cost": 0.5}}
-    assert result.notes == ["seen"]
+    assert result.notes == [SEEN]
 
 
 def test_delegates_are_closed_and_their_files_removed() -> None:
@@ -221,7 +224,8 @@ def test_results_get_the_graphs_dtype() -> None:
     result = run_program(LoweredProgram((user(0),), steps, (Value(2),), (delegate,)), Adder(amount=0.5), (X,))
     (output,) = result.outputs
     assert output.dtype is torch.int64
-    assert any("lost a value" in note for note in result.notes)
+    (note,) = [note for note in result.notes if note.code is NoteCode.OUTPUT_LOST]
+    assert "lost a value" in str(note)
 
 
 def test_a_failing_fallback_is_named() -> None:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.verdict.buffers import both, judge_buffers
 from harness.verdict.compare import Verdict
@@ -75,11 +76,14 @@ def test_a_name_that_is_no_buffer_is_the_cases_fault() -> None:
         judge_buffers({"variance": X}, ("variance",), Averages(), (X,), RULE, "fp16")
 
 
+OF_OUTPUTS, OF_BUFFERS = Note(NoteCode.NO_ROW, "of the outputs"), Note(NoteCode.NO_ROW, "of the buffers")
+
+
 def test_outputs_speak_first() -> None:
-    right = Verdict(Outcome.PASS, Phase.VALUE, notes=["of the outputs"])
+    right = Verdict(Outcome.PASS, Phase.VALUE, notes=[OF_OUTPUTS])
     wrong = Verdict(Outcome.WRONG_VALUE, Phase.VALUE, reason="output 0")
-    lost = Verdict(Outcome.WRONG_VALUE, Phase.VALUE, reason="buffer total", notes=["of the buffers"])
+    lost = Verdict(Outcome.WRONG_VALUE, Phase.VALUE, reason="buffer total", notes=[OF_BUFFERS])
     assert both(right, right) == right
     assert both(wrong, lost) == wrong
     assert both(right, lost).reason == "buffer total"
-    assert both(right, lost).notes == ["of the outputs", "of the buffers"]
+    assert both(right, lost).notes == [OF_OUTPUTS, OF_BUFFERS]

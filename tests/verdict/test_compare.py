@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 from harness.verdict.compare import Verdict, compare
 from harness.verdict.oracle import truth
@@ -290,7 +291,8 @@ def test_an_operator_without_a_row_is_named(monkeypatch):
     assert v.outcome is Outcome.PASS
     assert v.numerics is not None
     assert v.numerics.tolerance_class == "COMPOSED (no row)"
-    assert v.notes == ["no row for aten.polygamma.default in the table of tolerances: 8 ulp were allowed"]
+    expected = "no row for aten.polygamma.default in the table of tolerances: 8 ulp were allowed"
+    assert v.notes == [Note(NoteCode.NO_ROW, expected)]
 
 
 @pytest.mark.parametrize("rule", [None, MODEL])
@@ -298,7 +300,8 @@ def test_a_pass_of_empty_outputs_says_that_nothing_was_compared(rule):
     x = grid(0, 3)
     t = truth(Fn(torch.exp), (x,))
     v = compare([torch.exp(x)], t, rule or lookup("aten.exp"), "fp32")
-    assert (v.outcome, v.notes) == (Outcome.PASS, ["no value compared: every output is empty"])
+    note = Note(NoteCode.NOTHING_COMPARED, "no value compared: every output is empty")
+    assert (v.outcome, v.notes) == (Outcome.PASS, [note])
     t = truth(Fn(lambda x: (x, x.new_ones(1))), (x,))
     assert compare([x, torch.ones(1)], t, rule or lookup("aten.exp"), "fp32").notes == []
 
@@ -498,9 +501,8 @@ def test_a_model_that_amplifies_roundings_is_judged_by_eager_in_the_same_precisi
     verdict = compare([worse.float()], case, MODEL, "fp16")
     assert verdict.outcome is Outcome.WRONG_VALUE
     assert f"below {reached - 6:.0f} dB" in verdict.reason
-    assert verdict.notes == [
-        f"output 0: {reached - 6:.1f} dB asked for instead of 40: eager in fp16 reaches {reached:.1f}"
-    ]
+    expected = f"output 0: {reached - 6:.1f} dB asked for instead of 40: eager in fp16 reaches {reached:.1f}"
+    assert verdict.notes == [Note(NoteCode.THRESHOLD_LOWERED, expected)]
 
 
 def test_eager_in_the_precision_never_raises_the_threshold() -> None:

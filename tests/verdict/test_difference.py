@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import Numerics
 from harness.evidence.vocabulary import SEVERITY, Outcome, Phase
 from harness.verdict.compare import Verdict
@@ -84,11 +85,12 @@ def test_a_difference_is_symmetric_but_for_its_ulp(one, other):
 
 # Which verdict rules.
 
+A_NOTE = Note(NoteCode.TRUTH, "a note")
 APART = Difference(1, 3, 0.5, 2.0, "", 0)
 
 
 def verdict(outcome, headroom=2.0):
-    return Verdict(outcome, Phase.VALUE, Numerics("ULP", headroom=headroom), f"it is {outcome}", ["a note"])
+    return Verdict(outcome, Phase.VALUE, Numerics("ULP", headroom=headroom), f"it is {outcome}", [A_NOTE])
 
 
 def test_two_answers_within_bounds_are_non_deterministic():
@@ -116,9 +118,10 @@ def test_the_worse_answer_rules_and_says_so(first, again, second):
     found, rules = worse(verdict(first), verdict(again), APART)
     assert rules is second
     assert found.outcome is max(first, again, key=SEVERITY.index)
-    assert found.notes[0] == "a note"
-    assert found.notes[1].startswith("two equal predictions differ: 1 of 3 elements differ")
-    assert ("judged by the second" in found.notes[1]) is second
+    assert found.notes[0] == A_NOTE
+    assert found.notes[1].code is NoteCode.NON_DETERMINISTIC
+    assert str(found.notes[1]).startswith("two equal predictions differ: 1 of 3 elements differ")
+    assert ("judged by the second" in str(found.notes[1])) is second
 
 
 def test_other_bits_of_the_same_values_are_no_second_answer():

@@ -12,16 +12,20 @@ import pytest
 import torch
 
 import harness.check as corridor
+import harness.units.whole_program as whole_program
 from harness.cases.case import Built, Case
 from harness.check import Checker
 from harness.evidence.check import Check
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record
+from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Kind, Level, Outcome, Phase
 from harness.lowering import speedups
 from harness.lowering.program import UnpackedDelegate
 from harness.units.base import LoadFailed, NotRunnable, PredictFailed, Prediction
-from harness.units.reference import UNDOCUMENTED_NOTE, OpenReference, ReferenceUnit
+from harness.units.reference import OpenReference, ReferenceUnit
+from harness.units.whole_program import DelegateUnit
 from harness.verdict.difference import Difference
 from harness.verdict.stage import RIGHT_WHEN_WIDENED, STILL_WRONG, stage_of
 
@@ -52,7 +56,7 @@ class Opened:
         self.placement: dict[str, Any] = {}
         self.aten_placement: dict[str, Any] = {}
 
-    def plan(self) -> list[str]:
+    def plan(self) -> list[Note]:
         return []
 
     def predict(self, inputs: list[np.ndarray], second: list[np.ndarray] | None = None) -> Prediction:
@@ -71,10 +75,10 @@ class Opened:
         self._inner.close()
 
 
-class Unit:
+class Unit(DelegateUnit):
     """A unit of Core ML on any system. What it is wrong in is planted."""
 
-    name = "cpu_only"
+    unit = UnitSpec.parse("cpu_only")
 
     def __init__(
         self,
@@ -137,7 +141,7 @@ def case_of(module: torch.nn.Module | Callable[..., object], *inputs: torch.Tens
 
 def check_on(unit: Any, case: Case, recipe: Recipe = FP16, name: str = "cpu_only") -> Record:
     checker = Checker()
-    checker._units[name] = unit
+    checker._units[UnitSpec.parse(name)] = unit
     return checker.check(Check.of(case, recipe, name))
 
 
@@ -217,8 +221,9 @@ def test_of_two_answers_the_worse_is_judged(
 ) -> None:
     record = check_on(Unit(first, second), case_of(lambda x: x * 2))
     assert (record.outcome, record.stage) == (outcome, "runtime")
-    (note,) = [note for note in record.notes if note.startswith("two equal predictions differ")]
-    assert ("judged by the second" in note) is judged_by_second
+    (note,) = [note for note in record.notes if note.code is NoteCode.NON_DETERMINISTIC]
+    assert str(note).startswith("two equal predictions differ")
+    assert ("judged by the second" in str(note)) is judged_by_second
     assert record.against_reference["equal"] is False
 
 
@@ -266,7 +271,8 @@ def test_a_wrong_program_hides_nothing_of_what_the_unit_adds(unit: Unit, outcome
     assert record.outcome is outcome
     if unit.second is NOT_A_NUMBER and unit.first is RIGHT:  # the first answer rules, and that one is the program's
         assert record.stage == "lowering"
-        assert any(note.startswith("two equal predictions differ") for note in record.notes)
+        (note,) = [note for note in record.notes if note.code is NoteCode.NON_DETERMINISTIC]
+        assert str(note).startswith("two equal predictions differ")
     else:
         assert record.stage == "runtime"
 
@@ -310,7 +316,8 @@ def test_undocumented_semantics_are_nobodys_fault(monkeypatch: pytest.MonkeyPatc
     class Open(OpenReference):
         def predict(self, inputs: list[np.ndarray], second: list[np.ndarray] | None = None) -> Prediction:
             right = super().predict(inputs, second)
-            return Prediction([OFF(a) for a in right.outputs], [f"{UNDOCUMENTED_NOTE}: topk: order of ties"])
+            note = Note(NoteCode.UNDOCUMENTED, "undocumented semantics: topk: order of ties")
+            return Prediction([OFF(a) for a in right.outputs], [note])
 
     class Guessing(ReferenceUnit):
         def open(self, delegate: UnpackedDelegate) -> OpenReference:
@@ -331,20 +338,20 @@ def test_undocumented_semantics_are_nobodys_fault(monkeypatch: pytest.MonkeyPatc
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The units programs were run on."""
     seen: list[str] = []
-    right = corridor.run_program
+    right = whole_program.run_program
 
     def counted(program: Any, unit: Any, *arguments: Any, **options: Any) -> Any:
-        seen.append(unit.name)
+        seen.append(str(unit.unit))
         return right(program, unit, *arguments, **options)
 
-    monkeypatch.setattr(corridor, "run_program", counted)
+    monkeypatch.setattr(whole_program, "run_program", counted)
     return seen
 
 
 def test_the_reference_runs_once_for_all_units_of_a_case(runs: list[str]) -> None:
     case, checker = case_of(lambda x: x * 2), Checker()
     for name in ("cpu_only", "cpu_and_ne", "all"):
-        checker._units[name] = Unit()
+        checker._units[UnitSpec.parse(name)] = Unit()
         assert checker.check(Check.of(case, FP16, name)).against_reference["equal"] is True
     assert runs == ["cpu_only", "reference", "cpu_only", "cpu_only"]
     runs.clear()
@@ -363,7 +370,7 @@ def test_a_whole_model_is_held_against_the_reference_as_well() -> None:
 def test_what_runs_after_the_unit_is_not_in_the_units_phase() -> None:
     phases: list[Phase] = []
     checker = Checker()
-    checker._units["cpu_only"] = Unit()
+    checker._units[UnitSpec.parse("cpu_only")] = Unit()
     checker.check(Check.of(case_of(lambda x: x * 2), FP16, "cpu_only"), phases.append)
     assert phases[-4:] == [Phase.LOAD, Phase.PLAN, Phase.RUN, Phase.VALUE]
 
@@ -390,22 +397,22 @@ STRANGE = Difference(1, 3, 0.0, 0.0, "output 0[0]: nan against 1.0 (1 of 3 eleme
     ("outcome", "reference", "note", "apart", "stage"),
     [
         ("pass", "wrong_value", STILL_WRONG, APART, ""),
-        ("wrong_value", "pass", "", APART, "runtime"),
-        ("wrong_value", "fallback", "", APART, "runtime"),
+        ("wrong_value", "pass", None, APART, "runtime"),
+        ("wrong_value", "fallback", None, APART, "runtime"),
         ("wrong_value", "wrong_value", STILL_WRONG, APART, "lowering"),
         ("wrong_value", "wrong_value", STILL_WRONG, STRANGE, "runtime"),
         ("out_of_range", "wrong_value", RIGHT_WHEN_WIDENED, STRANGE, "precision"),
-        ("wrong_shape", "wrong_shape", "", Difference(), "lowering"),
-        ("invalid_program", "invalid_program", "", None, "lowering"),
+        ("wrong_shape", "wrong_shape", None, Difference(), "lowering"),
+        ("invalid_program", "invalid_program", None, None, "lowering"),
         ("invalid_program", "wrong_value", STILL_WRONG, None, "runtime"),
-        ("load_error", "invalid_program", "", None, "lowering"),
-        ("load_error", "run_error", "", None, "lowering"),
-        ("crash", "wrong_dtype", "", None, "runtime"),
+        ("load_error", "invalid_program", None, None, "lowering"),
+        ("load_error", "run_error", None, None, "lowering"),
+        ("crash", "wrong_dtype", None, None, "runtime"),
         ("non_deterministic", "wrong_value", STILL_WRONG, APART, "runtime"),
-        ("wrong_value", "not_run", "", None, ""),
+        ("wrong_value", "not_run", None, None, ""),
     ],
 )
-def test_the_stage(outcome: str, reference: str, note: str, apart: Difference | None, stage: str) -> None:
+def test_the_stage(outcome: str, reference: str, note: Note | None, apart: Difference | None, stage: str) -> None:
     unit = Record("c", "r", "cpu_only", Outcome(outcome), Phase.VALUE)
-    told = Record("c", "r", "reference", Outcome(reference), Phase.VALUE, notes=[note])
+    told = Record("c", "r", "reference", Outcome(reference), Phase.VALUE, notes=[note] if note else [])
     assert stage_of(unit, told, apart) == stage

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+
+from harness.evidence.notes import Note, NoteCode
+from harness.evidence.record import Record
+
+
+@pytest.mark.parametrize("code", NoteCode)
+def test_a_note_comes_back_from_a_record_with_its_code(record, code: NoteCode) -> None:
+    note = Note(code, "output y: lost a value")
+    (again,) = Record.from_json(record(notes=[note]).to_json()).notes
+    assert again == note
+    assert again.code is code
+
+
+def test_a_note_is_printed_as_its_detail_alone() -> None:
+    assert (
+        str(Note(NoteCode.STILL_WRONG, "still wrong with every float widened"))
+        == "still wrong with every float widened"
+    )
+
+
+def test_equal_notes_of_other_codes_are_different_ones() -> None:
+    assert Note(NoteCode.PLACEMENT_UNKNOWN, "d") != Note(NoteCode.PLAN_INCOMPLETE, "d")
+    assert len({Note(NoteCode.TRUTH, "d"), Note(NoteCode.TRUTH, "d")}) == 1
