@@ -134,7 +134,8 @@ def check(request: pytest.FixtureRequest) -> Callable[[], Record]:
         if judgement.verdict == "unjudged":
             pytest.skip(judgement.message)
         if judgement.verdict == "expected":
-            pytest.xfail(judgement.message)
+            # As `pytest.xfail` does, which besides has the traceback drawn, with the source of each frame: 4 ms a check.
+            raise pytest.xfail.Exception(judgement.message, pytrace=False)
         return record
 
     return run_check

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -154,22 +154,22 @@ def memory_kills() -> int:
     this machine. 0 where nobody counts (macOS)."""
     for path in _counters():
         try:
-            for line in path.read_text().splitlines():
-                name, _, value = line.partition(" ")
-                if name == "oom_kill":
+            for line in path.read_bytes().splitlines():
+                name, _, value = line.partition(b" ")
+                if name == b"oom_kill":
                     return int(value)
         except (OSError, ValueError):
             continue
     return 0
 
 
-def _counters() -> Iterator[Path]:
+@functools.cache
+def _counters() -> tuple[Path, ...]:
+    """Looked up once: a process stays in its control group, and the counters are read for each check."""
     # Linux: Documentation/admin-guide/cgroup-v2.rst (memory.events), proc(5) (vmstat).
     try:
         groups = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:
-        return
-    for line in groups:
-        if line.startswith("0::"):
-            yield Path(f"/sys/fs/cgroup{line[3:]}/memory.events")
-    yield Path("/proc/vmstat")
+        return ()
+    events = (Path(f"/sys/fs/cgroup{line[3:]}/memory.events") for line in groups if line.startswith("0::"))
+    return (*(path for path in events if path.exists()), Path("/proc/vmstat"))

@@ -156,7 +156,7 @@ def test_a_return_code_has_a_name(code, name):
 
 def test_kills_for_want_of_memory_are_read_from_the_first_counter_there_is(monkeypatch, tmp_path):
     group, machine = tmp_path / "memory.events", tmp_path / "vmstat"
-    monkeypatch.setattr(endings, "_counters", lambda: iter([group, machine]))
+    monkeypatch.setattr(endings, "_counters", lambda: (group, machine))
     assert endings.memory_kills() == 0
     machine.write_text("nr_free_pages 7\noom_kill 2\n")
     assert endings.memory_kills() == 2
