@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cases.case import Built, Case, CaseFault
 from harness.cases.index.opinfo import Entry, packet_name, read_index
+from harness.cases.index.sample_text import call_text
 from harness.evidence.environment import version_of
-from harness.evidence.vocabulary import HarnessError, Kind, Level
+from harness.evidence.vocabulary import Kind, Level
 
 if TYPE_CHECKING:
     import torch
@@ -33,20 +34,13 @@ def cases() -> tuple[Case, ...]:
 
     Raises `HarnessError` when there is no index for the installed torch.
     """
-    version = version_of("torch") or "-"
-    try:
-        entries = read_index(version)
-    except FileNotFoundError:
-        raise HarnessError(
-            f"no index of OpInfo samples for torch {version}: run python -m harness.cases.index.opinfo"
-        ) from None
-    return tuple(case for entry in entries for case in _cases_of(entry))
+    return tuple(case for entry in read_index(version_of("torch") or "-") for case in _cases_of(entry))
 
 
 def _cases_of(entry: Entry) -> Iterator[Case]:
     if not entry.overloads:
         yield Case(
-            id=f"{SUITE}/torch.{entry.full_name}/{entry.dtype}/opinfo-0",
+            id=f"{SUITE}/torch.{entry.full_name}/{entry.dtype}/opinfo-without-sample",
             kind=Kind.OPERATOR,
             op=f"torch.{entry.name}",
             api=entry.full_name,
@@ -87,11 +81,11 @@ def _cases_of(entry: Entry) -> Iterator[Case]:
 
 
 def _sample_id(entry: Entry, overload: str, number: int) -> str:
-    """`opinfo-3` for the entry an overload is named after; the entry's name stands in it where that is another one."""
+    """`opinfo-3f9a2c` for the entry an overload is named after; the entry's name stands in it where that is another."""
     packet = overload.split(".")[1]
     if packet_name(entry.name) == packet and not entry.variant:
-        return f"opinfo-{number}"
-    return f"opinfo-{entry.full_name}-{number}"
+        return f"opinfo-{entry.labels[number]}"
+    return f"opinfo-{entry.full_name}-{entry.labels[number]}"
 
 
 def _no_sample(note: str) -> Built:
@@ -99,7 +93,7 @@ def _no_sample(note: str) -> Built:
 
 
 def build(name: str, variant: str, dtype: str, number: int, constants: bool = False) -> Built:
-    """Sample `number` of an entry as a module and its inputs; raises `CaseFault` when OpInfo cannot make it.
+    """The sample at place `number` of the index as a module and its inputs; raises `CaseFault` when OpInfo cannot make it.
 
     With `constants` all tensors but the first are buffers of the module, as the weights of a layer are.
     """
@@ -107,7 +101,6 @@ def build(name: str, variant: str, dtype: str, number: int, constants: bool = Fa
     from torch.utils import _pytree as pytree
 
     op = _entries()[name, variant]
-    seed = zlib.crc32(f"{name}.{variant}.{dtype}.{number}".encode())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -117,6 +110,8 @@ def build(name: str, variant: str, dtype: str, number: int, constants: bool = Fa
     for entry, option, value, reason in UNSTEADY:
         if name == entry and sample.kwargs.get(option) == value:
             raise CaseFault(reason)
+    call = call_text(name.removeprefix("nn.functional."), sample)
+    seed = zlib.crc32(f"{name}.{variant}.{dtype} {call}".encode())
     leaves, spec = pytree.tree_flatten((sample.input, sample.args, sample.kwargs))
     tensors = tuple(leaf.detach() for leaf in leaves if isinstance(leaf, torch.Tensor))
     if any(t.layout is not torch.strided for t in tensors):
@@ -124,7 +119,7 @@ def build(name: str, variant: str, dtype: str, number: int, constants: bool = Fa
     tensors = tuple(on_fp16_grid(tensor) for tensor in tensors)
     arguments = [_Slot() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
     held = tensors[1:] if constants else ()
-    return Built(_module(op.op, arguments, spec, held), tensors[: len(tensors) - len(held)], seed)
+    return Built(_module(op.op, arguments, spec, held), tensors[: len(tensors) - len(held)], seed, call=call)
 
 
 @functools.lru_cache(maxsize=2)
