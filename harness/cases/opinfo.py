@@ -93,9 +93,10 @@ def _no_sample(note: str) -> Built:
 
 
 def build(name: str, variant: str, dtype: str, number: int, constants: bool = False) -> Built:
-    """The sample at place `number` of the index as a module and its inputs; raises `CaseFault` when OpInfo cannot make it.
+    """The sample at place `number` of the index as a module and its inputs.
 
-    With `constants` all tensors but the first are buffers of the module, as the weights of a layer are.
+    Raises `CaseFault` when OpInfo cannot make it. With `constants` all tensors but the first are buffers of the module,
+    as the weights of a layer are.
     """
     import torch
     from torch.utils import _pytree as pytree

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -69,21 +70,24 @@ def in_a_process_of_its_own(index: Index) -> str:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         try:
-            return pool.submit(text_of, index.name, sys.stderr.isatty()).result()
+            return pool.submit(_text_of, index.name, sys.stderr.isatty()).result()
         except BrokenProcessPool:
             raise HarnessError(f"{index.name}: the process that made it ended") from None
 
 
-def text_of(name: str, progress: bool = False) -> str:
-    """The text of a table, made in this process; `progress` shows on stderr how far it is."""
-    import torch
+def _text_of(name: str, progress: bool) -> str:
+    """The text of a table, made in this process; `progress` shows on the terminal how far it is."""
+    terminal = os.fdopen(os.dup(2), "w")
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)  # what the packages print as they are imported
 
     def show(text: str) -> None:
         if progress:
-            print(f"\r{name}: {text}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{text}", end="", file=terminal, flush=True)
+
+    import torch
 
     torch.set_num_threads(1)
-    made: str = importlib.import_module(f"harness.cases.index.{name}").index_text(show)
-    if progress:
-        print(f"\r{' ' * 70}\r", end="", file=sys.stderr, flush=True)
+    made: str = importlib.import_module(f"harness.cases.index.{name}").index_text(lambda text: show(f"{name}: {text}"))
+    show("")
     return made

@@ -1,7 +1,7 @@
 """The rules and options of the Core ML partitioner as a page shows them: what each says, where, and how it is tried.
 
-The table itself is in `harness/cases/partitioner.py`; what lies here adds the lines of the source file of the version of
-ExecuTorch that the first line names. Written by `coreml-harness index partitioner`.
+The table itself is in `harness/cases/partitioner.py`; what lies here adds the lines of the source file, in the version
+of ExecuTorch that the first line names. Written by `coreml-harness index partitioner`.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ UNINITIALISED = ("empty", "new_empty", "resize_")
 
 @dataclass(frozen=True)
 class Variant:
-    """A case of the index: operator, dtype, the axis it comes from, its level and label, and the operator's seed call."""
+    """A case of the index: operator, dtype, the axis it comes from, level and label, and the operator's seed call."""
 
     op: str
     dtype: str

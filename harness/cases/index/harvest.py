@@ -23,7 +23,10 @@ from harness.evidence.universe import read_universe
 _LITERAL = 24
 #: Arguments that say where a tensor is made, which is no part of a case.
 _PLACEMENT = ("device", "layout", "pin_memory")
-_HEAD = "# The plainest call of each operator that OpInfo's samples come down to.\n# Written by: coreml-harness index harvest\n"
+_HEAD = """\
+# The plainest call of each operator that OpInfo's samples come down to.
+# Written by: coreml-harness index harvest
+"""
 
 
 def harvest(universe: Collection[str], show: Callable[[str], None]) -> list[Call]:

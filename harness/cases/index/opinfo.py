@@ -1,8 +1,8 @@
 """The index of PyTorch's OpInfo samples: which sample calls which ATen overload, and which ones are worth running.
 
 Collecting thousands of checks must make no tensors, and a case's id names the overload its sample calls; both need
-what only running the samples tells. So it is worked out once for a torch version and kept as a table, one line an entry.
-`coreml-harness index opinfo` writes it anew; a test compares.
+what only running the samples tells. So it is worked out once for a torch version and kept as a table, one line an
+entry. `coreml-harness index opinfo` writes it anew; a test compares.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ STANDARD_SAMPLES_OWN_DTYPES = 1
 class Entry:
     """One OpInfo entry in one dtype.
 
-    `overloads` names, for each sample in OpInfo's order, the ATen overload it is about, `labels` the sample, by the digest
-    of its call. `standard` are the places of the samples chosen for variety of arguments, `smoke` the plainest of these. `constants` is the sample that is also run with all
-    tensors but the first as constants of the program, as weights are. An entry without samples has `note` saying why.
+    For each sample, in OpInfo's order, `overloads` names the ATen overload it is about, and `labels` the sample itself,
+    by the digest of its call. `standard` are the places of the samples chosen for variety of arguments, `smoke` is that
+    of the plainest of these. `constants` is the sample that is also run with all tensors but the first as constants of
+    the program, as weights are. An entry without samples has `note` saying why.
     """
 
     name: str
@@ -129,7 +130,7 @@ def shortened(entries: Iterable[Entry]) -> list[Entry]:
                 by_start[f"{place} {digest[:DIGITS]}"].add(digest)
 
     def cut(entry: Entry) -> Entry:
-        lengths = {}
+        lengths: dict[str, int] = {}
         for overload, digest in zip(entry.overloads, entry.labels, strict=True):
             places = (f"{entry.full_name} {entry.dtype}", f"{overload} {entry.dtype}")
             others = set().union(*(by_start[f"{place} {digest[:DIGITS]}"] for place in places))
