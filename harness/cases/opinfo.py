@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cases.case import Built, Case, CaseFault
 from harness.cases.index.opinfo import Entry, packet_name, read_index
-from harness.cases.index.sample_text import call_text
+from harness.cases.index.sample_text import call_text, samples_of
 from harness.evidence.environment import version_of
 from harness.evidence.vocabulary import Kind, Level
 
@@ -132,8 +132,7 @@ def _samples(name: str, variant: str, dtype: str) -> tuple[Any, ...]:
     """
     import torch
 
-    torch.manual_seed(0)
-    return tuple(_entries()[name, variant].sample_inputs("cpu", getattr(torch, dtype), requires_grad=False))
+    return tuple(samples_of(_entries()[name, variant], getattr(torch, dtype)))
 
 
 class _Slot:

@@ -7,6 +7,7 @@ entry. `coreml-harness index opinfo` writes it anew; a test compares.
 
 from __future__ import annotations
 
+import functools
 import json
 import warnings
 from collections import defaultdict
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.cases.index.sample_text import DIGITS, digest_of, id_texts, labelled, telling_length
+from harness.cases.index.sample_text import DIGITS, digest_of, id_texts, labelled, samples_of, telling_length
 from harness.evidence.made_with import first_line, read_lines
 
 #: Samples of one entry and dtype that run at level `standard`. Entries run in several dtypes get fewer of each.
@@ -150,17 +151,11 @@ def _dtypes_of(op: Any) -> list[Any]:
 
 
 def _entry(op: Any, dtype: Any, wanted: int) -> Entry:
-    import torch
-
-    def drawn(state: int) -> Iterator[Any]:
-        torch.manual_seed(state)
-        yield from op.sample_inputs("cpu", dtype, requires_grad=False)
-
     overloads: list[str] = []
     features: list[frozenset[str]] = []
     note = ""
     try:
-        for sample in drawn(0):
+        for sample in samples_of(op, dtype):
             overload = primary_overload(op, sample)
             features.append(argument_features(sample, overload))
             overloads.append(overload)
@@ -170,7 +165,7 @@ def _entry(op: Any, dtype: Any, wanted: int) -> Entry:
     if not overloads:
         note = note or "OpInfo makes no sample for it on the CPU"
         return Entry(op.name, op.variant_test_name, name, (), (), (), None, note=note)
-    texts = list(id_texts(full_name, drawn))[: len(overloads)]
+    texts = list(id_texts(full_name, functools.partial(samples_of, op, dtype)))
     plain = plainest_of_each(op.name, overloads, features)
     return Entry(
         op.name,

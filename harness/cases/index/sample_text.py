@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,10 +18,25 @@ from typing import Any
 #: States from which the samples of an entry are drawn, the first being that of the cases. One truth value out of a
 #: hundred and twenty-eight is alike in all of them.
 STATES = 8
+#: Entries whose generator walks a set of texts, in another order in each process: the keyword these are the values of.
+SHUFFLED = {"meshgrid": "indexing"}
 #: Digits of a digest where no other sample has the same.
 DIGITS = 6
 #: Where an object lies in memory.
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+def samples_of(op: Any, dtype: Any, state: int = 0) -> Iterator[Any]:
+    """The samples of an OpInfo entry, drawn from this random state, in the same order in every process."""
+    import torch
+
+    torch.manual_seed(state)
+    samples = op.sample_inputs("cpu", dtype, requires_grad=False)
+    if op.name not in SHUFFLED:
+        yield from samples
+        return
+    for _, alike in itertools.groupby(samples, key=lambda sample: _shown((sample.input, sample.args))):
+        yield from sorted(alike, key=lambda sample: sample.kwargs[SHUFFLED[op.name]])
 
 
 def call_text(name: str, sample: Any) -> str:
