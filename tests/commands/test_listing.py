@@ -20,7 +20,9 @@ def listed(capsys, **options):
 
 
 def test_a_line_is_id_level_and_api(capsys):
-    assert listed(capsys, op="aten.neg", level="smoke") == [["ops/aten.neg.default/float32/opinfo-1df5b9", "smoke", "neg"]]
+    assert listed(capsys, op="aten.neg", level="smoke") == [
+        ["ops/aten.neg.default/float32/opinfo-1df5b9", "smoke", "neg"]
+    ]
 
 
 def test_levels_hold_one_another_and_full_is_everything(capsys):
