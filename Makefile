@@ -12,7 +12,7 @@ LEVEL  ?= standard
 SIMULATED ?= runs/simulated
 JOBS   ?= auto
 
-.PHONY: matrix test lint harness-tests smoke simulated docs docs-check known-issues bench clean
+.PHONY: matrix test lint harness-tests smoke simulated docs docs-check index-check known-issues bench clean
 
 matrix: $(READY)
 	$(BIN)/python -m pytest suites --level $(LEVEL) --shard $(SHARD) --measure -n $(JOBS) -q --capture=sys --run-dir $(RUN)
@@ -46,6 +46,10 @@ docs: $(READY)
 
 docs-check: $(READY)
 	$(BIN)/python -m harness docs --check
+
+# The generated tables of cases and operators against the installed packages: ten minutes or so. Tests compare parts.
+index-check: $(READY)
+	$(BIN)/python -m harness index --check
 
 # Make the known issues agree with this run, and print what changed.
 known-issues: $(READY)

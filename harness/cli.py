@@ -416,6 +416,19 @@ def kernels(operator: str | None, emitted: tuple[Path, ...], tests: Path | None)
     return run(operator, emitted, tests)
 
 
+@cli.command(short_help="Make the generated tables of cases and operators anew.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--check", "check_only", is_flag=True, help="Write nothing; exit 1 when a table is out of date.")
+def index(names: tuple[str, ...], check_only: bool) -> int:
+    """Make the tables of operators, rules and cases anew from the installed packages, and write those that changed.
+
+    NAMES: universe, partitioner, opinfo, harvest, generated, ane; by default all, in this order, some minutes.
+    """
+    from harness.commands.index import run
+
+    return run(names, check=check_only)
+
+
 @cli.command(short_help="Run one check again, in full.")
 @click.argument("check_id")
 def repro(check_id: str) -> int:

@@ -21,9 +21,9 @@ from harness.evidence.recipe import DEFAULT_RECIPES, Recipe
 from harness.lowering import speedups
 
 CASES = (
-    "ops/aten.sub.Tensor/float32/opinfo-0",
-    "ops/aten.add.Tensor/float32/opinfo-0",
-    "ops/aten.neg.default/float32/opinfo-0",
+    "ops/aten.sub.Tensor/float32/opinfo-53be41",
+    "ops/aten.add.Tensor/float32/opinfo-b6b781",
+    "ops/aten.neg.default/float32/opinfo-1df5b9",
 )
 
 

@@ -21,7 +21,7 @@ SIMULATED = {"there": {"simulated": True, "os": "linux"}}
 
 def record(unit: str = "reference", **fields: Any) -> Record:
     values: dict[str, Any] = {
-        "case": "ops/aten.gelu.default/float32/opinfo-0",
+        "case": "ops/aten.gelu.default/float32/opinfo-789070",
         "recipe": "fp16-ios18",
         "unit": unit,
         "outcome": Outcome.PASS,

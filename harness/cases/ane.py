@@ -11,7 +11,7 @@ in it is exact in fp16, and what reaches the operator is what its call draws, in
 in every precision. Further tensors of a call are inputs or constants as the call says.
 
 The cases run only on units that may use the ANE (`Case.runs_on`), or where one is named by its id. Their calls, and
-why an operator has none, are the index beside this file, written by `python -m harness.cases.index.ane`.
+why an operator has none, are the index beside this file, written by `coreml-harness index ane`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ import functools
 import json
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cases.calls import Call, parse
+from harness.cases.calls import Call, parse, shown
 from harness.cases.case import Built, Case, CaseFault
 from harness.evidence.environment import version_of
+from harness.evidence.made_with import first_line, read_lines
 from harness.evidence.universe import Universe
 from harness.evidence.vocabulary import HarnessError, Kind, Level
 
@@ -64,21 +65,18 @@ class Row:
         return cls(*json.loads(line))
 
 
-def index_path(torch_version: str) -> Path:
-    """Where the index for a torch version lies (its local part, `+cpu`, makes no difference)."""
-    return Path(__file__).with_name(f"ane-torch{torch_version.split('+')[0]}.jsonl")
+#: The index; its first line has the version of torch it was made with.
+PATH = Path(__file__).with_name("ane.jsonl")
+
+
+def to_text(rows: Iterable[Row], torch_version: str) -> str:
+    return first_line({"torch": torch_version}) + "".join(f"{row.to_line()}\n" for row in rows)
 
 
 @functools.cache
 def _index() -> tuple[Row, ...]:
-    version = version_of("torch") or "-"
-    try:
-        text = index_path(version).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise HarnessError(
-            f"no index of cases for the ANE for torch {version}: run python -m harness.cases.index.ane"
-        ) from None
-    return tuple(Row.from_line(line) for line in text.splitlines())
+    lines = read_lines(PATH, {"torch": version_of("torch") or "-"}, "index of cases for the ANE")
+    return tuple(Row.from_line(line) for line in lines)
 
 
 @functools.cache
@@ -92,7 +90,6 @@ def cases() -> tuple[Case, ...]:
             api=row.op,
             dtype="float32",
             origin=ORIGIN,
-            call=row.call,
             level=Level.STANDARD,
             build=functools.partial(build, row.call),
             ane=True,
@@ -145,7 +142,8 @@ def build(text: str) -> Built:
     """The program around a call given as text; the same text always draws the same values."""
     seed = zlib.crc32(text.encode())
     try:
-        return Built(*module_and_inputs(parse(text), seed), seed)
+        call = parse(text)
+        return Built(*module_and_inputs(call, seed), seed, call=shown(call))
     except HarnessError as error:
         raise CaseFault(str(error)) from None
 

@@ -128,6 +128,28 @@ def render(value: Any) -> str:
     return str(value) if isinstance(value, (TensorSpec, Name)) else repr(value)
 
 
+def shown(call: Call) -> str:
+    """The call as a reader is shown it: `gelu(float32[10, 10], approximate='tanh')`.
+
+    >>> shown(parse("aten.sum.dim_IntList(float32(2, 3, values='ladder'), [-1], True, dtype=float16)"))
+    "sum(float32[2, 3, values='ladder'], [-1], True, dtype=float16)"
+    >>> shown(parse("quantized_decomposed.choose_qparams.tensor(int64([[0, 3], [9, 1]]))"))
+    'choose_qparams(int64[[0, 3], [9, 1]])'
+    """
+    parts = [_shown(a) for a in call.args] + [f"{name}={_shown(value)}" for name, value in call.kwargs.items()]
+    return f"{call.op.split('.')[1]}({', '.join(parts)})"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_shown, value)) + "]"
+    if not isinstance(value, TensorSpec):
+        return render(value)
+    text = str(value).removeprefix(value.dtype)[1:-1]
+    # Values in brackets of their own need no further ones.
+    return f"{value.dtype}{text}" if value.data is not None and text == render(value.data) else f"{value.dtype}[{text}]"
+
+
 def parse(text: str) -> Call:
     """Read a call. Raises `HarnessError` naming what is not understood."""
     try:

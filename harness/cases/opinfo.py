@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cases.case import Built, Case, CaseFault, levels_at
 from harness.cases.index.opinfo import Entry, packet_name, read_index
+from harness.cases.index.sample_text import call_text, samples_of
 from harness.evidence.environment import version_of
-from harness.evidence.vocabulary import HarnessError, Kind, Level
+from harness.evidence.vocabulary import Kind, Level
 
 if TYPE_CHECKING:
     import torch
@@ -29,13 +30,7 @@ UNSTEADY = (
 
 @functools.cache
 def _index() -> tuple[Entry, ...]:
-    version = version_of("torch") or "-"
-    try:
-        return tuple(read_index(version))
-    except FileNotFoundError:
-        raise HarnessError(
-            f"no index of OpInfo samples for torch {version}: run python -m harness.cases.index.opinfo"
-        ) from None
+    return tuple(read_index(version_of("torch") or "-"))
 
 
 def cases(level: Level = Level.FULL) -> tuple[Case, ...]:
@@ -56,7 +51,7 @@ def _cases_of(entry: Entry, levels: frozenset[Level]) -> Iterator[Case]:
     """The entry's cases of these levels. There are 20,000 in all: what they share is made once."""
     if not entry.overloads:
         yield Case(
-            id=f"{SUITE}/torch.{entry.full_name}/{entry.dtype}/opinfo-0",
+            id=f"{SUITE}/torch.{entry.full_name}/{entry.dtype}/opinfo-without-sample",
             kind=Kind.OPERATOR,
             op=f"torch.{entry.name}",
             api=entry.full_name,
@@ -78,7 +73,7 @@ def _cases_of(entry: Entry, levels: frozenset[Level]) -> Iterator[Case]:
     for number in numbers:
         overload = entry.overloads[number]
         yield Case(
-            id=f"{stems[overload]}{number}",
+            id=f"{stems[overload]}{entry.labels[number]}",
             kind=Kind.OPERATOR,
             op=overload,
             api=api,
@@ -90,7 +85,7 @@ def _cases_of(entry: Entry, levels: frozenset[Level]) -> Iterator[Case]:
     if entry.constants is not None and Level.STANDARD in levels:
         overload = entry.overloads[entry.constants]
         yield Case(
-            id=f"{stems[overload]}{entry.constants}-constants",
+            id=f"{stems[overload]}{entry.labels[entry.constants]}-constants",
             kind=Kind.OPERATOR,
             op=overload,
             api=api,
@@ -102,7 +97,7 @@ def _cases_of(entry: Entry, levels: frozenset[Level]) -> Iterator[Case]:
 
 
 def _stem(entry: Entry, overload: str) -> str:
-    """The id of a sample but for its number: `opinfo-` at its end for the entry an overload is named after; the entry's
+    """The id of a sample but for its label: `opinfo-` at its end for the entry an overload is named after; the entry's
     name stands behind it where that is another one."""
     packet = overload.split(".")[1]
     own = packet_name(entry.name) == packet and not entry.variant
@@ -114,15 +109,15 @@ def _no_sample(note: str) -> Built:
 
 
 def build(name: str, variant: str, dtype: str, number: int, constants: bool = False) -> Built:
-    """Sample `number` of an entry as a module and its inputs; raises `CaseFault` when OpInfo cannot make it.
+    """The sample at place `number` of the index as a module and its inputs.
 
-    With `constants` all tensors but the first are buffers of the module, as the weights of a layer are.
+    Raises `CaseFault` when OpInfo cannot make it. With `constants` all tensors but the first are buffers of the module,
+    as the weights of a layer are.
     """
     import torch
     from torch.utils import _pytree as pytree
 
     op = _entries()[name, variant]
-    seed = zlib.crc32(f"{name}.{variant}.{dtype}.{number}".encode())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -132,6 +127,8 @@ def build(name: str, variant: str, dtype: str, number: int, constants: bool = Fa
     for entry, option, value, reason in UNSTEADY:
         if name == entry and sample.kwargs.get(option) == value:
             raise CaseFault(reason)
+    call = call_text(name.removeprefix("nn.functional."), sample)
+    seed = zlib.crc32(f"{name}.{variant}.{dtype} {call}".encode())
     leaves, spec = pytree.tree_flatten((sample.input, sample.args, sample.kwargs))
     tensors = tuple(leaf.detach() for leaf in leaves if isinstance(leaf, torch.Tensor))
     if any(t.layout is not torch.strided for t in tensors):
@@ -139,7 +136,7 @@ def build(name: str, variant: str, dtype: str, number: int, constants: bool = Fa
     tensors = tuple(on_fp16_grid(tensor) for tensor in tensors)
     arguments = [_Slot() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
     held = tensors[1:] if constants else ()
-    return Built(_module(op.op, arguments, spec, held), tensors[: len(tensors) - len(held)], seed)
+    return Built(_module(op.op, arguments, spec, held), tensors[: len(tensors) - len(held)], seed, call=call)
 
 
 @functools.lru_cache(maxsize=2)
@@ -151,8 +148,7 @@ def _samples(name: str, variant: str, dtype: str) -> tuple[Any, ...]:
     """
     import torch
 
-    torch.manual_seed(0)
-    return tuple(_entries()[name, variant].sample_inputs("cpu", getattr(torch, dtype), requires_grad=False))
+    return tuple(samples_of(_entries()[name, variant], getattr(torch, dtype)))
 
 
 class _Slot:

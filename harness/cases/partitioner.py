@@ -8,6 +8,7 @@ read, printed on a page, and pasted.
 from __future__ import annotations
 
 import functools
+import hashlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -279,7 +280,7 @@ def _cases_of(promise: Promise) -> Iterator[Case]:
             if partitioning is not None and (word == "off" or number == 0):
                 dtype = INPUTS[names_in(program)[0]][0]
                 yield Case(
-                    id=f"{SUITE}/{promise.op}/{dtype}/{promise.name}-{word}-{number}",
+                    id=f"{SUITE}/{promise.op}/{dtype}/{promise.name}-{word}-{label_of(program)}",
                     kind=Kind.PARTITIONER,
                     op=promise.op,
                     api=program.partition("(")[0] if program.startswith("torch.") else promise.op,
@@ -289,6 +290,11 @@ def _cases_of(promise: Promise) -> Iterator[Case]:
                     level=Level.STANDARD if number else Level.SMOKE,
                     build=functools.partial(build, program, partitioning),
                 )
+
+
+def label_of(program: str) -> str:
+    """A program as part of an id: six digits of its digest."""
+    return hashlib.sha256(program.encode()).hexdigest()[:6]
 
 
 def names_in(program: str) -> list[str]:

@@ -76,7 +76,7 @@ def _api_line(universe: Universe, cases: Iterable[Case], records: Iterable[Recor
 def _ane_line(universe: Universe) -> str:
     without = ane.left_out(universe)
     covered = len(universe.operators) - len(without)
-    return f"{covered} have a case that attracts the ANE, {len(without)} a reason why not (harness/cases/ane-*.jsonl)"
+    return f"{covered} have a case that attracts the ANE, {len(without)} a reason why not (harness/cases/ane.jsonl)"
 
 
 def _uncovered_lines(rows: list[Coverage]) -> list[str]:

@@ -1,7 +1,7 @@
 """The rules and options of the Core ML partitioner as a page shows them: what each says, where, and how it is tried.
 
-The table itself is in `harness/cases/partitioner.py`; what lies here, for a version of ExecuTorch, adds the lines of
-its source file. Written by `python -m harness.cases.index.partitioner`.
+The table itself is in `harness/cases/partitioner.py`; what lies here adds the lines of the source file, in the version
+of ExecuTorch that the first line names. Written by `coreml-harness index partitioner`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.evidence.made_with import first_line, made_with, released
 from harness.evidence.vocabulary import HarnessError
 
 #: The first part of the ids of the cases that try them; their programs are not lowered as a user's would be.
@@ -38,22 +39,30 @@ class PromiseRow:
     reason: str = "conversion"
 
 
-def promises_path(executorch: str) -> Path:
-    """Where the table of a version of ExecuTorch lies."""
-    return Path(__file__).with_name(f"promises-executorch{executorch.split('+')[0]}.jsonl")
+#: The table; its first line has the version it was made with.
+PATH = Path(__file__).with_name("promises.jsonl")
 
 
-def to_text(rows: Iterable[PromiseRow]) -> str:
-    return "".join(json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
+def to_text(rows: Iterable[PromiseRow], executorch: str) -> str:
+    lines = (json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
+    return first_line({"executorch": executorch}) + "".join(lines)
 
 
 def read_promises(executorch: str) -> list[PromiseRow]:
-    """The table of a version, empty when there is none; `HarnessError` when it cannot be read."""
-    path = promises_path(executorch)
-    if not path.exists():
+    """The table of a version, empty when it is of another; `HarnessError` when it cannot be read."""
+    try:
+        text = PATH.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise HarnessError(f"{PATH}: no table of promises: {error}") from None
+    versions = made_with(text)
+    if not versions:
+        raise HarnessError(f"{PATH}: no table of promises: its first line has no versions")
+    if versions != {"executorch": released(executorch)}:
         return []
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [json.loads(line) for line in text.splitlines()[1:]]
         return [PromiseRow(**{**row, "programs": tuple(row["programs"])}) for row in rows]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise HarnessError(f"{path}: no table of promises: {error}") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise HarnessError(f"{PATH}: no table of promises: {error}") from None

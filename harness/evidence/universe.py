@@ -10,7 +10,7 @@ The rows are, for one set of versions:
   quantization and ExecuTorch put into programs. Of `torchao` only those implemented for every device.
 
 What no program given to the partitioner contains is no row; `LEFT_OUT` says why, the file's first line how much.
-Written by `python -m harness.cases.index.universe`.
+Written by `coreml-harness index universe`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.evidence.environment import version_of
+from harness.evidence.made_with import COMMAND, installed, released
 from harness.evidence.vocabulary import HarnessError
 
 #: Packages whose versions decide what is in the universe.
@@ -98,24 +98,38 @@ class Universe:
         return cls(head["versions"], operators, head["left_out"], tuple(head["names_without_operator"]))
 
 
-def universe_path(versions: Mapping[str, str]) -> Path:
-    """Where the universe of these versions lies (a local part, `+cpu`, makes no difference)."""
-    parts = [f"{package}{(versions.get(package) or '-').split('+')[0]}" for package in MEASURED_BY]
-    return Path(__file__).with_name(f"universe-{'-'.join(parts)}.jsonl")
+#: The table; its first line has the versions it was made with.
+PATH = Path(__file__).with_name("universe.jsonl")
 
 
 def installed_versions() -> dict[str, str]:
-    return {package: (version_of(package) or "-").split("+")[0] for package in MEASURED_BY}
+    return installed(MEASURED_BY)
 
 
 def read_universe(versions: Mapping[str, str] | None = None) -> Universe:
-    """The universe of these versions, by default the installed ones; `HarnessError` when there is none."""
-    path = universe_path(installed_versions() if versions is None else versions)
+    """The universe of these versions, by default the installed ones; `HarnessError` when the table is of others."""
+    wanted = installed_versions() if versions is None else _deciding(versions)
+    universe = _read()
+    if universe is None or universe.versions != wanted:
+        named = ", ".join(f"{package} {version}" for package, version in wanted.items())
+        raise HarnessError(f"no operator universe for {named}: run {COMMAND} with these versions")
+    return universe
+
+
+def has_universe(versions: Mapping[str, str]) -> bool:
+    """Whether there is a universe of these versions. Raises `HarnessError` for a damaged table."""
+    universe = _read()
+    return universe is not None and universe.versions == _deciding(versions)
+
+
+def _deciding(versions: Mapping[str, str]) -> dict[str, str]:
+    return {package: released(versions.get(package) or "-") for package in MEASURED_BY}
+
+
+def _read() -> Universe | None:
     try:
-        return Universe.from_text(path.read_text(encoding="utf-8"))
+        return Universe.from_text(PATH.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise HarnessError(
-            f"no operator universe {path.name}: run python -m harness.cases.index.universe with these versions"
-        ) from None
+        return None
     except (ValueError, KeyError) as error:
-        raise HarnessError(f"{path}: not an operator universe: {error}") from None
+        raise HarnessError(f"{PATH}: not an operator universe: {error}") from None

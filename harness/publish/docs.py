@@ -11,7 +11,7 @@ from harness.evidence.causes import read_causes
 from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_text_atomically
 from harness.evidence.promises import PromiseRow, read_promises
 from harness.evidence.triage import named
-from harness.evidence.universe import Universe, read_universe, universe_path
+from harness.evidence.universe import MEASURED_BY, Universe, has_universe, read_universe
 from harness.evidence.vocabulary import HarnessError
 from harness.publish.coverage import read_reasons
 from harness.publish.pages import EXECUTORCH_PAGES, FINDINGS_PAGE, build_pages
@@ -70,10 +70,9 @@ def promises_of(evidence: Evidence) -> list[PromiseRow]:
 
 def universe_of(evidence: Evidence) -> Universe | None:
     """The operator universe of the measured versions; None when they differ or have none."""
-    measured = {universe_path(block.get("versions") or {}) for block in evidence.environments.values()}
-    if len(measured) != 1 or not measured.pop().exists():
-        return None
-    return read_universe(next(iter(evidence.environments.values()))["versions"])
+    blocks = [block.get("versions") or {} for block in evidence.environments.values()]
+    measured = {tuple((block.get(package) or "").split("+")[0] for package in MEASURED_BY) for block in blocks}
+    return read_universe(blocks[0]) if len(measured) == 1 and has_universe(blocks[0]) else None
 
 
 def write_docs(reports_dir: Path, only: Iterable[str] | None = None, known_issues: Path | None = None) -> list[Path]:

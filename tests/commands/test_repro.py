@@ -47,8 +47,8 @@ def test_the_record_comes_first_then_the_script(run):
             "ops/aten.neg.default/float32/opinfo-99@fp16-ios18@reference",
             "no case 'ops/aten.neg.default/float32/opinfo-99'",
         ),
-        ("ops/aten.neg.default/float32/opinfo-0@fp8-ios18@reference", "unknown recipe 'fp8-ios18'"),
-        ("ops/aten.neg.default/float32/opinfo-0@fp16-ios18@moon", "unknown unit 'moon'"),
+        ("ops/aten.neg.default/float32/opinfo-1df5b9@fp8-ios18@reference", "unknown recipe 'fp8-ios18'"),
+        ("ops/aten.neg.default/float32/opinfo-1df5b9@fp16-ios18@moon", "unknown unit 'moon'"),
         ("check/mine/f@fp16-ios18@reference", "check/mine/f"),
     ],
 )

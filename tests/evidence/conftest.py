@@ -19,7 +19,7 @@ PHASES = {
 
 
 def make_record(
-    outcome="pass", case="ops/aten.neg.default/float32/opinfo-0", recipe="fp16-ios18", unit="reference", **f
+    outcome="pass", case="ops/aten.neg.default/float32/opinfo-1df5b9", recipe="fp16-ios18", unit="reference", **f
 ):
     """A record of this outcome in the phase that goes with it; `signature` gives it an error."""
     outcome = Outcome(outcome)

@@ -18,7 +18,7 @@ from harness.evidence.record import (
 from harness.evidence.vocabulary import HarnessError, Kind, Outcome, Phase
 
 FULL = Record(
-    case="ops/aten.gelu.default/float32/opinfo-3",
+    case="ops/aten.gelu.default/float32/opinfo-d30834-2",
     recipe="fp16-ios18",
     unit="cpu_and_ne",
     outcome=Outcome.WRONG_VALUE,

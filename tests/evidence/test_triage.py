@@ -14,7 +14,7 @@ from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.triage import grouping_signature, named, retriage, update
 from harness.evidence.vocabulary import WORKING, Outcome, Phase
 
-CASE = "ops/aten.neg.default/float32/opinfo-0"
+CASE = "ops/aten.neg.default/float32/opinfo-1df5b9"
 
 
 def issue(outcome="wrong_value", *checks, cause="neg-rounds", **fields):

@@ -8,7 +8,7 @@ from harness.publish.markdown import anchor, code, codes, plain, scrub, shorten,
     [
         ("in /usr/lib/python3/foo.py line 3", "in foo.py line 3"),
         (r"in C:\Users\me\foo.py", "in foo.py"),
-        ("ops/aten.gelu.default/float32/opinfo-0@fp16-ios18@reference", None),
+        ("ops/aten.gelu.default/float32/opinfo-789070@fp16-ios18@reference", None),
         ("https://example.org/a/b", None),
         ("limit 1/2 or a/b/c", None),
         ("two\nlines", "two lines"),

@@ -5,18 +5,17 @@
    (`SHAPES`): of rank 4, else of the seed's rank, else as they are.
 3. What eager PyTorch makes of it decides: a finite result that is no complex number and depends on that tensor.
 
-`python -m harness.cases.index.ane` writes the table anew (half a minute); a test compares a part of it.
+`coreml-harness index ane` writes the table anew (half a minute); a test compares a part of it.
 """
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.cases import ane, generated
-from harness.cases.ane import Row, fed, index_path
+from harness.cases.ane import Row, fed
 from harness.cases.calls import Call, TensorSpec, read_calls
 from harness.cases.index.generated import UNINITIALISED, is_random, overload, results_of, seed_calls
 
@@ -122,18 +121,14 @@ def outcome_of(call: Call) -> str:
     return OK if bool(torch.isfinite(within).all()) else NOT_NUMBERS
 
 
-def main() -> int:
+def index_text(show: Callable[[str], None]) -> str:
+    """The table as the installed torch gives it."""
     import torch
 
-    torch.set_num_threads(1)
     seeds = seed_calls(torch.__version__)
     by_hand = {call.op: call for call in read_calls(SEEDS.read_text(encoding="utf-8"))}
-    rows = [row_of(seeds[op], by_hand.get(op)) for op in sorted(seeds)]
-    path = index_path(torch.__version__)
-    path.write_text("".join(f"{row.to_line()}\n" for row in rows), encoding="utf-8")
-    print(f"{path.name}: {sum(bool(row.call) for row in rows)} of {len(rows)} operators", file=sys.stderr)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    rows = []
+    for number, op in enumerate(sorted(seeds), start=1):
+        rows.append(row_of(seeds[op], by_hand.get(op)))
+        show(f"{number} of {len(seeds)} operators")
+    return ane.to_text(rows, torch.__version__)

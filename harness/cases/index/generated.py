@@ -1,33 +1,35 @@
 """The index of generated cases: which variants of which calls eager PyTorch takes, and at which level they run.
 
-1. Seed calls, one an overload: `seeds-torch<version>.txt`, harvested from the calls that OpInfo's samples come down to
+1. Seed calls, one an overload: `harvested-seeds.txt`, harvested from the calls that OpInfo's samples come down to
    (`harvest`), and `seeds.txt`, written by hand for what OpInfo does not reach or reaches only by odd calls.
 2. Each is varied along the axes; what eager refuses is left out.
 3. `standard` takes a few variants of each operator, one of every axis in turn, and of every argument a variant in which
    it matters: one whose result differs from that of the call without it. `full` takes all.
 
-`python -m harness.cases.index.generated` writes the table anew (some minutes); a test compares a part of it.
+The table holds the seed call and the labels of its variants, a line for each overload and dtype; the calls of the
+variants follow from both. `coreml-harness index generated` writes it anew (some minutes); a test compares a part of it.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import functools
 import hashlib
 import importlib
 import itertools
 import json
 import os
-import sys
 import warnings
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.cases.alternatives import DIMENSIONS
 from harness.cases.axes import Parameter, Signature, variants
-from harness.cases.calls import Call, read_calls
+from harness.cases.calls import Call, parse, read_calls
 from harness.cases.index.universe import REGISTERING
+from harness.evidence.made_with import first_line, read_lines
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -69,6 +71,9 @@ MEANINGLESS: tuple[tuple[str, str, str], ...] = (
     ("quant.dequantize_codebook.default", "block_size=-1x-1", "one block, a codebook of two"),
     ("torchao.*", "quant_min=True", "a bound of a range of integers"),
 )
+#: Of the seed call itself.
+SEED_LABEL = "call"
+LEVELS = ("standard", "full")
 #: Seed calls written by hand.
 SEEDS = Path(__file__).parents[1].joinpath("seeds.txt")
 _LARGEST = 50_000
@@ -77,48 +82,56 @@ UNINITIALISED = ("empty", "new_empty", "resize_")
 
 
 class Variant(NamedTuple):
-    """A row of the index: the case's label, the axis it comes from, its level, dtype and call as text.
+    """A case of the index: operator, dtype, the axis it comes from, level and label, and the operator's seed call.
 
     A tuple, because thousands are read to list the cases.
     """
 
-    label: str
+    op: str
+    dtype: str
     axis: str
     level: str
-    dtype: str
-    call: str
-
-    @property
-    def op(self) -> str:
-        return self.call.partition("(")[0]
-
-    def to_line(self) -> str:
-        return json.dumps(self, ensure_ascii=False)
-
-    @classmethod
-    def from_line(cls, line: str) -> Variant:
-        return cls(*json.loads(line))
+    label: str
+    seed: str
 
 
-def index_path(torch_version: str) -> Path:
-    """Where the index for a torch version lies (its local part, `+cpu`, makes no difference)."""
-    return Path(__file__).parents[1].joinpath(f"generated-torch{torch_version.split('+')[0]}.jsonl")
+#: The table; its first line has the version of torch it was made with, as that of the harvested seeds.
+PATH = Path(__file__).parents[1].joinpath("generated.jsonl")
+HARVEST_PATH = Path(__file__).parents[1].joinpath("harvested-seeds.txt")
 
 
-def harvest_path(torch_version: str) -> Path:
-    return Path(__file__).parents[1].joinpath(f"seeds-torch{torch_version.split('+')[0]}.txt")
+def to_text(variants: Iterable[Variant], torch_version: str) -> str:
+    """A line for each overload and dtype: the seed call in the overload's first, then labels by level and axis."""
+    lines: dict[tuple[str, str], dict[str, Any]] = {}
+    seen: set[str] = set()
+    for variant in variants:
+        key = variant.op, variant.dtype
+        if key not in lines:
+            seed = {} if variant.op in seen else {"seed": variant.seed}
+            lines[key] = {"op": variant.op, "dtype": variant.dtype, **seed}
+            seen.add(variant.op)
+        lines[key].setdefault(variant.level, {}).setdefault(variant.axis, []).append(variant.label)
+    rows = (json.dumps(line, ensure_ascii=False) for line in lines.values())
+    return first_line({"torch": torch_version}) + "".join(f"{row}\n" for row in rows)
 
 
 def read_index(torch_version: str) -> list[Variant]:
-    """Raises `FileNotFoundError` when there is none for this torch."""
-    lines = index_path(torch_version).read_text(encoding="utf-8").splitlines()
-    # As one value: thousands of small ones take twice the time.
-    return [Variant(*row) for row in json.loads(f"[{','.join(lines)}]")]
+    """Raises `HarnessError` when the index is of another torch (a local part, `+cpu`, makes no difference)."""
+    lines = read_lines(PATH, {"torch": torch_version}, "index of generated cases")
+    found = []
+    seed = ""
+    # As one value: hundreds of small ones take twice the time.
+    for row in json.loads(f"[{','.join(lines)}]"):
+        op, dtype, seed = row["op"], row["dtype"], row.get("seed", seed)
+        for level in LEVELS:
+            for axis, labels in row.get(level, {}).items():
+                found += [Variant(op, dtype, axis, level, label, seed) for label in labels]
+    return found
 
 
 def index_of(seed: Call) -> list[Variant]:
     """The seed call and those variants of it that eager takes, each with its level."""
-    found = [("seed", "call", seed)]
+    found = [("seed", SEED_LABEL, seed)]
     if not is_random(seed.op):
         found += [row for row in variants(seed, signature_of(seed.op)) if not is_meaningless(seed.op, row[1])]
     results = results_of([call for _, _, call in found])
@@ -129,9 +142,16 @@ def index_of(seed: Call) -> list[Variant]:
     told = arguments_that_matter(rows, [result for _, result in taken])
     chosen = chosen_for_standard(seed.op, rows, told)
     return [
-        Variant(label, axis, "standard" if label in chosen else "full", call.dtype, str(call))
+        Variant(seed.op, call.dtype, axis, "standard" if label in chosen else "full", label, str(seed))
         for (axis, label, call), _ in taken
     ]
+
+
+@functools.lru_cache(maxsize=4)
+def calls_of(seed: str) -> Mapping[str, Call]:
+    """The calls that a seed call gives along the axes, by label, its own among them."""
+    call = parse(seed)
+    return {SEED_LABEL: call} | {label: variant for _, label, variant in variants(call, signature_of(call.op))}
 
 
 def is_meaningless(op: str, label: str) -> bool:
@@ -331,25 +351,19 @@ def is_random(op: str) -> bool:
 
 
 def seed_calls(torch_version: str) -> dict[str, Call]:
-    """By operator; what is written by hand goes before what was harvested."""
-    texts = [harvest_path(torch_version).read_text(encoding="utf-8"), SEEDS.read_text(encoding="utf-8")]
+    """By operator; what is written by hand goes before what was harvested. Raises `HarnessError` as `read_index`."""
+    harvested = "\n".join(read_lines(HARVEST_PATH, {"torch": torch_version}, "harvested seed calls"))
+    texts = [harvested, SEEDS.read_text(encoding="utf-8")]
     return {call.op: call for text in texts for call in read_calls(text)}
 
 
-def main() -> int:
+def index_text(show: Callable[[str], None]) -> str:
+    """The table as the installed torch gives it."""
     import torch
 
-    torch.set_num_threads(1)
     seeds = seed_calls(torch.__version__)
-    lines = []
+    found: list[Variant] = []
     for number, op in enumerate(sorted(seeds), start=1):
-        lines += [variant.to_line() for variant in index_of(seeds[op])]
-        print(f"\r{number} of {len(seeds)} operators, {len(lines)} cases", end="", file=sys.stderr, flush=True)
-    path = index_path(torch.__version__)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"\n{path.name}: {len(lines)} lines", file=sys.stderr)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+        found += index_of(seeds[op])
+        show(f"{number} of {len(seeds)} operators, {len(found)} cases")
+    return to_text(found, torch.__version__)

@@ -3,45 +3,46 @@
 Each sample is run three ways: as the graph before dispatch (composite operators still whole), through the
 dispatcher (what eager runs), and decomposed to Core ATen. Of all calls seen of an overload the plainest is kept:
 tensors of ordinary size and rank, few arguments away from their defaults.
-`python -m harness.cases.index.harvest` writes them anew (some minutes).
+`coreml-harness index harvest` writes them anew (some minutes).
 """
 
 from __future__ import annotations
 
 import math
-import sys
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from harness.cases.calls import Call, Name, TensorSpec
-from harness.cases.index.generated import harvest_path
 from harness.cases.index.opinfo import read_index
 from harness.cases.opinfo import _entries, _samples
+from harness.evidence.made_with import first_line
 from harness.evidence.universe import read_universe
 
 #: Integer tensors up to this many elements are kept as they are: indices must fit what they index.
 _LITERAL = 24
 #: Arguments that say where a tensor is made, which is no part of a case.
 _PLACEMENT = ("device", "layout", "pin_memory")
-_WRITTEN_BY = "# Written by: python -m harness.cases.index.harvest"
+_HEAD = """\
+# The plainest call of each operator that OpInfo's samples come down to.
+# Written by: coreml-harness index harvest
+"""
 
 
-def harvest(universe: Collection[str]) -> list[Call]:
+def harvest(universe: Collection[str], show: Callable[[str], None]) -> list[Call]:
     """The plainest call of each overload of `universe` that some OpInfo sample comes down to, sorted by name."""
     import torch
 
     best: dict[str, tuple[tuple[Any, ...], Call]] = {}
     entries = [entry for entry in read_index(torch.__version__) if entry.overloads]
     for number, entry in enumerate(entries, start=1):
-        print(f"\r{number} of {len(entries)} entries", end="", file=sys.stderr, flush=True)
+        show(f"{number} of {len(entries)} entries")
         for sample_number in entry.standard:
             for call in _calls_of(entry.name, entry.variant, entry.dtype, sample_number):
                 if call.op in universe:
                     rank = (*_plainness(call), number, sample_number)
                     if call.op not in best or rank < best[call.op][0]:
                         best[call.op] = rank, call
-    print(file=sys.stderr)
     return [best[op][1] for op in sorted(best)]
 
 
@@ -165,17 +166,9 @@ def _frozen(data: Any) -> Any:
     return tuple(_frozen(d) for d in data) if isinstance(data, list) else data
 
 
-def main() -> int:
+def index_text(show: Callable[[str], None]) -> str:
+    """The seed calls as the installed torch gives them, by the indexes of operators and samples."""
     import torch
 
-    torch.set_num_threads(1)
-    path = harvest_path(torch.__version__)
-    calls = harvest(read_universe().operators)
-    head = "# The plainest call of each operator that OpInfo's samples come down to."
-    path.write_text("\n".join([head, _WRITTEN_BY, *map(str, calls)]) + "\n", encoding="utf-8")
-    print(f"{path.name}: {len(calls)} calls", file=sys.stderr)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    calls = harvest(read_universe().operators, show)
+    return first_line({"torch": torch.__version__}, comment=True) + _HEAD + "".join(f"{call}\n" for call in calls)

@@ -1,19 +1,23 @@
 """The index of PyTorch's OpInfo samples: which sample calls which ATen overload, and which ones are worth running.
 
 Collecting thousands of checks must make no tensors, and a case's id names the overload its sample calls; both need
-what only running the samples tells. So it is worked out once for a torch version and kept as a table beside this
-file, one line an entry. `python -m harness.cases.index.opinfo` writes it anew; a test compares.
+what only running the samples tells. So it is worked out once for a torch version and kept as a table, one line an
+entry. `coreml-harness index opinfo` writes it anew; a test compares.
 """
 
 from __future__ import annotations
 
+import functools
 import json
-import sys
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from harness.cases.index.sample_text import DIGITS, digest_of, id_texts, labelled, samples_of, telling_length
+from harness.evidence.made_with import first_line, read_lines
 
 #: Samples of one entry and dtype that run at level `standard`. Entries run in several dtypes get fewer of each.
 STANDARD_SAMPLES = 2
@@ -24,15 +28,17 @@ STANDARD_SAMPLES_OWN_DTYPES = 1
 class Entry:
     """One OpInfo entry in one dtype.
 
-    `overloads` names, for each sample, the ATen overload it is about; `standard` are the numbers of the samples
-    chosen for variety of arguments, `smoke` the plainest of these. `constants` is the sample that is also run with all
-    tensors but the first as constants of the program, as weights are. An entry without samples has `note` saying why.
+    For each sample, in OpInfo's order, `overloads` names the ATen overload it is about, and `labels` the sample itself,
+    by the digest of its call. `standard` are the places of the samples chosen for variety of arguments, `smoke` is that
+    of the plainest of these. `constants` is the sample that is also run with all tensors but the first as constants of
+    the program, as weights are. An entry without samples has `note` saying why.
     """
 
     name: str
     variant: str
     dtype: str
     overloads: tuple[str, ...]
+    labels: tuple[str, ...]
     standard: tuple[int, ...]
     smoke: int | None
     constants: int | None = None
@@ -40,23 +46,22 @@ class Entry:
 
     @property
     def full_name(self) -> str:
-        return f"{self.name}.{self.variant}" if self.variant else self.name
+        return full_name_of(self.name, self.variant)
 
     def to_line(self) -> str:
-        runs: list[list[Any]] = []
-        for overload in self.overloads:
-            if runs and runs[-1][0] == overload:
-                runs[-1][1] += 1
-            else:
-                runs.append([overload, 1])
+        runs: list[tuple[str, list[str]]] = []
+        for overload, label in zip(self.overloads, self.labels, strict=True):
+            if not (runs and runs[-1][0] == overload):
+                runs.append((overload, []))
+            runs[-1][1].append(label)
         data = {
             "entry": self.name,
             "variant": self.variant,
             "dtype": self.dtype,
-            "samples": runs,
-            "standard": list(self.standard),
-            "smoke": self.smoke,
-            "constants": self.constants,
+            "samples": [[overload, " ".join(labels)] for overload, labels in runs],
+            "standard": [self.labels[number] for number in self.standard],
+            "smoke": None if self.smoke is None else self.labels[self.smoke],
+            "constants": None if self.constants is None else self.labels[self.constants],
             "note": self.note,
         }
         return json.dumps({k: v for k, v in data.items() if v not in ("", None, [])})
@@ -64,42 +69,76 @@ class Entry:
     @classmethod
     def from_line(cls, line: str) -> Entry:
         data = json.loads(line)
-        overloads = tuple(name for name, count in data.get("samples", []) for _ in range(count))
+        samples = [(overload, label) for overload, labels in data.get("samples", []) for label in labels.split(" ")]
+        labels = tuple(label for _, label in samples)
+        smoke, constants = data.get("smoke"), data.get("constants")
         return cls(
             data["entry"],
             data.get("variant", ""),
             data["dtype"],
-            overloads,
-            tuple(data.get("standard", [])),
-            data.get("smoke"),
-            data.get("constants"),
+            tuple(overload for overload, _ in samples),
+            labels,
+            tuple(labels.index(label) for label in data.get("standard", [])),
+            None if smoke is None else labels.index(smoke),
+            None if constants is None else labels.index(constants),
             data.get("note", ""),
         )
 
 
-def index_path(torch_version: str) -> Path:
-    """Where the index for a torch version lies (its local part, `+cpu`, makes no difference)."""
-    return Path(__file__).parents[1].joinpath(f"opinfo-torch{torch_version.split('+')[0]}.jsonl")
+#: The table; its first line has the version of torch it was made with.
+PATH = Path(__file__).parents[1].joinpath("opinfo.jsonl")
 
 
 def read_index(torch_version: str) -> list[Entry]:
-    """Raises `FileNotFoundError` when there is none for this torch."""
-    text = index_path(torch_version).read_text(encoding="utf-8")
-    return [Entry.from_line(line) for line in text.splitlines()]
+    """Raises `HarnessError` when the index is of another torch (a local part, `+cpu`, makes no difference)."""
+    lines = read_lines(PATH, {"torch": torch_version}, "index of OpInfo samples")
+    return [Entry.from_line(line) for line in lines]
 
 
-def make_index() -> Iterator[Entry]:
+def to_text(entries: Iterable[Entry], torch_version: str) -> str:
+    return first_line({"torch": torch_version}) + "".join(f"{entry.to_line()}\n" for entry in entries)
+
+
+def make_index(show: Callable[[str], None] = lambda _progress: None) -> list[Entry]:
     """Run the sample generators of every OpInfo entry (about 19,000 samples, some minutes)."""
     from torch.testing._internal.common_methods_invocations import op_db
 
-    for op in op_db:
-        dtypes = _dtypes_of(op)
-        if not dtypes:
-            note = "OpInfo lists no dtype for it on the CPU"
-            yield Entry(op.name, op.variant_test_name, "none", (), (), None, note=note)
-        wanted = STANDARD_SAMPLES if len(dtypes) == 1 else STANDARD_SAMPLES_OWN_DTYPES
-        for dtype in dtypes:
-            yield _entry(op, dtype, wanted)
+    found: list[Entry] = []
+    for number, op in enumerate(op_db, start=1):
+        found += entries_of(op)
+        show(f"{number} of {len(op_db)} entries")
+    return shortened(found)
+
+
+def entries_of(op: Any) -> Iterator[Entry]:
+    """An OpInfo entry in each of its dtypes; labels are whole digests of the samples' texts."""
+    dtypes = _dtypes_of(op)
+    if not dtypes:
+        note = "OpInfo lists no dtype for it on the CPU"
+        yield Entry(op.name, op.variant_test_name, "none", (), (), (), None, note=note)
+    wanted = STANDARD_SAMPLES if len(dtypes) == 1 else STANDARD_SAMPLES_OWN_DTYPES
+    for dtype in dtypes:
+        yield _entry(op, dtype, wanted)
+
+
+def shortened(entries: Iterable[Entry]) -> list[Entry]:
+    """Labels cut to what tells them apart, within their entry, and within their operator and dtype."""
+    entries = list(entries)
+    by_start: dict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        for overload, digest in zip(entry.overloads, entry.labels, strict=True):
+            for place in (f"{entry.full_name} {entry.dtype}", f"{overload} {entry.dtype}"):
+                by_start[f"{place} {digest[:DIGITS]}"].add(digest)
+
+    def cut(entry: Entry) -> Entry:
+        lengths: dict[str, int] = {}
+        for overload, digest in zip(entry.overloads, entry.labels, strict=True):
+            places = (f"{entry.full_name} {entry.dtype}", f"{overload} {entry.dtype}")
+            others = set().union(*(by_start[f"{place} {digest[:DIGITS]}"] for place in places))
+            lengths[digest] = max(lengths.get(digest, 0), telling_length(digest, others))
+        return replace(entry, labels=tuple(labelled(entry.labels, lengths.__getitem__)))
+
+    return [cut(entry) for entry in entries]
 
 
 def _dtypes_of(op: Any) -> list[Any]:
@@ -112,34 +151,37 @@ def _dtypes_of(op: Any) -> list[Any]:
 
 
 def _entry(op: Any, dtype: Any, wanted: int) -> Entry:
-    import torch
-
     overloads: list[str] = []
     features: list[frozenset[str]] = []
     note = ""
-    torch.manual_seed(0)
     try:
-        for sample in op.sample_inputs("cpu", dtype, requires_grad=False):
+        for sample in samples_of(op, dtype):
             overload = primary_overload(op, sample)
             features.append(argument_features(sample, overload))
             overloads.append(overload)
     except Exception as error:
         note = f"its sample generator raised {type(error).__name__}"
-    name = str(dtype).removeprefix("torch.")
+    name, full_name = str(dtype).removeprefix("torch."), full_name_of(op.name, op.variant_test_name)
     if not overloads:
         note = note or "OpInfo makes no sample for it on the CPU"
-        return Entry(op.name, op.variant_test_name, name, (), (), None, note=note)
+        return Entry(op.name, op.variant_test_name, name, (), (), (), None, note=note)
+    texts = list(id_texts(full_name, functools.partial(samples_of, op, dtype)))
     plain = plainest_of_each(op.name, overloads, features)
     return Entry(
         op.name,
         op.variant_test_name,
         name,
         tuple(overloads),
+        tuple(map(digest_of, texts)),
         tuple(choose_varied(features, wanted, plain)),
         plain[0],
         plainest(features, having="weights"),
         note,
     )
+
+
+def full_name_of(name: str, variant: str) -> str:
+    return f"{name}.{variant}" if variant else name
 
 
 def packet_name(entry: str) -> str:
@@ -284,19 +326,8 @@ def traced_calls(op: Any, sample: Any) -> list[str]:
     return [c for c in calls if c not in _PREPARING] or calls
 
 
-def main() -> int:
+def index_text(show: Callable[[str], None]) -> str:
+    """The table as the installed torch gives it."""
     import torch
 
-    torch.set_num_threads(1)
-    path = index_path(torch.__version__)
-    entries = []
-    for number, entry in enumerate(make_index(), start=1):
-        entries.append(entry.to_line())
-        print(f"\r{number} entries", end="", file=sys.stderr, flush=True)
-    path.write_text("\n".join(entries) + "\n", encoding="utf-8")
-    print(f"\n{path.name}: {len(entries)} lines", file=sys.stderr)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return to_text(make_index(show), torch.__version__)

@@ -1,13 +1,14 @@
-"""`python -m harness.cases.index.partitioner` writes the partitioner's promises with the lines of its source."""
+"""The partitioner's promises with the lines of its source; `coreml-harness index partitioner` writes them."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.cases.partitioner import PROMISES
 from harness.evidence.environment import version_of
-from harness.evidence.promises import SOURCE_FILE, PromiseRow, promises_path, to_text
+from harness.evidence.promises import SOURCE_FILE, PromiseRow, to_text
 
 
 def rows(source: str) -> list[PromiseRow]:
@@ -37,13 +38,6 @@ def installed_source() -> str:
     return (Path(next(iter(spec.submodule_search_locations))) / rest).read_text(encoding="utf-8")
 
 
-def main() -> int:
-    path = promises_path(version_of("executorch") or "-")
-    found = rows(installed_source())
-    path.write_text(to_text(found), encoding="utf-8")
-    print(f"{path.name}: {len(found)} promises")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+def index_text(show: Callable[[str], None]) -> str:
+    """The table as the installed ExecuTorch gives it."""
+    return to_text(rows(installed_source()), version_of("executorch") or "-")

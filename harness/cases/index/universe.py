@@ -1,19 +1,18 @@
 """The operator universe of the installed packages; what its rows are is said in `harness.evidence.universe`.
 
 Asking the packages takes some ten seconds, so it is worked out once and kept as a table.
-`python -m harness.cases.index.universe` writes it anew; a test compares.
+`coreml-harness index universe` writes it anew; a test compares.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from harness.evidence.universe import LEFT_OUT, SOURCES, Operator, Universe, installed_versions, universe_path
+from harness.evidence.universe import LEFT_OUT, SOURCES, Operator, Universe, installed_versions
 from harness.evidence.vocabulary import HarnessError
 
 #: Imported for the operators and converters that they register.
@@ -170,17 +169,6 @@ def _tags(overload: Any) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def main() -> int:
-    try:
-        universe = make_universe()
-    except HarnessError as error:
-        print(error, file=sys.stderr)
-        return 2
-    path = universe_path(universe.versions)
-    path.write_text(universe.to_text(), encoding="utf-8")
-    print(f"{path.name}: {len(universe.operators)} operators")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+def index_text(show: Callable[[str], None]) -> str:
+    """The table as the installed packages give it. Raises `HarnessError` when they do not go together."""
+    return make_universe().to_text()
