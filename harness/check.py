@@ -22,9 +22,9 @@ from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Outcome, Phase, Unit
 from harness.lowering.cache import LoweringCache
-from harness.lowering.errors import error_info
 from harness.lowering.lower import Emitted, Exported, Lowered, export, lower
 from harness.lowering.readback import read_back, written
+from harness.lowering.signatures import error_info
 from harness.units.base import (
     EmittedOtherwise,
     FallbackFailed,

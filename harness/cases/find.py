@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.cases import ane, beside, generated, models, multimethod, opinfo, partitioner, state
+from harness.cases import ane, beside, generated, models, multifunction, opinfo, partitioner, state
 from harness.cases.case import Case
 from harness.evidence.vocabulary import HarnessError
 
@@ -22,7 +22,7 @@ SUITES: dict[str, Callable[[], Sequence[Case]]] = {
     models.SUITE: models.cases,
     partitioner.SUITE: partitioner.cases,
     state.SUITE: state.cases,
-    multimethod.SUITE: multimethod.cases,
+    multifunction.SUITE: multifunction.cases,
 }
 
 

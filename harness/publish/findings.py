@@ -13,8 +13,8 @@ from harness.evidence.record import Record, natural_key
 from harness.evidence.vocabulary import SEVERITY, UNJUDGED, WORKING, Outcome
 from harness.publish.markdown import anchor, code, codes, counted, plain, table
 from harness.publish.naming import may_fill, subject
+from harness.publish.partitioner_page import is_switched_off
 from harness.publish.problems import Problem, problems
-from harness.publish.promises import is_switched_off
 from harness.publish.summary import describe_environment
 
 PAGE = "findings.md"

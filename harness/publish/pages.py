@@ -13,7 +13,7 @@ import jinja2
 
 from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
-from harness.evidence.promises import PromiseRow
+from harness.evidence.partitioner_rules import PartitionerRule
 from harness.evidence.universe import Universe
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, Outcome, Unit
 from harness.publish.ane import MEANINGS, NOT_ASKED
@@ -32,9 +32,9 @@ from harness.publish.matrix import (
     sorted_rows,
 )
 from harness.publish.naming import operators_of, system_name
+from harness.publish.partitioner_page import PAGE as PARTITIONER_PAGE
+from harness.publish.partitioner_page import partitioner_context, without_partitioner
 from harness.publish.problems import FallbackOperator, Problem, fallback_operators, problems
-from harness.publish.promises import PAGE as PROMISES_PAGE
-from harness.publish.promises import promises_context, without_promises
 from harness.publish.summary import BY_VALUE, ORDER, count_table, what_went_wrong
 from harness.publish.units_page import PAGE as UNITS_PAGE
 from harness.publish.units_page import units_context
@@ -85,13 +85,13 @@ def build_pages(
     causes: Sequence[Cause] = (),
     universe: Universe | None = None,
     reasons: Mapping[str, str] | None = None,
-    promises: Sequence[PromiseRow] = (),
+    rules: Sequence[PartitionerRule] = (),
 ) -> dict[str, str]:
     """All pages. `sources` are the evidence files' names relative to the pages; the records name their `causes`.
 
-    `universe` and `promises` are those of the measured versions, `reasons` say why operators of it have no case.
+    `universe` and `rules` are those of the measured versions, `reasons` say why operators of it have no case.
     """
-    matrix = build_matrix(without_promises(evidence))
+    matrix = build_matrix(without_partitioner(evidence))
     names = sorted(sources)
     silent = silent_operators(matrix, universe, reasons or {})
     support = _op_support(matrix, universe, silent)
@@ -101,10 +101,10 @@ def build_pages(
         "op-support.csv": support_csv(matrix, [row.name for row in silent if not row.instead]),
         "coreml-op-support.md": _render("coreml-op-support.md.j2", {"sources": names, **executorch_context(matrix)}),
         "coreml-op-support.csv": executorch_csv(matrix),
-        PROMISES_PAGE: _render(
-            "partitioner.md.j2", {"sources": names, **promises_context(evidence, promises, universe)}
+        PARTITIONER_PAGE: _render(
+            "partitioner.md.j2", {"sources": names, **partitioner_context(evidence, rules, universe)}
         ),
-        UNITS_PAGE: _render("units.md.j2", {"sources": names, **units_context(without_promises(evidence))}),
+        UNITS_PAGE: _render("units.md.j2", {"sources": names, **units_context(without_partitioner(evidence))}),
         FINDINGS_PAGE: _render("findings.md.j2", {"sources": names, **findings_context(evidence, causes)}),
     }
 

@@ -21,8 +21,8 @@ from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Phase
 from harness.lowering.lower import Emitted, silence
 from harness.lowering.program import (
-    Call,
     DelegateCall,
+    EagerCall,
     GetItem,
     LoweredProgram,
     TensorSpec,
@@ -233,7 +233,7 @@ def _tensors(arrays: Sequence[np.ndarray], specs: Sequence[TensorSpec | None], n
     return tensors
 
 
-def _call(step: Call, values: dict[int, Any]) -> Any:
+def _call(step: EagerCall, values: dict[int, Any]) -> Any:
     arguments = replace_values(step.args, values)
     keywords = replace_values(step.kwargs, values)
     try:

@@ -41,7 +41,7 @@ SAFETY = 2.0
 
 
 @dataclass
-class Call:
+class BoundedCall:
     """One computing operator as it ran: its row and, for DOT_PRODUCT, ksb."""
 
     name: str
@@ -62,7 +62,7 @@ class Bounds:
 
     bound: list[Tensor | None]
     rounded: list[Tensor] | None
-    calls: list[Call]
+    calls: list[BoundedCall]
     peak: float
     unit: list[Tensor | None] | None = None
     terms: int = 0
@@ -91,7 +91,7 @@ class _Watch(TorchDispatchMode):
     def __init__(self, f: Format, generator: torch.Generator | None, noise: bool = True, own: bool = False) -> None:
         super().__init__()
         self.f, self.generator, self.noise, self.own = f, generator, noise, own
-        self.calls: list[Call] = []
+        self.calls: list[BoundedCall] = []
         self.choices: list[Choice] = []
         self.freedoms: list[Freedom] = []
         self.peak = 0.0
@@ -123,7 +123,7 @@ class _Watch(TorchDispatchMode):
         ]
         if not floats:
             return out
-        call = Call(name, rule)
+        call = BoundedCall(name, rule)
         self.calls.append(call)
         for t in floats:
             finite = t.abs()[torch.isfinite(t.abs())]
@@ -177,7 +177,7 @@ class _Watch(TorchDispatchMode):
         ref: Tensor,
         named: SimpleNamespace,
         before: Any,
-        call: Call,
+        call: BoundedCall,
         moved: Tensor | None,
     ) -> Tensor:
         def magnitude() -> Tensor:

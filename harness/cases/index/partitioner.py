@@ -1,30 +1,30 @@
-"""`python -m harness.cases.index.partitioner` writes the partitioner's promises with the lines of its source."""
+"""`python -m harness.cases.index.partitioner` writes the partitioner's rules with the lines of its source."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
 
-from harness.cases.partitioner import PROMISES
+from harness.cases.partitioner import RULES
 from harness.evidence.environment import version_of
-from harness.evidence.promises import SOURCE_FILE, PromiseRow, promises_path, to_text
+from harness.evidence.partitioner_rules import SOURCE_FILE, PartitionerRule, rules_path, to_text
 
 
-def rows(source: str) -> list[PromiseRow]:
-    """The promises with the first line of `source` that states each."""
+def rows(source: str) -> list[PartitionerRule]:
+    """The rules with the first line of `source` that states each."""
     lines = source.splitlines()
     return [
-        PromiseRow(
-            name=promise.name,
-            kind=promise.kind,
-            op=promise.op,
-            says=promise.says,
-            line=next((number for number, line in enumerate(lines, start=1) if promise.line in line), 0),
-            programs=promise.programs,
-            url=promise.url,
-            reason=promise.reason,
+        PartitionerRule(
+            name=rule.name,
+            kind=rule.kind,
+            op=rule.op,
+            says=rule.says,
+            line=next((number for number, line in enumerate(lines, start=1) if rule.line in line), 0),
+            programs=rule.programs,
+            url=rule.url,
+            reason=rule.reason,
         )
-        for promise in PROMISES
+        for rule in RULES
     ]
 
 
@@ -38,10 +38,10 @@ def installed_source() -> str:
 
 
 def main() -> int:
-    path = promises_path(version_of("executorch") or "-")
+    path = rules_path(version_of("executorch") or "-")
     found = rows(installed_source())
     path.write_text(to_text(found), encoding="utf-8")
-    print(f"{path.name}: {len(found)} promises")
+    print(f"{path.name}: {len(found)} rules")
     return 0
 
 

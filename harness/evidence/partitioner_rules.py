@@ -17,12 +17,12 @@ from harness.evidence.vocabulary import HarnessError
 #: The first part of the ids of the cases that try them; their programs are not lowered as a user's would be.
 SUITE = "partitioner"
 SOURCE_FILE = "executorch/backends/apple/coreml/partition/coreml_partitioner.py"
-#: What a promise is about, and its word in a case's id.
+#: What a rule is about, and its word in a case's id.
 KINDS = ("rejects", "decomposes", "reaches", "option")
 
 
 @dataclass(frozen=True)
-class PromiseRow:
+class PartitionerRule:
     """One rule or option. `line` is that of `SOURCE_FILE` which states it, from 1; 0 when it is not there (any more).
 
     `reason`: whether the rule stands for `conversion`, for what happens on a `device`, or for `speed`.
@@ -38,22 +38,22 @@ class PromiseRow:
     reason: str = "conversion"
 
 
-def promises_path(executorch: str) -> Path:
+def rules_path(executorch: str) -> Path:
     """Where the table of a version of ExecuTorch lies."""
-    return Path(__file__).with_name(f"promises-executorch{executorch.split('+')[0]}.jsonl")
+    return Path(__file__).with_name(f"partitioner-rules-executorch{executorch.split('+')[0]}.jsonl")
 
 
-def to_text(rows: Iterable[PromiseRow]) -> str:
+def to_text(rows: Iterable[PartitionerRule]) -> str:
     return "".join(json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
 
 
-def read_promises(executorch: str) -> list[PromiseRow]:
+def read_rules(executorch: str) -> list[PartitionerRule]:
     """The table of a version, empty when there is none; `HarnessError` when it cannot be read."""
-    path = promises_path(executorch)
+    path = rules_path(executorch)
     if not path.exists():
         return []
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return [PromiseRow(**{**row, "programs": tuple(row["programs"])}) for row in rows]
+        return [PartitionerRule(**{**row, "programs": tuple(row["programs"])}) for row in rows]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise HarnessError(f"{path}: no table of promises: {error}") from None
+        raise HarnessError(f"{path}: no table of rules: {error}") from None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.evidence.files import Evidence
-from harness.evidence.promises import SOURCE_FILE, SUITE, PromiseRow
+from harness.evidence.partitioner_rules import SOURCE_FILE, SUITE, PartitionerRule
 from harness.evidence.record import Record, natural_key
 from harness.evidence.universe import Universe
 from harness.evidence.vocabulary import UNJUDGED, WORKING, Outcome
@@ -23,28 +23,30 @@ ELSEWHERE = {"device": "not told here: it is about a device", "speed": "not told
 ACTS, IDLE = "acts", "**does not act**"
 
 
-def is_promise(record: Record) -> bool:
+def is_partitioner(record: Record) -> bool:
     """True for a record of the partitioner's suite, which says nothing about what a user's program comes to."""
     return record.case.startswith(f"{SUITE}/")
 
 
 def is_switched_off(record: Record) -> bool:
     """True for a check that made the partitioner take what it rejects or never meets: no user's program by default."""
-    return is_promise(record) and record.case.rsplit("-", 2)[1] == "off"
+    return is_partitioner(record) and record.case.rsplit("-", 2)[1] == "off"
 
 
-def without_promises(evidence: Evidence) -> Evidence:
-    return Evidence(evidence.environments, [r for r in evidence.records if not is_promise(r)])
+def without_partitioner(evidence: Evidence) -> Evidence:
+    return Evidence(evidence.environments, [r for r in evidence.records if not is_partitioner(r)])
 
 
-def promises_context(evidence: Evidence, rows: Sequence[PromiseRow], universe: Universe | None) -> dict[str, Any]:
+def partitioner_context(
+    evidence: Evidence, rows: Sequence[PartitionerRule], universe: Universe | None
+) -> dict[str, Any]:
     """What the page's template needs; tables are empty texts where there is nothing to show."""
     records = [r for r in evidence.records if may_fill(r.unit, evidence.environments.get(r.environment))]
     tried: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in filter(is_promise, records):
+    for record in filter(is_partitioner, records):
         name, word, _ = record.case.rpartition("/")[2].rsplit("-", 2)
         tried[name, word].append(record)
-    rest = [record for record in records if not is_promise(record)]
+    rest = [record for record in records if not is_partitioner(record)]
     by_kind = {kind: [r for r in rows if r.kind == kind] for kind in ("rejects", "decomposes", "reaches", "option")}
     return {
         "environments": [plain(describe_environment(b)) for _, b in sorted(evidence.environments.items())],
@@ -58,7 +60,7 @@ def promises_context(evidence: Evidence, rows: Sequence[PromiseRow], universe: U
     }
 
 
-def verdict(row: PromiseRow, off: Sequence[Record]) -> str:
+def verdict(row: PartitionerRule, off: Sequence[Record]) -> str:
     """Whether a rule is still needed, from the records of its programs without it."""
     judged = [record for record in off if record.outcome not in UNJUDGED]
     if not judged:
@@ -74,7 +76,7 @@ def verdict(row: PromiseRow, off: Sequence[Record]) -> str:
     return ELSEWHERE.get(row.reason, NOT_NEEDED)
 
 
-def acts(row: PromiseRow, on: Sequence[Record]) -> str:
+def acts(row: PartitionerRule, on: Sequence[Record]) -> str:
     """Whether a rule has the effect it states, from the records of its program as it stands."""
     judged = [record for record in on if record.outcome not in UNJUDGED]
     if not judged:
@@ -82,7 +84,7 @@ def acts(row: PromiseRow, on: Sequence[Record]) -> str:
     return IDLE if any(_delegated(row, record) for record in judged) else ACTS
 
 
-def _delegated(row: PromiseRow, record: Record) -> bool:
+def _delegated(row: PartitionerRule, record: Record) -> bool:
     return any(same_operator(row.op, name) for name in operators_of(record.delegated))
 
 
@@ -104,7 +106,7 @@ def _first_failure(records: Sequence[Record]) -> str:
 _Tried = Mapping[tuple[str, str], list[Record]]
 
 
-def _rule_table(rows: Sequence[PromiseRow], tried: _Tried) -> str:
+def _rule_table(rows: Sequence[PartitionerRule], tried: _Tried) -> str:
     lines = []
     for row in rows:
         on, off = tried.get((row.name, "on"), []), tried.get((row.name, "off"), [])
@@ -119,7 +121,7 @@ def _rule_table(rows: Sequence[PromiseRow], tried: _Tried) -> str:
     return table(headers, lines) if lines else ""
 
 
-def _reach_table(rows: Sequence[PromiseRow], tried: _Tried) -> str:
+def _reach_table(rows: Sequence[PartitionerRule], tried: _Tried) -> str:
     lines = []
     for row in rows:
         on, off = tried.get((row.name, "on"), []), tried.get((row.name, "off"), [])
@@ -130,7 +132,7 @@ def _reach_table(rows: Sequence[PromiseRow], tried: _Tried) -> str:
     return table(headers, lines) if lines else ""
 
 
-def _option_table(rows: Sequence[PromiseRow], tried: _Tried) -> str:
+def _option_table(rows: Sequence[PartitionerRule], tried: _Tried) -> str:
     lines = []
     for row in rows:
         on = tried.get((row.name, "on"), [])
