@@ -17,7 +17,7 @@ from harness.evidence.conditions import Versions, recorded
 from harness.evidence.files import Evidence, is_simulated
 from harness.evidence.known_issues import KnownIssue, KnownIssues, computes_wider, matches, on_any_unit
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import RUNTIME, Outcome, Phase
+from harness.evidence.vocabulary import RUNTIME, Outcome, Phase, Trait, outcomes_with
 
 
 def grouping_signature(record: Record) -> str:
@@ -169,4 +169,4 @@ def _cause_id(outcome: Outcome, signature: str) -> str:
 def _stage(record: Record) -> str:
     if record.stage == RUNTIME:
         return RUNTIME
-    return "limitation" if record.outcome in (Outcome.PARTIAL, Outcome.FALLBACK, Outcome.UNSUPPORTED) else "untriaged"
+    return "limitation" if record.outcome in outcomes_with(Trait.LIMITED) else "untriaged"

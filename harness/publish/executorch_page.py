@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
-from harness.evidence.vocabulary import SEVERITY, Outcome, Unit
+from harness.evidence.vocabulary import DELEGATED, SEVERITY, Outcome, Unit
 from harness.publish.ane import NOT_ASKED, ORDINARY, Ane
 from harness.publish.matrix import Cell, Matrix, Row
 from harness.publish.naming import parse_recipe, short_operator
@@ -21,7 +21,6 @@ from harness.publish.summary import describe_environment
 HEADER = ("Operator", "Compute DType", "Quantization", "Constraints")
 #: One more column where the Apple Neural Engine was asked for.
 ANE_HEADER = "Neural Engine"
-_DELEGATED = (Outcome.PASS, Outcome.PARTIAL)
 #: What happened to the calls that were not simply delegated with the right result.
 _CONSTRAINTS = {
     Outcome.PARTIAL: "delegated in part",
@@ -56,7 +55,7 @@ def executorch_csv(matrix: Matrix) -> str:
 
 
 def _delegated(cells: Iterable[Cell]) -> bool:
-    return any(cell.counts[outcome] for cell in cells for outcome in _DELEGATED)
+    return any(cell.counts[outcome] for cell in cells for outcome in DELEGATED)
 
 
 def _precisions(row: Row) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import SEVERITY, UNJUDGED, WORKING, Outcome
+from harness.evidence.vocabulary import RANK, UNJUDGED, WORKING, Effect, Outcome, outcomes_of
 from harness.publish.markdown import anchor, code, codes, counted, plain, table
 from harness.publish.naming import may_fill, subject
 from harness.publish.partitioner_page import is_switched_off
@@ -24,40 +24,31 @@ HELD_BACK = "Held back by the partitioner"
 NO_JUDGEMENT = "Cases that judge nothing"
 #: Sections of causes: heading, what it means, and the outcomes, of which a cause's worst decides.
 BY_OUTCOME: tuple[tuple[str, str, frozenset[Outcome]], ...] = (
-    (
-        "Silently wrong",
-        "The model lowers and runs, and gives a wrong result.",
-        frozenset({Outcome.WRONG_VALUE, Outcome.WRONG_SHAPE, Outcome.WRONG_DTYPE}),
-    ),
+    ("Silently wrong", "The model lowers and runs, and gives a wrong result.", outcomes_of(Effect.WRONG)),
     (
         "Invalid program",
         "The emitted program contradicts itself: what it declares is not what its operators give.",
-        frozenset({Outcome.INVALID_PROGRAM}),
+        outcomes_of(Effect.CONTRADICTORY),
     ),
     (
         "Fails to lower, load or run",
         "Claimed by the partitioner; then an exception ends lowering, loading or running, and with it the whole model.",
-        frozenset(
-            {
-                *(Outcome.CONVERT_ERROR, Outcome.EMIT_ERROR, Outcome.LOAD_ERROR),
-                *(Outcome.RUN_ERROR, Outcome.CRASH, Outcome.TIMEOUT),
-            }
-        ),
+        outcomes_of(Effect.FAILS),
     ),
     (
         "Out of range",
         "The result is finite in PyTorch, infinite, NaN or saturated in the recipe's precision.",
-        frozenset({Outcome.OUT_OF_RANGE}),
+        outcomes_of(Effect.OUT_OF_RANGE),
     ),
     (
         "Not the same twice",
         "Two equal predictions give different answers, each within its bound.",
-        frozenset({Outcome.NON_DETERMINISTIC}),
+        outcomes_of(Effect.UNSTABLE),
     ),
     (
         "Refused or left out by a defect",
         "Nothing is wrong in what comes out, yet the operator could be delegated.",
-        frozenset({Outcome.UNSUPPORTED, Outcome.FALLBACK, Outcome.PARTIAL}),
+        outcomes_of(Effect.REFUSED, Effect.LEFT_OUT, Effect.IN_PART),
     ),
 )
 PRECISION_INTRO = (
@@ -84,7 +75,7 @@ class Finding:
         """Of the outcomes seen, or, where none was, of those its rules name."""
         seen = {record.outcome for record in self.records}
         outcomes = seen or frozenset().union(*(rule.outcomes for rule in self.cause.matches))
-        return max(outcomes, key=lambda outcome: SEVERITY.index(outcome) if outcome in SEVERITY else -1)
+        return max(outcomes, key=lambda outcome: RANK.get(outcome, -1))
 
     @property
     def heading(self) -> str:

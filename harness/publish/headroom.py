@@ -13,14 +13,12 @@ from tabulate import tabulate
 
 from harness.evidence.files import Evidence, is_simulated
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import HarnessError, Outcome, Unit
+from harness.evidence.vocabulary import HarnessError, Trait, Unit, outcomes_with
 from harness.publish.matrix import headroom_of
 from harness.publish.naming import packet_of, subject
 
 #: Outcomes whose value was held against a bound. What fell back whole was computed by PyTorch, not by the backend.
-JUDGED = frozenset(
-    {Outcome.PASS, Outcome.PARTIAL, Outcome.NON_DETERMINISTIC, Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE}
-)
+JUDGED = outcomes_with(Trait.BOUNDED)
 LOOSE, TIGHT = 10.0, 1.5
 _ON_REFERENCE = (
     "The reference unit rounds once per MIL operator and accumulates wide: it shows a bound of n ulp as headroom 2 n, "

@@ -25,7 +25,7 @@ from typing import Any
 
 from harness.evidence.files import Evidence
 from harness.evidence.record import Numerics, Record, natural_key
-from harness.evidence.vocabulary import HARDWARE_UNITS, SEVERITY, UNJUDGED, WORKING, HarnessError, Outcome, Unit
+from harness.evidence.vocabulary import HARDWARE_UNITS, RANK, SEVERITY, UNJUDGED, WORKING, HarnessError, Outcome, Unit
 from harness.publish.ane import LAYERS, Ane, attracts, whole
 from harness.publish.naming import (
     group_by_packet,
@@ -40,7 +40,6 @@ from harness.publish.naming import (
 )
 
 NOT_MEASURED = "not measured"
-_RANK = {outcome: rank for rank, outcome in enumerate(SEVERITY)}
 _UNIT_ORDER = {str(unit): position for position, unit in enumerate(Unit)}
 
 
@@ -289,7 +288,7 @@ def _name_in_graphs(operator: str, in_graphs: Mapping[str, set[str]]) -> str:
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome | None:
     """The worst judged outcome by `SEVERITY`, None when there is none."""
-    return max((o for o in outcomes if o in _RANK), key=_RANK.__getitem__, default=None)
+    return max((o for o in outcomes if o in RANK), key=RANK.__getitem__, default=None)
 
 
 def headroom_of(record: Record) -> float | None:

@@ -15,7 +15,7 @@ from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
 from harness.evidence.partitioner_rules import PartitionerRule
 from harness.evidence.universe import Universe
-from harness.evidence.vocabulary import OUTCOME_MEANINGS, Outcome, Unit
+from harness.evidence.vocabulary import BY_VALUE, ORDER, OUTCOME_MEANINGS, Effect, Outcome, Unit, outcomes_of
 from harness.publish.ane import MEANINGS, NOT_ASKED
 from harness.publish.executorch_page import executorch_context, executorch_csv
 from harness.publish.findings import PAGE as FINDINGS_PAGE
@@ -35,43 +35,19 @@ from harness.publish.naming import operators_of, system_name
 from harness.publish.partitioner_page import PAGE as PARTITIONER_PAGE
 from harness.publish.partitioner_page import partitioner_context, without_partitioner
 from harness.publish.problems import FallbackOperator, Problem, fallback_operators, problems
-from harness.publish.summary import BY_VALUE, ORDER, count_table, what_went_wrong
+from harness.publish.summary import count_table, what_went_wrong
 from harness.publish.units_page import PAGE as UNITS_PAGE
 from harness.publish.units_page import units_context
 from harness.publish.universe_page import Silent, silent_operators, silent_sections, universe_context
 
 #: Where a row stands on a page, by its status; from what a user most needs to know to what he hopes for.
 SECTIONS: tuple[tuple[str, frozenset[Outcome | None]], ...] = (
-    (
-        "Wrong result",
-        frozenset(
-            {
-                Outcome.NON_DETERMINISTIC,
-                Outcome.WRONG_VALUE,
-                Outcome.WRONG_SHAPE,
-                Outcome.WRONG_DTYPE,
-                Outcome.OUT_OF_RANGE,
-                Outcome.INVALID_PROGRAM,
-            }
-        ),
-    ),
-    (
-        "Fails to convert, load or run",
-        frozenset(
-            {
-                Outcome.CONVERT_ERROR,
-                Outcome.EMIT_ERROR,
-                Outcome.LOAD_ERROR,
-                Outcome.RUN_ERROR,
-                Outcome.TIMEOUT,
-                Outcome.CRASH,
-            }
-        ),
-    ),
-    ("Refused before Core ML", frozenset({Outcome.UNSUPPORTED})),
-    ("Left to ExecuTorch", frozenset({Outcome.FALLBACK})),
-    ("Delegated in part", frozenset({Outcome.PARTIAL})),
-    ("Delegated and right", frozenset({Outcome.PASS})),
+    ("Wrong result", outcomes_of(Effect.UNSTABLE, Effect.WRONG, Effect.OUT_OF_RANGE, Effect.CONTRADICTORY)),
+    ("Fails to convert, load or run", outcomes_of(Effect.FAILS)),
+    ("Refused before Core ML", outcomes_of(Effect.REFUSED)),
+    ("Left to ExecuTorch", outcomes_of(Effect.LEFT_OUT)),
+    ("Delegated in part", outcomes_of(Effect.IN_PART)),
+    ("Delegated and right", outcomes_of(Effect.DELEGATED)),
     ("Not measured", frozenset({None})),
 )
 #: `convert_error` under the words that tell the user what happens to him.

@@ -10,7 +10,7 @@ from harness.evidence.files import Evidence
 from harness.evidence.partitioner_rules import SOURCE_FILE, SUITE, PartitionerRule
 from harness.evidence.record import Record, natural_key
 from harness.evidence.universe import Universe
-from harness.evidence.vocabulary import UNJUDGED, WORKING, Outcome
+from harness.evidence.vocabulary import DELEGATED, FAILING, UNJUDGED, WORKING, Outcome
 from harness.publish.markdown import code, codes, counted, plain, table
 from harness.publish.naming import may_fill, operators_of, same_operator, subject
 from harness.publish.summary import describe_environment, error_text
@@ -65,9 +65,7 @@ def verdict(row: PartitionerRule, off: Sequence[Record]) -> str:
     judged = [record for record in off if record.outcome not in UNJUDGED]
     if not judged:
         return UNSEEN
-    good = [
-        record for record in judged if record.outcome in (Outcome.PASS, Outcome.PARTIAL) and _delegated(row, record)
-    ]
+    good = [record for record in judged if record.outcome in DELEGATED and _delegated(row, record)]
     bad = [record for record in judged if record.outcome not in WORKING]
     if bad:
         return IN_PART if good else NEEDED
@@ -96,7 +94,7 @@ def _outcomes(records: Iterable[Record], programs: int) -> str:
 
 
 def _first_failure(records: Sequence[Record]) -> str:
-    failed = [record for record in records if record.outcome not in WORKING and record.outcome not in UNJUDGED]
+    failed = [record for record in records if record.outcome in FAILING]
     if not failed:
         return ""
     worst = min(failed, key=lambda record: natural_key(record.check_id))

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import SEVERITY, UNJUDGED, WORKING, Outcome
+from harness.evidence.vocabulary import BY_VALUE, FAILING, SEVERITY, Outcome
 from harness.publish.matrix import headroom_of
 from harness.publish.naming import operators_of, subject, without_kernel
-from harness.publish.summary import BY_VALUE, error_text
+from harness.publish.summary import error_text
 
 #: Outcomes that are problems, worst first: what the user cannot see comes before what stops him.
-PROBLEMS: tuple[Outcome, ...] = tuple(o for o in reversed(SEVERITY) if o not in WORKING)
+PROBLEMS: tuple[Outcome, ...] = tuple(o for o in reversed(SEVERITY) if o in FAILING)
 
 
 #: An operator named in a message: the same refusal of a hundred operators is one problem.
@@ -56,7 +56,7 @@ def problems(records: Iterable[Record]) -> dict[Outcome, list[Problem]]:
     """Groups by outcome, worst outcome first, largest group first; only outcomes that occur."""
     groups: dict[tuple[Outcome, str, str], Problem] = {}
     for record in records:
-        if record.outcome in WORKING or record.outcome in UNJUDGED:
+        if record.outcome not in FAILING:
             continue
         key = (record.outcome, str(record.phase), signature(record))
         groups.setdefault(key, Problem(*key)).records.append(record)

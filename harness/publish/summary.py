@@ -10,20 +10,11 @@ from tabulate import tabulate
 
 from harness.evidence.files import is_simulated
 from harness.evidence.record import ErrorInfo, Record
-from harness.evidence.vocabulary import OUTCOME_MEANINGS, SEVERITY, UNJUDGED, WORKING, Outcome
+from harness.evidence.vocabulary import BY_VALUE, FAILING, ORDER, OUTCOME_MEANINGS, RANK, Outcome
 from harness.publish import markdown
 from harness.publish.matrix import Column
 from harness.publish.naming import subject, system_name
 
-#: Best first; those that judge nothing last.
-ORDER: tuple[Outcome, ...] = (*SEVERITY, *sorted(UNJUDGED))
-#: Found by comparing values: the reason says what was got, and no two of these are equal.
-BY_VALUE = frozenset(
-    {
-        *(Outcome.WRONG_VALUE, Outcome.WRONG_SHAPE, Outcome.WRONG_DTYPE, Outcome.OUT_OF_RANGE),
-        Outcome.NON_DETERMINISTIC,
-    }
-)
 _EXAMPLES = 20
 
 
@@ -76,9 +67,9 @@ def summary_markdown(records: Sequence[Record], environments: dict[str, dict[str
         return "\n".join([*lines, "", "No checks recorded.", ""])
     headers, rows = count_table(records)
     lines += ["", markdown.table(headers, rows, ["left", *["right"] * (len(headers) - 1)]), ""]
-    failing = [r for r in records if r.outcome not in WORKING and r.outcome not in UNJUDGED]
+    failing = [r for r in records if r.outcome in FAILING]
     if failing:
-        failing.sort(key=lambda record: -SEVERITY.index(record.outcome))
+        failing.sort(key=lambda record: -RANK[record.outcome])
         lines += [f"### The worst of {len(failing)} failing checks" if len(failing) > _EXAMPLES else "### Failing", ""]
         shown = [
             (markdown.code(subject(r)), str(r.outcome), markdown.code(r.check_id), markdown.plain(what_went_wrong(r)))
