@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cases.case import AS_IT_IS, Built, Case, Partitioning
 from harness.cases.opinfo import on_fp16_grid
-from harness.evidence.partitioner_rules import SUITE
+from harness.evidence.names import OpName
+from harness.evidence.partitioner_rules import SUITE, Trial
 from harness.evidence.vocabulary import Kind, Level
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ class TriedRule:
 
 def _rejects(op: str, says: str, line: str, *programs: str, url: str, reason: str = "conversion") -> TriedRule:
     """A rule that rejects an operator which coremltools claims; the edge dialect has views as copies."""
-    packet, _, overload = op.rpartition(".")
-    off = Partitioning(claim=(op, f"{packet}_copy.{overload}"))
+    off = Partitioning(claim=(op, str(OpName.parse(op).copying)))
     return TriedRule("rejects", f"rejects-{_slug(op)}", op, says, line, programs, url, reason, off=off)
 
 
@@ -89,7 +89,7 @@ def _option(name: str, op: str, says: str, line: str, program: str, **options: o
 
 
 def _slug(op: str) -> str:
-    return op.removeprefix("aten.").removesuffix(".default").strip("_").replace(".", "-").replace("_", "-").lower()
+    return OpName.parse(op).short.strip("_").replace(".", "-").replace("_", "-").lower()
 
 
 _COREMLTOOLS = "https://github.com/apple/coremltools/issues/"
@@ -274,12 +274,12 @@ def cases() -> tuple[Case, ...]:
 
 def _cases_of(rule: TriedRule) -> Iterator[Case]:
     for number, program in enumerate(rule.programs):
-        for word, partitioning in (("on", rule.on), ("off", rule.off)):
+        for switched_off, partitioning in ((False, rule.on), (True, rule.off)):
             # One program shows that the rule acts; what it keeps away is tried on all.
-            if partitioning is not None and (word == "off" or number == 0):
+            if partitioning is not None and (switched_off or number == 0):
                 dtype = INPUTS[names_in(program)[0]][0]
                 yield Case(
-                    id=f"{SUITE}/{rule.op}/{dtype}/{rule.name}-{word}-{number}",
+                    id=f"{SUITE}/{rule.op}/{dtype}/{Trial(rule.name, switched_off, number)}",
                     kind=Kind.PARTITIONER,
                     op=rule.op,
                     api=program.partition("(")[0] if program.startswith("torch.") else rule.op,

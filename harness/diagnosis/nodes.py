@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.evidence.names import OpName
 from harness.evidence.vocabulary import Outcome, ToleranceClass
 from harness.lowering.debug_info import CAST_SUFFIX, sanitised, symbol
 from harness.lowering.graph import overload_name, plan_of, spec_of
@@ -49,7 +50,7 @@ _LARGEST_RANK = 5
 
 
 def _packet(target: str) -> str:
-    return _EDGE_TWINS.get(target, target).split(".")[1]
+    return OpName.parse(_EDGE_TWINS.get(target, target)).packet
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.evidence.vocabulary import HarnessError
+from harness.evidence.record import Record
+from harness.evidence.vocabulary import HarnessError, Kind
 
 #: The first part of the ids of the cases that try them; their programs are not lowered as a user's would be.
 SUITE = "partitioner"
@@ -36,6 +37,32 @@ class PartitionerRule:
     programs: tuple[str, ...]
     url: str = ""
     reason: str = "conversion"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A rule tried on one of its programs, as it stands or switched off: `rejects-argmax-off-0`."""
+
+    rule: str
+    switched_off: bool
+    program: int
+
+    def __str__(self) -> str:
+        """The last part of the case's id."""
+        return f"{self.rule}-{'off' if self.switched_off else 'on'}-{self.program}"
+
+    @staticmethod
+    def of(record: Record) -> Trial:
+        """What a record of kind `partitioner` tried; raises `HarnessError` where its case is no trial."""
+        rule, word, program = (["", "", ""] + record.case.rpartition("/")[2].rsplit("-", 2))[-3:]
+        if word not in ("on", "off") or not program.isdigit():
+            raise HarnessError(f"{record.case}: no trial of a rule of the partitioner")
+        return Trial(rule, word == "off", int(program))
+
+
+def is_switched_off(record: Record) -> bool:
+    """True for a check that made the partitioner take what it rejects or never meets: no user's program by default."""
+    return record.kind is Kind.PARTITIONER and Trial.of(record).switched_off
 
 
 def rules_path(executorch: str) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 from harness.evidence.check import Check, check_id
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import HarnessError, Kind, Outcome, Phase
+from harness.evidence.vocabulary import OF_PROGRAMS, HarnessError, Kind, Outcome, Phase
 
 SCHEMA = 2
 
@@ -119,6 +119,14 @@ class Record:
     @property
     def check_id(self) -> str:
         return check_id(self.case, self.recipe, self.unit)
+
+    @property
+    def subject(self) -> str:
+        """What a reader looks it up by: the operator, else the API entry, else the case; a whole program's own name."""
+        if self.kind not in OF_PROGRAMS:
+            return self.op or self.api or self.case
+        space, _, name = self.op.partition(".")
+        return name if self.kind is Kind.MODEL else f"{space}/{name}"
 
     @property
     def is_harness_fault(self) -> bool:

@@ -39,6 +39,10 @@ class Kind(StrEnum):
 OF_OPERATORS: frozenset[Kind] = frozenset({Kind.OPERATOR, Kind.PARTITIONER})
 
 
+#: Kinds whose cases are whole programs under names of their own.
+OF_PROGRAMS: frozenset[Kind] = frozenset({Kind.MODEL, Kind.STATE, Kind.MULTIFUNCTION})
+
+
 class Outcome(StrEnum):
     """What a check found; `OUTCOMES` tells what each means."""
 

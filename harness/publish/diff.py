@@ -21,8 +21,9 @@ from enum import StrEnum
 from harness.evidence.files import Evidence, is_simulated
 from harness.evidence.record import Record, natural_key
 from harness.evidence.vocabulary import BEFORE_RUNNING, RANK, UNJUDGED, WORKING
-from harness.publish.naming import operators_of, subject, without_kernel
-from harness.publish.summary import describe_environment, what_went_wrong
+from harness.publish.environments import describe_environment
+from harness.publish.graphs import operators_of, without_kernel
+from harness.publish.summary import what_went_wrong
 
 
 class Kind(StrEnum):
@@ -55,7 +56,7 @@ class Change:
 
     @property
     def operator(self) -> str:
-        return subject(self.record)
+        return self.record.subject
 
     def __str__(self) -> str:
         sides = [str(side.outcome) if side else "absent" for side in (self.before, self.after)]

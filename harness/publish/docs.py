@@ -14,6 +14,7 @@ from harness.evidence.triage import named
 from harness.evidence.universe import Universe, read_universe, universe_path
 from harness.evidence.vocabulary import HarnessError
 from harness.publish.coverage import read_reasons
+from harness.publish.model import build_matrix
 from harness.publish.pages import EXECUTORCH_PAGES, FINDINGS_PAGE, build_pages
 
 #: Why operators of the universe have no case, beside the folder of known issues.
@@ -58,7 +59,7 @@ def generate(reports_dir: Path, only: Iterable[str] | None = None, known_issues:
     uncovered = known_issues.parent / UNCOVERED if known_issues is not None else None
     reasons = read_reasons(uncovered) if uncovered is not None and uncovered.exists() else {}
     names = [f"evidence/{path.name}" for path in paths]
-    pages = build_pages(evidence, names, causes, universe_of(evidence), reasons, rules_of(evidence))
+    pages = build_pages(build_matrix(evidence), names, causes, universe_of(evidence), reasons, rules_of(evidence))
     return pages if only is None else {name: pages[name] for name in only}
 
 

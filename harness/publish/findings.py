@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.evidence.causes import Cause
-from harness.evidence.files import Evidence
+from harness.evidence.partitioner_rules import is_switched_off
 from harness.evidence.record import Record, natural_key
 from harness.evidence.vocabulary import RANK, UNJUDGED, WORKING, Effect, Outcome, outcomes_of
+from harness.publish.environments import describe_environment
 from harness.publish.markdown import anchor, code, codes, counted, plain, table
-from harness.publish.naming import may_fill, subject
-from harness.publish.partitioner_page import is_switched_off
+from harness.publish.model import Matrix
 from harness.publish.problems import Problem, problems
-from harness.publish.summary import describe_environment
 
 PAGE = "findings.md"
 PRECISION = "Imprecise"
@@ -89,7 +88,7 @@ class Finding:
 
     @property
     def operators(self) -> list[str]:
-        return sorted({subject(record) for record in self.records}, key=natural_key)
+        return sorted({record.subject for record in self.records}, key=natural_key)
 
     @property
     def recipes(self) -> list[str]:
@@ -109,9 +108,9 @@ def find_findings(records: Iterable[Record], causes: Sequence[Cause]) -> list[Fi
     return sorted(found.values(), key=lambda finding: (-len(finding.records), finding.cause.cause))
 
 
-def findings_context(evidence: Evidence, causes: Sequence[Cause]) -> dict[str, Any]:
-    """What the template shows. Records of a simulated host stay out; the others name their causes."""
-    records = [r for r in evidence.records if may_fill(r.unit, evidence.environments.get(r.environment))]
+def findings_context(matrix: Matrix, causes: Sequence[Cause]) -> dict[str, Any]:
+    """What the template shows; the records name their causes."""
+    records = matrix.shown
     findings = find_findings(records, causes)
     seen = [finding for finding in findings if finding.records]
     sections = [
@@ -124,7 +123,7 @@ def findings_context(evidence: Evidence, causes: Sequence[Cause]) -> dict[str, A
     untriaged = [_untriaged(outcome, members) for outcome, members in groups.items()]
     counts = Counter(r.outcome for r in records if not r.cause)
     return {
-        "environments": [describe_environment(block) for _, block in sorted(evidence.environments.items())],
+        "environments": [describe_environment(block) for _, block in sorted(matrix.described.items())],
         "contents": _contents(seen, groups),
         "sections": sections,
         "limitations": _limitations([finding for finding in seen if finding.heading == LIMITATIONS]),

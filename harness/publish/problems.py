@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from harness.evidence.numerics import headroom_of
 from harness.evidence.record import Record, natural_key
 from harness.evidence.vocabulary import BY_VALUE, FAILING, SEVERITY, Outcome
-from harness.publish.matrix import headroom_of
-from harness.publish.naming import operators_of, subject, without_kernel
+from harness.publish.graphs import operators_of, without_kernel
 from harness.publish.summary import error_text
 
 #: Outcomes that are problems, worst first: what the user cannot see comes before what stops him.
@@ -31,7 +31,7 @@ class Problem:
 
     @property
     def subjects(self) -> list[str]:
-        return sorted({subject(record) for record in self.records}, key=natural_key)
+        return sorted({record.subject for record in self.records}, key=natural_key)
 
     @property
     def where(self) -> list[str]:
@@ -71,7 +71,7 @@ def problems(records: Iterable[Record]) -> dict[Outcome, list[Problem]]:
 def signature(record: Record) -> str:
     """What equal failures have in common: the error's type and signature, or the operator with the wrong result."""
     if record.outcome in BY_VALUE:
-        return subject(record)
+        return record.subject
     if record.error:
         return _OPERATOR.sub("<operator>", error_text(record.error))
     return record.reason or str(record.outcome)

@@ -37,7 +37,7 @@ def test_working_outcomes_are_the_mildest():
 
 
 def test_an_outcome_works_fails_or_judges_nothing():
-    assert WORKING | FAILING | UNJUDGED == set(Outcome)
+    assert set(Outcome) == WORKING | FAILING | UNJUDGED
     assert not WORKING & FAILING
     assert not FAILING & UNJUDGED
 

@@ -4,7 +4,7 @@ import pytest
 
 from harness.evidence.causes import Cause
 from harness.evidence.record import ErrorInfo, Numerics
-from harness.evidence.vocabulary import OUTCOME_MEANINGS, HarnessError, Outcome
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, HarnessError, Kind, Outcome
 from harness.publish.explain import explain, find
 from harness.publish.units_page import beside_text
 
@@ -106,7 +106,7 @@ def test_a_described_cause_is_explained(record):
 
 
 def test_a_users_own_case_is_reproduced_from_the_file(record):
-    assert explain(record(case="check/mine/f")).splitlines()[-1] == (
+    assert explain(record(kind=Kind.USER, case="check/mine/f")).splitlines()[-1] == (
         "reproduce   coreml-harness check mine.py::f --precision fp16 --unit reference"
     )
 

@@ -5,16 +5,25 @@ import re
 import pytest
 
 from harness.evidence.record import Numerics
-from harness.evidence.vocabulary import OUTCOME_MEANINGS, SEVERITY, Outcome
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, SEVERITY, Kind, Outcome
 from harness.publish.markdown import anchor
-from harness.publish.pages import SECTIONS, build_pages
+from harness.publish.model import build_matrix
+from harness.publish.pages import build_pages
+from harness.publish.support_page import SECTIONS
 
 A, B, C = "aten.a.default", "aten.b.default", "aten.c.default"
 
 
 @pytest.fixture
 def records(record):
-    model = {"case": "models/vit/float32", "op": "", "api": "", "delegated": {A: 3}, "fallback": {B: 1}}
+    model = {
+        "kind": Kind.MODEL,
+        "case": "models/vit/float32",
+        "op": "model.vit",
+        "api": "",
+        "delegated": {A: 3},
+        "fallback": {B: 1},
+    }
     return [
         record(A, headroom=2.0),
         record(A, "wrong_value", 1, headroom=0.1, reason="output 0 at [1]: got 3, expected 4"),
@@ -28,7 +37,7 @@ def records(record):
 
 @pytest.fixture
 def pages(records, evidence):
-    return build_pages(evidence(*records), ["evidence/x.jsonl"])
+    return build_pages(build_matrix(evidence(*records)), ["evidence/x.jsonl"])
 
 
 def section(page, heading):
@@ -124,14 +133,14 @@ def test_tables_are_rectangular(pages):
 
 
 def test_equal_evidence_gives_equal_pages_whatever_its_order(records, evidence):
-    again = build_pages(evidence(*reversed(records)), ["evidence/x.jsonl"])
-    assert again == build_pages(evidence(*records), ["evidence/x.jsonl"])
+    again = build_pages(build_matrix(evidence(*reversed(records))), ["evidence/x.jsonl"])
+    assert again == build_pages(build_matrix(evidence(*records)), ["evidence/x.jsonl"])
 
 
 def test_two_environments_are_told_apart(record, evidence, environments):
-    page = build_pages(evidence(record(A), record(A, "wrong_value", environment=environments["mac"])), ["e"])[
-        "op-support.md"
-    ]
+    page = build_pages(
+        build_matrix(evidence(record(A), record(A, "wrong_value", environment=environments["mac"]))), ["e"]
+    )["op-support.md"]
     assert "Columns: fp16-ios18 reference (E1), fp16-ios18 reference (E2)." in page
     assert "| `aten.a.default` | pass 1 | wrong_value 1 |" in page
 
@@ -156,7 +165,7 @@ def test_ane_column_tells_supported_not_placed_unknown_and_not_asked(record, evi
         asked("aten.d.default", "ane", "ane", attracting=False),
         record("aten.e.default", unit="cpu_only", environment=environments["mac"]),
     ]
-    page = build_pages(evidence(*records), ["e"])["op-support.md"]
+    page = build_pages(build_matrix(evidence(*records)), ["e"])["op-support.md"]
     assert "| operator | fp16-ios18 cpu_only | fp16-ios18 cpu_and_ne | ANE |" in page
     assert "| `aten.a.default` | not measured | pass 1 | supported 1 |" in page
     assert "| `aten.b.default` | not measured | pass 1 | supported 0/1, not placed 1 |" in page
@@ -167,7 +176,9 @@ def test_ane_column_tells_supported_not_placed_unknown_and_not_asked(record, evi
 
 
 def test_without_units_that_may_use_it_pages_do_not_speak_of_the_ane(record, evidence, environments):
-    pages = build_pages(evidence(record(A), record(B, unit="cpu_only", environment=environments["mac"])), ["e"])
+    pages = build_pages(
+        build_matrix(evidence(record(A), record(B, unit="cpu_only", environment=environments["mac"]))), ["e"]
+    )
     for name in ("op-support.md", "op-support-api.md", "coreml-op-support.md", "coreml-op-support.csv"):
         assert "| ANE |" not in pages[name], name
         assert "ANE column" not in pages[name], name
@@ -177,7 +188,7 @@ def test_without_units_that_may_use_it_pages_do_not_speak_of_the_ane(record, evi
 def test_two_environments_that_disagree_on_the_ane_are_told_apart(record, evidence, asked, environments):
     found = evidence(asked(A, "ane", "ane"), asked(A, "cpu", "cpu", environment="other"), asked(B, "ane", "ane"))
     found.environments["other"] = {**found.environments[environments["mac"]], "chip": "Apple M1"}
-    page = build_pages(found, ["e"])["op-support.md"]
+    page = build_pages(build_matrix(found), ["e"])["op-support.md"]
     assert "| supported 1 (E1); supported 0/1, not placed 1 (E2) |" in page
     assert "| `aten.b.default` | pass 1 | not measured | supported 1 |" in page
 
@@ -185,7 +196,7 @@ def test_two_environments_that_disagree_on_the_ane_are_told_apart(record, eviden
 def test_a_virtual_machine_claims_nothing_of_the_ane(evidence, asked, environments):
     found = evidence(asked(A, "cpu", "cpu", "gpu", unit="all"), asked(B, "", outcome="not_run"))
     found.environments[environments["mac"]] = {"os": "macos 15.2", "devices": ["cpu", "gpu"]}
-    pages = build_pages(found, ["e"])
+    pages = build_pages(build_matrix(found), ["e"])
     assert "| `aten.a.default` | pass 1 | no ANE |" in pages["op-support.md"]
     assert pages["coreml-op-support.csv"].splitlines()[1].endswith(",no ANE")
     rows = list(csv.DictReader(io.StringIO(pages["op-support.csv"])))
@@ -193,13 +204,15 @@ def test_a_virtual_machine_claims_nothing_of_the_ane(evidence, asked, environmen
 
 
 def test_simulated_records_are_left_out_and_counted(record, evidence, environments):
-    page = build_pages(evidence(record(A), record(B, environment=environments["simulated"])), ["e"])["op-support.md"]
+    page = build_pages(build_matrix(evidence(record(A), record(B, environment=environments["simulated"]))), ["e"])[
+        "op-support.md"
+    ]
     assert "1 records of a simulated Core ML host" in page
     assert B not in page
 
 
 def test_nothing_judged_still_gives_pages(record, evidence):
-    page = build_pages(evidence(record(A, "not_run")), ["e"])["op-support.md"]
+    page = build_pages(build_matrix(evidence(record(A, "not_run"))), ["e"])["op-support.md"]
     assert "None." in section(page, "Problems")
     assert "No model was measured." in section(page, "Models")
     assert str(Outcome.NOT_RUN) in section(page, "Summary")

@@ -1,7 +1,9 @@
 import pytest
 
-from harness.evidence.partitioner_rules import PartitionerRule
+from harness.evidence.partitioner_rules import SUITE, PartitionerRule, Trial
 from harness.evidence.universe import LEFT_OUT, Operator, Universe
+from harness.evidence.vocabulary import Kind
+from harness.publish.model import build_matrix
 from harness.publish.pages import build_pages
 from harness.publish.partitioner_page import (
     ACTS,
@@ -13,7 +15,6 @@ from harness.publish.partitioner_page import (
     PAGE,
     UNSEEN,
     acts,
-    is_partitioner,
     verdict,
 )
 
@@ -24,7 +25,9 @@ RULE = PartitionerRule("rejects-argmax", "rejects", OP, "rejected", 155, ("torch
 @pytest.fixture
 def tried(record):
     def make(outcome, word="off", number=0, row=RULE, **fields):
-        return record(row.op, outcome, case=f"partitioner/{row.op}/float32/{row.name}-{word}-{number}", **fields)
+        trial = Trial(row.name, word == "off", number)
+        case = f"{SUITE}/{row.op}/float32/{trial}"
+        return record(row.op, outcome, kind=Kind.PARTITIONER, case=case, **fields)
 
     return make
 
@@ -78,7 +81,7 @@ def section(page, heading):
 
 def test_the_page_tells_each_rule_with_its_line_and_what_it_keeps_away(evidence, tried):
     records = [tried("fallback", "on"), tried("wrong_shape", signature="shape"), tried("pass", number=1)]
-    page = build_pages(evidence(*records), ["evidence/a.jsonl"], rules=[RULE])[PAGE]
+    page = build_pages(build_matrix(evidence(*records)), ["evidence/a.jsonl"], rules=[RULE])[PAGE]
     row = next(line for line in page.splitlines() if line.startswith(f"| `{OP}` |"))
     assert row.split(" | ")[1:5] == ["rejected", "155", ACTS, "pass 1, wrong_shape 1 (2 programs)"]
     assert row.endswith(f"| {IN_PART} |")
@@ -88,7 +91,7 @@ def test_an_operator_let_through_that_passes_is_one_core_ml_could_run(evidence, 
     row = PartitionerRule("reaches-exp2", "reaches", "aten.exp2.default", "claimed", 375, ("torch.exp2(x)",))
     records = [tried("unsupported", "on", row=row), tried("pass", row=row)]
     text = section(
-        build_pages(evidence(*records), ["evidence/a.jsonl"], rules=[row])[PAGE],
+        build_pages(build_matrix(evidence(*records)), ["evidence/a.jsonl"], rules=[row])[PAGE],
         "Claimed, and refused before the partitioner is asked",
     )
     assert "| `aten.exp2.default` | unsupported 1 | pass 1 | | **yes** |" in text
@@ -101,7 +104,7 @@ def test_claimed_and_refused_is_told_by_operator_and_cause(evidence, record):
         record("aten.a.default", "convert_error", 2, signature="three"),
         record("aten.b.default", "unsupported", 0, signature="no"),
     ]
-    text = section(build_pages(evidence(*records), ["e"])[PAGE], "Claimed, and refused by conversion")
+    text = section(build_pages(build_matrix(evidence(*records)), ["e"])[PAGE], "Claimed, and refused by conversion")
     assert "| `aten.a.default` | [some-cause](findings.md#some-cause) | 2 checks |" in text
     assert "three" in text
     assert "aten.b" not in text
@@ -116,7 +119,7 @@ def test_parts_that_did_not_reach_core_ml_are_told_of_operators_it_converts_whol
         record("aten.whole.default", "pass", 1),
         record("aten.other.default", "fallback", 2),
     ]
-    page = build_pages(evidence(*records), ["e"], universe=universe)[PAGE]
+    page = build_pages(build_matrix(evidence(*records)), ["e"], universe=universe)[PAGE]
     text = section(page, "Converted whole by coremltools, taken apart before the partitioner is asked")
     assert "| `aten.whole.default` | `aten.part.default` | | 1 |" in text
     assert "aten.other" not in text
@@ -125,13 +128,16 @@ def test_parts_that_did_not_reach_core_ml_are_told_of_operators_it_converts_whol
 
 def test_what_the_suite_lowers_in_its_own_way_is_evidence_on_no_other_page(evidence, tried):
     failing = tried("wrong_value")
-    assert is_partitioner(failing)
-    with_it, without = (build_pages(evidence(*records), ["e"]) for records in ([failing, tried("pass", "on")], []))
+    with_it, without = (
+        build_pages(build_matrix(evidence(*records)), ["e"]) for records in ([failing, tried("pass", "on")], [])
+    )
     assert OP not in with_it["op-support.csv"] + with_it["op-support.md"] + with_it["coreml-op-support.md"]
     assert OP not in without["op-support.csv"]
 
 
 def test_a_simulated_host_fills_nothing(evidence, tried, environments):
-    page = build_pages(evidence(tried("pass", environment=environments["simulated"])), ["e"], rules=[RULE])[PAGE]
+    page = build_pages(
+        build_matrix(evidence(tried("pass", environment=environments["simulated"]))), ["e"], rules=[RULE]
+    )[PAGE]
     assert UNSEEN in page
     assert "pass 1" not in page

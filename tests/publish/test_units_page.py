@@ -2,6 +2,7 @@ import pytest
 
 from harness.evidence.record import Numerics
 from harness.evidence.vocabulary import Outcome
+from harness.publish.model import build_matrix
 from harness.publish.pages import build_pages
 from harness.publish.units_page import HEADERS, PAGE, beside, beside_text, side_by_side
 
@@ -23,7 +24,7 @@ def on(record, environments):
 
 
 def page(built):
-    return build_pages(built, ["evidence/e.jsonl"])[PAGE]
+    return build_pages(build_matrix(built), ["evidence/e.jsonl"])[PAGE]
 
 
 def rows_of(text, heading):
