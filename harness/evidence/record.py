@@ -28,6 +28,12 @@ class ErrorInfo:
     message: str
     signature: str
 
+    @property
+    def text(self) -> str:
+        """Type and signature; the type once, where the signature begins with it."""
+        text = self.signature or self.message
+        return text if text.startswith(self.type) else f"{self.type}: {text}"
+
 
 @dataclass(frozen=True)
 class Numerics:

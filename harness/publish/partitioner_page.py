@@ -15,7 +15,6 @@ from harness.publish.environments import describe_environment
 from harness.publish.graphs import operators_of
 from harness.publish.markdown import code, codes, counted, plain, table
 from harness.publish.model import Matrix
-from harness.publish.summary import error_text
 
 PAGE = "partitioner.md"
 NEEDED, NOT_NEEDED, IN_PART = "needed", "**no longer needed**", "needed in part"
@@ -128,7 +127,7 @@ def _refused_table(records: Iterable[Record]) -> str:
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
         if record.outcome is Outcome.CONVERT_ERROR and record.error is not None:
-            why = f"[{record.cause}](findings.md#{record.cause})" if record.cause else plain(error_text(record.error))
+            why = f"[{record.cause}](findings.md#{record.cause})" if record.cause else plain(record.error.text)
             groups[record.subject, why].append(record)
     lines = [
         (code(operator), why, counted(len(found), "check"), code(found[0].check_id))

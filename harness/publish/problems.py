@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from harness.evidence.numerics import headroom_of
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import BY_VALUE, FAILING, SEVERITY, Outcome
+from harness.evidence.triage import grouping_signature
+from harness.evidence.vocabulary import FAILING, SEVERITY, Outcome
 from harness.publish.graphs import operators_of, without_kernel
-from harness.publish.summary import error_text
 
 #: Outcomes that are problems, worst first: what the user cannot see comes before what stops him.
 PROBLEMS: tuple[Outcome, ...] = tuple(o for o in reversed(SEVERITY) if o in FAILING)
-
-
-#: An operator named in a message: the same refusal of a hundred operators is one problem.
-_OPERATOR = re.compile(r"(?:torch\._ops\.)?\b(?:aten|prims|dim_order_ops|torchvision)(?:\.|::)\w+(?:\.\w+)?")
 
 
 @dataclass
@@ -58,7 +53,7 @@ def problems(records: Iterable[Record]) -> dict[Outcome, list[Problem]]:
     for record in records:
         if record.outcome not in FAILING:
             continue
-        key = (record.outcome, str(record.phase), signature(record))
+        key = (record.outcome, str(record.phase), grouping_signature(record))
         groups.setdefault(key, Problem(*key)).records.append(record)
     found: dict[Outcome, list[Problem]] = {}
     for outcome in PROBLEMS:
@@ -66,15 +61,6 @@ def problems(records: Iterable[Record]) -> dict[Outcome, list[Problem]]:
         if members:
             found[outcome] = sorted(members, key=lambda p: (-len(p.records), p.phase, p.signature))
     return found
-
-
-def signature(record: Record) -> str:
-    """What equal failures have in common: the error's type and signature, or the operator with the wrong result."""
-    if record.outcome in BY_VALUE:
-        return record.subject
-    if record.error:
-        return _OPERATOR.sub("<operator>", error_text(record.error))
-    return record.reason or str(record.outcome)
 
 
 @dataclass(frozen=True)

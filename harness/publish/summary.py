@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
-from harness.evidence.record import ErrorInfo, Record
+from harness.evidence.record import Record
 from harness.evidence.vocabulary import BY_VALUE, ORDER, OUTCOME_MEANINGS, Outcome
 from harness.publish.model import Column
 
@@ -58,11 +58,5 @@ def what_went_wrong(record: Record) -> str:
     if record.outcome in BY_VALUE and record.reason:
         return record.reason
     if record.error and (record.error.signature or record.error.message):
-        return error_text(record.error)
+        return record.error.text
     return record.reason or OUTCOME_MEANINGS[record.outcome]
-
-
-def error_text(error: ErrorInfo) -> str:
-    """Type and signature; the type once, where the signature begins with it."""
-    text = error.signature or error.message
-    return text if text.startswith(error.type) else f"{error.type}: {text}"

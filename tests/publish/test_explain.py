@@ -3,6 +3,7 @@ import shlex
 import pytest
 
 from harness.evidence.causes import Cause
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import ErrorInfo, Numerics
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, HarnessError, Kind, Outcome
 from harness.publish.explain import explain, find
@@ -60,7 +61,7 @@ def test_everything_a_record_holds_is_told(record, evidence):
         placement={"cast": {"preferred": "cpu", "supported": ["cpu", "ane"]}},
         numerics=Numerics("ULP", 1e-3, 2e-3, 0.5, 4.0, 2e-3, 33.3, "0:[1, 2]"),
         reason="got 1, expected 2",
-        notes=["second prediction equal"],
+        notes=[Note(NoteCode.NON_DETERMINISTIC, "second prediction equal")],
         seed=7,
         signature="odd",
         cause="coremltools-123",
