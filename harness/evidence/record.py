@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from harness.evidence.check import Check, check_id
+from harness.evidence.names import OpName
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import OF_PROGRAMS, HarnessError, Kind, Outcome, Phase
@@ -131,8 +132,8 @@ class Record:
         """What a reader looks it up by: the operator, else the API entry, else the case; a whole program's own name."""
         if self.kind not in OF_PROGRAMS:
             return self.op or self.api or self.case
-        space, _, name = self.op.partition(".")
-        return name if self.kind is Kind.MODEL else f"{space}/{name}"
+        program = OpName.parse(self.op)
+        return program.packet if self.kind is Kind.MODEL else f"{program.namespace}/{program.packet}"
 
     @property
     def is_harness_fault(self) -> bool:

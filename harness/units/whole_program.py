@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from harness.evidence.names import OpName
 from harness.evidence.notes import Note
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Phase
@@ -245,12 +246,10 @@ def _call(step: EagerCall, values: dict[int, Any]) -> Any:
 
 def resolve(target: str) -> Callable[..., Any]:
     """The callable for `aten.asinh.default` or `operator.add`; operators of ExecuTorch's own need its registrations."""
-    namespace, *rest = target.split(".")
-    if namespace == "operator":
-        return getattr(operator, rest[0])
-    if namespace not in ("aten", "prims"):
+    name = OpName.parse(target)
+    if name.namespace == "operator":
+        return getattr(operator, name.packet)
+    if name.namespace not in ("aten", "prims"):
         import executorch.exir  # noqa: F401  (registers dim_order_ops and the rest)
-    found: Any = getattr(torch.ops, namespace)
-    for name in rest:
-        found = getattr(found, name)
-    return found
+    packet = getattr(getattr(torch.ops, name.namespace), name.packet)
+    return getattr(packet, name.overload) if name.overload else packet

@@ -199,7 +199,7 @@ def test_new_ones_are_grouped_by_signature_and_untriaged(record):
     assert groups["ValueError: boom"].checks == ("ops/a/f/opinfo-9@*@*", "ops/a/f/opinfo-10@fp16-ios18@*")
     assert groups["ValueError: boom"].stage == "untriaged"
     assert groups["ValueError: boom"].phase is Phase.CONVERT
-    assert groups["ValueError: boom"].cause.startswith("convert-error-boom-")
+    assert groups["ValueError: boom"].cause.startswith("convert-error-valueerror-boom-")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from harness.cases.alternatives import DIMENSIONS
 from harness.cases.axes import Parameter, Signature, variants
 from harness.cases.calls import Call, read_calls
 from harness.cases.index.universe import REGISTERING
+from harness.evidence.names import OpName
 
 if TYPE_CHECKING:
     import torch
@@ -267,7 +268,7 @@ def result_of(call: Call) -> str:
     tensors = [r for r in results if isinstance(r, torch.Tensor)]
     if not tensors or sum(t.numel() for t in (*tensors, *inputs)) > _LARGEST:
         return ""
-    return _digest(tensors, values=not call.op.partition(".")[2].startswith(UNINITIALISED))
+    return _digest(tensors, values=not OpName.parse(call.op).packet.startswith(UNINITIALISED))
 
 
 def _digest(tensors: Sequence[torch.Tensor], values: bool) -> str:
