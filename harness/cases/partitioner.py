@@ -279,7 +279,7 @@ def _cases_of(rule: TriedRule) -> Iterator[Case]:
             if partitioning is not None and (switched_off or number == 0):
                 dtype = INPUTS[names_in(program)[0]][0]
                 yield Case(
-                    id=f"{SUITE}/{rule.op}/{dtype}/{Trial(rule.name, switched_off, number)}",
+                    id=f"{SUITE}/{rule.op}/{dtype}/{Trial(rule.name, switched_off, str(number))}",
                     kind=Kind.PARTITIONER,
                     op=rule.op,
                     api=program.partition("(")[0] if program.startswith("torch.") else rule.op,

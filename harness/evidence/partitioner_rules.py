@@ -41,11 +41,14 @@ class PartitionerRule:
 
 @dataclass(frozen=True)
 class Trial:
-    """A rule tried on one of its programs, as it stands or switched off: `rejects-argmax-off-0`."""
+    """A rule tried on one of its programs, as it stands or switched off: `rejects-argmax-off-0`.
+
+    `program` is what tells the programs of a rule apart: letters and digits.
+    """
 
     rule: str
     switched_off: bool
-    program: int
+    program: str
 
     def __str__(self) -> str:
         """The last part of the case's id."""
@@ -55,9 +58,9 @@ class Trial:
     def of(record: Record) -> Trial:
         """What a record of kind `partitioner` tried; raises `HarnessError` where its case is no trial."""
         rule, word, program = (["", "", ""] + record.case.rpartition("/")[2].rsplit("-", 2))[-3:]
-        if word not in ("on", "off") or not program.isdigit():
+        if word not in ("on", "off") or not program.isalnum():
             raise HarnessError(f"{record.case}: no trial of a rule of the partitioner")
-        return Trial(rule, word == "off", int(program))
+        return Trial(rule, word == "off", program)
 
 
 def is_switched_off(record: Record) -> bool:

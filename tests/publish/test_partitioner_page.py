@@ -25,7 +25,7 @@ RULE = PartitionerRule("rejects-argmax", "rejects", OP, "rejected", 155, ("torch
 @pytest.fixture
 def tried(record):
     def make(outcome, word="off", number=0, row=RULE, **fields):
-        trial = Trial(row.name, word == "off", number)
+        trial = Trial(row.name, word == "off", str(number))
         case = f"{SUITE}/{row.op}/float32/{trial}"
         return record(row.op, outcome, kind=Kind.PARTITIONER, case=case, **fields)
 
