@@ -20,11 +20,11 @@ from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import Outcome, Phase, Unit
+from harness.evidence.vocabulary import Outcome, Phase, Trait, Unit, outcomes_with
 from harness.lowering.cache import LoweringCache
-from harness.lowering.errors import error_info
 from harness.lowering.lower import Emitted, Exported, Lowered, export, lower
 from harness.lowering.readback import read_back, written
+from harness.lowering.signatures import error_info
 from harness.units.base import (
     EmittedOtherwise,
     FallbackFailed,
@@ -55,7 +55,7 @@ _UNIT_FAILURES: tuple[tuple[type[Exception], Outcome], ...] = (
 )
 
 #: Outcomes that a run with fp16 widened can explain.
-_MAYBE_PRECISION = frozenset({Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE})
+_MAYBE_PRECISION = outcomes_with(Trait.ROUNDING)
 
 
 @dataclass(frozen=True)

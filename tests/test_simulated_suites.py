@@ -20,7 +20,7 @@ from run import environment
 from harness.evidence.files import read_evidence
 from harness.evidence.journal import read_run_or_file
 from harness.evidence.vocabulary import HARDWARE_UNITS, Outcome
-from harness.publish.matrix import build_matrix
+from harness.publish.model import build_matrix
 
 #: One worker waits for what these tests share; the others go on.
 pytestmark = pytest.mark.xdist_group("suites")

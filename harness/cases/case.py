@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.evidence.check import Subject
+from harness.evidence.names import OpName
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import HarnessError, Level
 
@@ -103,8 +104,7 @@ def at_level(cases: Iterable[Case], level: Level) -> list[Case]:
 
 def matches_op(case: Case, pattern: str) -> bool:
     """True when the glob names the case's ATen overload, with or without the overload name, or its API name."""
-    packet = case.op.rsplit(".", 1)[0] if case.op.count(".") > 1 else case.op
-    return any(fnmatch.fnmatchcase(name, pattern) for name in (case.op, packet, case.api))
+    return OpName.parse(case.op).matches(pattern) or fnmatch.fnmatchcase(case.api, pattern)
 
 
 def require_match(cases: Iterable[Case], patterns: Iterable[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.cases import ane, beside, generated, models, multimethod, opinfo, partitioner, state
+from harness.cases import ane, beside, generated, models, multifunction, opinfo, partitioner, state
 from harness.cases.case import Case, at_level
 from harness.evidence.vocabulary import HarnessError, Level
 
@@ -34,7 +34,7 @@ SUITES: dict[str, Callable[[Level], Sequence[Case]]] = {
     models.SUITE: _few(models.cases),
     partitioner.SUITE: _few(partitioner.cases),
     state.SUITE: _few(state.cases),
-    multimethod.SUITE: _few(multimethod.cases),
+    multifunction.SUITE: _few(multifunction.cases),
 }
 
 

@@ -1,4 +1,4 @@
-"""What the Core ML partitioner promises: each rule by which it overrides coremltools, and each of its options.
+"""The rules of the Core ML partitioner: each rule by which it overrides coremltools, and each of its options.
 
 A rule is tried twice: as it stands (`on`), where its operator must stay out of Core ML, and switched off (`off`), where
 conversion and the result tell whether it is still needed. The table holds small programs as text, so that it can be
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cases.case import AS_IT_IS, Built, Case, Partitioning
 from harness.cases.opinfo import on_fp16_grid
-from harness.evidence.promises import SUITE
+from harness.evidence.names import OpName
+from harness.evidence.partitioner_rules import SUITE, Trial
 from harness.evidence.vocabulary import Kind, Level
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ INPUTS: dict[str, tuple[str, tuple[int, ...]]] = {
 
 
 @dataclass(frozen=True)
-class Promise:
-    """A rule or an option of the partitioner; `kind` is one of `harness.evidence.promises.KINDS`.
+class TriedRule:
+    """A rule or an option of the partitioner; `kind` is one of `harness.evidence.partitioner_rules.KINDS`.
 
     `says` is what it does and why, `url` the thread it names for that. `line` is a piece of the line in
     `coreml_partitioner.py` that states it. `reason`: whether it stands for `conversion` (which shows here), for what
@@ -57,24 +58,23 @@ class Promise:
     off: Partitioning | None = None
 
 
-def _rejects(op: str, says: str, line: str, *programs: str, url: str, reason: str = "conversion") -> Promise:
+def _rejects(op: str, says: str, line: str, *programs: str, url: str, reason: str = "conversion") -> TriedRule:
     """A rule that rejects an operator which coremltools claims; the edge dialect has views as copies."""
-    packet, _, overload = op.rpartition(".")
-    off = Partitioning(claim=(op, f"{packet}_copy.{overload}"))
-    return Promise("rejects", f"rejects-{_slug(op)}", op, says, line, programs, url, reason, off=off)
+    off = Partitioning(claim=(op, str(OpName.parse(op).copying)))
+    return TriedRule("rejects", f"rejects-{_slug(op)}", op, says, line, programs, url, reason, off=off)
 
 
-def _decomposes(op: str, says: str, line: str, *programs: str, url: str = "", reason: str = "conversion") -> Promise:
+def _decomposes(op: str, says: str, line: str, *programs: str, url: str = "", reason: str = "conversion") -> TriedRule:
     """An operator that coremltools claims and that is decomposed all the same."""
-    return Promise(
+    return TriedRule(
         "decomposes", f"decomposes-{_slug(op)}", op, says, line, programs, url, reason, off=Partitioning(keep=(op,))
     )
 
 
-def _reaches(op: str, *programs: str) -> Promise:
+def _reaches(op: str, *programs: str) -> TriedRule:
     """An operator that coremltools claims and the edge dialect refuses before the partitioner is asked."""
     says = "claimed, outside Core ATen and without a decomposition: the edge dialect lets it through to the partitioner"
-    return Promise(
+    return TriedRule(
         "reaches",
         f"reaches-{_slug(op)}",
         op,
@@ -85,12 +85,12 @@ def _reaches(op: str, *programs: str) -> Promise:
     )
 
 
-def _option(name: str, op: str, says: str, line: str, program: str, **options: object) -> Promise:
-    return Promise("option", name, op, says, line, (program,), on=Partitioning(options=tuple(options.items())))
+def _option(name: str, op: str, says: str, line: str, program: str, **options: object) -> TriedRule:
+    return TriedRule("option", name, op, says, line, (program,), on=Partitioning(options=tuple(options.items())))
 
 
 def _slug(op: str) -> str:
-    return op.removeprefix("aten.").removesuffix(".default").strip("_").replace(".", "-").replace("_", "-").lower()
+    return OpName.parse(op).short.strip("_").replace(".", "-").replace("_", "-").lower()
 
 
 _COREMLTOOLS = "https://github.com/apple/coremltools/issues/"
@@ -98,7 +98,7 @@ _EXECUTORCH = "https://github.com/pytorch/executorch/issues/"
 _FLAT = "rejected without `dim`: the process is said to crash now and then at run time"
 _TRIANGLE = "decomposed: coremltools' converter refuses it in programs of ExecuTorch"
 
-PROMISES: tuple[Promise, ...] = (
+RULES: tuple[TriedRule, ...] = (
     _rejects(
         "aten.add.Tensor",
         "alpha other than 1 is rejected",
@@ -270,20 +270,20 @@ PROMISES: tuple[Promise, ...] = (
 @functools.cache
 def cases() -> tuple[Case, ...]:
     """Makes no tensors."""
-    return tuple(case for promise in PROMISES for case in _cases_of(promise))
+    return tuple(case for rule in RULES for case in _cases_of(rule))
 
 
-def _cases_of(promise: Promise) -> Iterator[Case]:
-    for number, program in enumerate(promise.programs):
-        for word, partitioning in (("on", promise.on), ("off", promise.off)):
+def _cases_of(rule: TriedRule) -> Iterator[Case]:
+    for number, program in enumerate(rule.programs):
+        for switched_off, partitioning in ((False, rule.on), (True, rule.off)):
             # One program shows that the rule acts; what it keeps away is tried on all.
-            if partitioning is not None and (word == "off" or number == 0):
+            if partitioning is not None and (switched_off or number == 0):
                 dtype = INPUTS[names_in(program)[0]][0]
                 yield Case(
-                    id=f"{SUITE}/{promise.op}/{dtype}/{promise.name}-{word}-{label_of(program)}",
+                    id=f"{SUITE}/{rule.op}/{dtype}/{Trial(rule.name, switched_off, label_of(program))}",
                     kind=Kind.PARTITIONER,
-                    op=promise.op,
-                    api=program.partition("(")[0] if program.startswith("torch.") else promise.op,
+                    op=rule.op,
+                    api=program.partition("(")[0] if program.startswith("torch.") else rule.op,
                     dtype=dtype,
                     origin=SUITE,
                     call=program,

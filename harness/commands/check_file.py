@@ -10,6 +10,7 @@ from harness.commands.progress import ProgressLine
 from harness.evidence.check import Check
 from harness.evidence.environment import environment_block
 from harness.evidence.files import Evidence, read_evidence, write_evidence
+from harness.evidence.numerics import in_full
 from harness.evidence.recipe import PRECISIONS, TARGETS, Recipe
 from harness.evidence.record import Record
 from harness.evidence.unit import UnitSpec
@@ -191,15 +192,7 @@ def report(record: Record) -> list[str]:
     if record.missing_kernels:
         lines.append(f"  ExecuTorch has no kernel for: {', '.join(record.missing_kernels)}; it would not load")
     if record.numerics is not None:
-        n = record.numerics
-        parts = [n.tolerance_class]
-        if n.sqnr_db is not None:
-            parts.append(f"signal to noise {n.sqnr_db:.1f} dB")
-        if n.max_abs is not None:
-            parts.append(f"max error {n.max_abs:.3g}")
-        if n.limit is not None and n.worst is not None:
-            parts.append(f"limit {n.limit:.3g}, worst {n.worst:.3g}")
-        lines.append(f"  numerics: {', '.join(parts)}")
+        lines.append(f"  numerics: {'; '.join(in_full(record.numerics))}")
     if record.error is not None and not record.is_harness_fault:
         message = record.error.message.strip().splitlines()
         lines.append(f"  error: {record.error.type}: {message[0] if message else ''}")

@@ -41,7 +41,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Remark:
     """One line of the report."""
 
     level: Level
@@ -49,14 +49,14 @@ class Finding:
     text: str
 
 
-def diagnose(facts: Facts) -> list[Finding]:
-    """Findings in the order of the report: software, system, units, connected devices, cache, disk."""
+def diagnose(facts: Facts) -> list[Remark]:
+    """Lines in the order of the report: software, system, units, connected devices, cache, disk."""
     return [*_software(facts), *_mac(facts), *_units(facts), *_iphones(facts), _cache(facts), _disk(facts)]
 
 
-def exit_code(findings: Iterable[Finding]) -> int:
+def exit_code(lines: Iterable[Remark]) -> int:
     """0 when the reference unit can run, 1 when something it needs is missing."""
-    return int(any(finding.level is Level.ERROR for finding in findings))
+    return int(any(line.level is Level.ERROR for line in lines))
 
 
 def run(*, ask_core_ml: bool = False) -> int:
@@ -66,18 +66,18 @@ def run(*, ask_core_ml: bool = False) -> int:
     facts = gather(ask_core_ml=ask_core_ml)
     system = [facts.system, host.dotted(facts.macos or ()), facts.machine, "(SIMULATED)" if facts.simulated else ""]
     print(f"coreml-harness {__version__} on {' '.join(filter(None, system))}")
-    findings = diagnose(facts)
-    width = max(len(finding.subject) for finding in findings)
-    for finding in findings:
-        print(f"  {finding.level:<8} {finding.subject:<{width}}  {finding.text}")
-    return exit_code(findings)
+    lines = diagnose(facts)
+    width = max(len(line.subject) for line in lines)
+    for line in lines:
+        print(f"  {line.level:<8} {line.subject:<{width}}  {line.text}")
+    return exit_code(lines)
 
 
 # -- software -----------------------------------------------------------------------------------------------------
 
 
-def _software(facts: Facts) -> list[Finding]:
-    findings = [Finding(Level.OK, "python", facts.python)]
+def _software(facts: Facts) -> list[Remark]:
+    lines = [Remark(Level.OK, "python", facts.python)]
     for name, version in facts.versions.items():
         pin = facts.pins.get(name)
         if version is None:
@@ -86,16 +86,16 @@ def _software(facts: Facts) -> list[Finding]:
             text = (
                 f"{wanted}: `python install.py`" if required else "not installed (optional: `python install.py models`)"
             )
-            findings.append(Finding(Level.ERROR if required else Level.INFO, name, text))
+            lines.append(Remark(Level.ERROR if required else Level.INFO, name, text))
         elif unmet := [ask for ask in facts.asked if ask[1] == name and not _fits(version, ask[2])]:
             wishes = ", ".join(f"{who} {facts.versions[who]} asks for {wanted}" for who, _, wanted in unmet)
-            findings.append(Finding(Level.WARNING, name, f"{version}; {wishes}, and may fail with another"))
+            lines.append(Remark(Level.WARNING, name, f"{version}; {wishes}, and may fail with another"))
         elif pin is not None and not _fits(version, f"=={pin}"):
             text = f"{version}, made for {pin}: results are recorded with the version they were measured with"
-            findings.append(Finding(Level.WARNING, name, text))
+            lines.append(Remark(Level.WARNING, name, text))
         else:
-            findings.append(Finding(Level.OK, name, version))
-    return findings
+            lines.append(Remark(Level.OK, name, version))
+    return lines
 
 
 def _fits(version: str, specifier: str) -> bool:
@@ -106,7 +106,7 @@ def _fits(version: str, specifier: str) -> bool:
 # -- the Mac ------------------------------------------------------------------------------------------------------
 
 
-def _mac(facts: Facts) -> list[Finding]:
+def _mac(facts: Facts) -> list[Remark]:
     if facts.macos is None:
         return []
     return [
@@ -121,7 +121,7 @@ def _mac(facts: Facts) -> list[Finding]:
     ]
 
 
-def _macos(facts: Facts, version: tuple[int, ...]) -> Finding:
+def _macos(facts: Facts, version: tuple[int, ...]) -> Remark:
     wishes = []
     if version < MINIMUM_MACOS:
         wishes.append(f"the Core ML backend asks for {host.dotted(MINIMUM_MACOS)} or later")
@@ -129,87 +129,87 @@ def _macos(facts: Facts, version: tuple[int, ...]) -> Finding:
         wishes.append(f"the wheels of the pinned torch and ExecuTorch need {host.dotted(MINIMUM_MACOS_OF_WHEELS)}")
     text = host.dotted(version)
     if not wishes:
-        return Finding(Level.OK, "macOS", text)
-    return Finding(Level.WARNING, "macOS", f"{text}; {', '.join(wishes)}: update macOS")
+        return Remark(Level.OK, "macOS", text)
+    return Remark(Level.WARNING, "macOS", f"{text}; {', '.join(wishes)}: update macOS")
 
 
-def _processor(facts: Facts) -> list[Finding]:
+def _processor(facts: Facts) -> list[Remark]:
     if facts.rosetta:
         text = "this Python is an Intel build under Rosetta, where Core ML is another one: install an arm64 Python"
-        return [Finding(Level.WARNING, "processor", text)]
+        return [Remark(Level.WARNING, "processor", text)]
     if facts.virtual_machine:
         text = (
             "no Neural Engine and a paravirtual GPU here: of the Core ML units only cpu_only is authoritative; "
             "use a Mac that is not virtual for the others"
         )
-        return [Finding(Level.WARNING, "virtual machine", text)]
+        return [Remark(Level.WARNING, "virtual machine", text)]
     if facts.machine != "arm64":
         text = (
             "no Neural Engine on this machine: cpu_and_ne runs on the CPU without saying so, and the pinned torch and "
             "ExecuTorch have no wheels for it; use a Mac with Apple silicon"
         )
-        return [Finding(Level.WARNING, facts.machine, text)]
-    return [Finding(Level.OK, "processor", "Apple silicon")]
+        return [Remark(Level.WARNING, facts.machine, text)]
+    return [Remark(Level.OK, "processor", "Apple silicon")]
 
 
-def _xcode(facts: Facts) -> Finding:
+def _xcode(facts: Facts) -> Remark:
     device, build = host.dotted(devicectl.MINIMUM_XCODE), host.dotted(MINIMUM_XCODE)
     uses = f"only device:<name> ({device} or later) and building ExecuTorch ({build} or later) need it"
     if facts.xcode is None:
-        return Finding(Level.INFO, "Xcode", f"not found; {uses}: {devicectl.GET_XCODE}")
+        return Remark(Level.INFO, "Xcode", f"not found; {uses}: {devicectl.GET_XCODE}")
     if host.parse_version(facts.xcode) < devicectl.MINIMUM_XCODE:
-        return Finding(Level.INFO, "Xcode", f"{facts.xcode}; {uses}: update it in the App Store")
-    return Finding(Level.OK, "Xcode", facts.xcode)
+        return Remark(Level.INFO, "Xcode", f"{facts.xcode}; {uses}: update it in the App Store")
+    return Remark(Level.OK, "Xcode", facts.xcode)
 
 
-def _command_line_tools(facts: Facts) -> Finding:
+def _command_line_tools(facts: Facts) -> Remark:
     if facts.developer_dir is None:
         text = "not found: no git, so records do not name their revision; install them with `xcode-select --install`"
-        return Finding(Level.WARNING, "Command Line Tools", text)
-    return Finding(Level.OK, "Command Line Tools", facts.developer_dir)
+        return Remark(Level.WARNING, "Command Line Tools", text)
+    return Remark(Level.OK, "Command Line Tools", facts.developer_dir)
 
 
-def _recipes(macos: tuple[int, ...]) -> Finding:
+def _recipes(macos: tuple[int, ...]) -> Remark:
     """Whether the default recipes load here, else which to ask for instead."""
     names = " and ".join(DEFAULT_RECIPES)
     needed = max(host.MINIMUM_MACOS[Recipe.parse(name).target] for name in DEFAULT_RECIPES)
     if macos >= needed:
-        return Finding(Level.OK, "recipes", f"the default ones load here: {names}")
+        return Remark(Level.OK, "recipes", f"the default ones load here: {names}")
     text = f"the default ones, {names}, do not load here, they need macOS {host.dotted(needed)}"
     if reachable := _reachable(macos):
         others = dict.fromkeys(f"{Recipe.parse(name).precision}-{reachable[-1].lower()}" for name in DEFAULT_RECIPES)
         text += f": ask for {' '.join(f'--recipe {name}' for name in others)}"
     else:
         text += ": update macOS"
-    return Finding(Level.WARNING, "recipes", text)
+    return Remark(Level.WARNING, "recipes", text)
 
 
-def _since(macos: tuple[int, ...], subject: str, needed: tuple[int, ...], loss: str) -> Finding:
+def _since(macos: tuple[int, ...], subject: str, needed: tuple[int, ...], loss: str) -> Remark:
     if macos >= needed:
-        return Finding(Level.OK, subject, f"from macOS {host.dotted(needed)}")
-    return Finding(Level.WARNING, subject, f"only from macOS {host.dotted(needed)} on: update, or {loss}")
+        return Remark(Level.OK, subject, f"from macOS {host.dotted(needed)}")
+    return Remark(Level.WARNING, subject, f"only from macOS {host.dotted(needed)} on: update, or {loss}")
 
 
-def _core_ml_devices(facts: Facts) -> list[Finding]:
+def _core_ml_devices(facts: Facts) -> list[Remark]:
     if facts.core_ml_devices is None:
-        return [Finding(Level.INFO, "Core ML's devices", "not asked: `coreml-harness doctor --devices` asks")]
+        return [Remark(Level.INFO, "Core ML's devices", "not asked: `coreml-harness doctor --devices` asks")]
     if not facts.core_ml_devices:
-        return [Finding(Level.WARNING, "Core ML's devices", "Core ML does not tell (it does from macOS 14)")]
+        return [Remark(Level.WARNING, "Core ML's devices", "Core ML does not tell (it does from macOS 14)")]
     missing = [unit for unit in HARDWARE_UNITS if host.missing_device(unit, facts.core_ml_devices)]
     text = ", ".join(facts.core_ml_devices)
     if missing:
         text += f": {', '.join(missing)} would be the CPU and is not run; use a Mac that is not virtual"
-    return [Finding(Level.WARNING if missing else Level.OK, "Core ML's devices", text)]
+    return [Remark(Level.WARNING if missing else Level.OK, "Core ML's devices", text)]
 
 
 # -- units --------------------------------------------------------------------------------------------------------
 
 
-def _units(facts: Facts) -> list[Finding]:
+def _units(facts: Facts) -> list[Remark]:
     absent = [name for name in REQUIRED if facts.versions.get(name) is None]
     if absent:
         text = f"cannot run: {', '.join(absent)} not installed"
-        return [Finding(Level.ERROR, f"unit {_form(unit)}", text) for unit in Unit]
+        return [Remark(Level.ERROR, f"unit {_form(unit)}", text) for unit in Unit]
     return [_unit(facts, unit) for unit in Unit]
 
 
@@ -217,64 +217,64 @@ def _form(unit: Unit) -> str:
     return f"{unit}:<name>" if unit is Unit.DEVICE else str(unit)
 
 
-def _unit(facts: Facts, unit: Unit) -> Finding:
+def _unit(facts: Facts, unit: Unit) -> Remark:
     subject = f"unit {_form(unit)}"
     if unit is Unit.REFERENCE:
-        return Finding(Level.OK, subject, "runs here")
+        return Remark(Level.OK, subject, "runs here")
     if unit is Unit.DEVICE:
         return _device_unit(facts, subject)
     if unit is Unit.EXECUTORCH and not facts.runtime_has_coreml:
         text = "cannot run Core ML delegates: the installed ExecuTorch runtime is built without CoreMLBackend"
         if facts.macos is None:
-            return Finding(Level.INFO, subject, text)
-        return Finding(Level.WARNING, subject, f"{text}: install the macOS wheel, `python install.py`")
+            return Remark(Level.INFO, subject, text)
+        return Remark(Level.WARNING, subject, f"{text}: install the macOS wheel, `python install.py`")
     if facts.macos is None:
         text = f"cannot run: Core ML predicts only on macOS; this is {facts.system}"
-        return Finding(Level.INFO, subject, text)
+        return Remark(Level.INFO, subject, text)
     if not facts.native_module and unit in HARDWARE_UNITS:
         text = "cannot run: coremltools lacks its native module: install its macOS wheel, `python install.py`"
-        return Finding(Level.WARNING, subject, text)
+        return Remark(Level.WARNING, subject, text)
     needed = {Unit.CPU_AND_NE: host.MINIMUM_MACOS_FOR_NE, Unit.EXECUTORCH: MINIMUM_MACOS}.get(unit, ())
     if facts.macos < needed:
-        return Finding(Level.WARNING, subject, f"cannot run: needs macOS {host.dotted(needed)} or later: update macOS")
+        return Remark(Level.WARNING, subject, f"cannot run: needs macOS {host.dotted(needed)} or later: update macOS")
     if not (reachable := _reachable(facts.macos)):
-        return Finding(Level.WARNING, subject, "cannot run: this macOS loads no ML Program: update macOS")
-    return Finding(Level.OK, subject, f"{_simulated(facts)}runs programs for {', '.join(reachable)}")
+        return Remark(Level.WARNING, subject, "cannot run: this macOS loads no ML Program: update macOS")
+    return Remark(Level.OK, subject, f"{_simulated(facts)}runs programs for {', '.join(reachable)}")
 
 
-def _device_unit(facts: Facts, subject: str) -> Finding:
+def _device_unit(facts: Facts, subject: str) -> Remark:
     if facts.macos is None:
-        return Finding(Level.INFO, subject, f"cannot run: needs a Mac with Xcode; this is {facts.system}")
+        return Remark(Level.INFO, subject, f"cannot run: needs a Mac with Xcode; this is {facts.system}")
     if not facts.native_module:
-        return Finding(Level.WARNING, subject, "cannot run: coremltools lacks its native module, which compiles for it")
+        return Remark(Level.WARNING, subject, "cannot run: coremltools lacks its native module, which compiles for it")
     if facts.iphones is None:
-        return Finding(Level.INFO, subject, f"cannot run: {facts.iphones_unknown}")
+        return Remark(Level.INFO, subject, f"cannot run: {facts.iphones_unknown}")
     if facts.xcode is None or host.parse_version(facts.xcode) < devicectl.MINIMUM_XCODE:
         needed = host.dotted(devicectl.MINIMUM_XCODE)
         text = f"cannot run: coremltools' runner app needs Xcode {needed} or later: update it in the App Store"
-        return Finding(Level.INFO, subject, text)
+        return Remark(Level.INFO, subject, text)
     if not facts.iphones:
         text = "no iPhone or iPad: connect one by cable, unlock it, answer Trust, and switch on its developer mode"
-        return Finding(Level.INFO, subject, text)
+        return Remark(Level.INFO, subject, text)
     if facts.signing_problem:
-        return Finding(Level.WARNING, subject, f"cannot run: {facts.signing_problem}")
+        return Remark(Level.WARNING, subject, f"cannot run: {facts.signing_problem}")
     usable = [device for device in facts.iphones if device.problem() is None]
     if not usable:
-        return Finding(Level.WARNING, subject, "cannot run: no device is ready, see below")
-    return Finding(Level.OK, subject, f"{_simulated(facts)}runs here: {', '.join(device.name for device in usable)}")
+        return Remark(Level.WARNING, subject, "cannot run: no device is ready, see below")
+    return Remark(Level.OK, subject, f"{_simulated(facts)}runs here: {', '.join(device.name for device in usable)}")
 
 
-def _iphones(facts: Facts) -> list[Finding]:
+def _iphones(facts: Facts) -> list[Remark]:
     return [_iphone(device, facts.macos or ()) for device in facts.iphones or ()]
 
 
-def _iphone(device: ConnectedDevice, macos: tuple[int, ...]) -> Finding:
+def _iphone(device: ConnectedDevice, macos: tuple[int, ...]) -> Remark:
     what = f"{device.model}, {device.system}"
     if problem := device.problem():
-        return Finding(Level.WARNING, f"device {device.name}", f"{what}: {problem}")
+        return Remark(Level.WARNING, f"device {device.name}", f"{what}: {problem}")
     # Compiled on this Mac, loaded there.
     targets = [target for target in _reachable(macos) if devicectl.too_old(device, target) is None]
-    return Finding(Level.OK, f"device {device.name}", f"{what}: runs programs for {', '.join(targets) or 'no target'}")
+    return Remark(Level.OK, f"device {device.name}", f"{what}: runs programs for {', '.join(targets) or 'no target'}")
 
 
 def _reachable(macos: tuple[int, ...]) -> list[str]:
@@ -288,18 +288,18 @@ def _simulated(facts: Facts) -> str:
 # -- disk ---------------------------------------------------------------------------------------------------------
 
 
-def _cache(facts: Facts) -> Finding:
+def _cache(facts: Facts) -> Remark:
     if facts.cache_writable:
-        return Finding(Level.OK, "cache", facts.cache)
+        return Remark(Level.OK, "cache", facts.cache)
     text = (
         f"{facts.cache} is not writable: every program is lowered again; set COREML_HARNESS_CACHE to a folder that is"
     )
-    return Finding(Level.WARNING, "cache", text)
+    return Remark(Level.WARNING, "cache", text)
 
 
-def _disk(facts: Facts) -> Finding:
+def _disk(facts: Facts) -> Remark:
     text = f"{facts.free / (1 << 30):.1f} GB free in {facts.temporary}"
     if facts.free >= MINIMUM_FREE:
-        return Finding(Level.OK, "disk", text)
+        return Remark(Level.OK, "disk", text)
     wanted = f"compiled models go there, {MINIMUM_FREE >> 30} GB should be free: set TMPDIR to a larger disk"
-    return Finding(Level.WARNING, "disk", f"{text}; {wanted}")
+    return Remark(Level.WARNING, "disk", f"{text}; {wanted}")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.cases import ane
 from harness.cases.index import generated, opinfo
-from harness.evidence import promises, universe
+from harness.evidence import partitioner_rules, universe
 from harness.evidence.files import write_text_atomically
 from harness.evidence.vocabulary import HarnessError
 
@@ -30,7 +30,7 @@ class Index:
 #: In the order in which they are made: later ones read earlier ones.
 INDEXES: tuple[Index, ...] = (
     Index("universe", universe.PATH),
-    Index("partitioner", promises.PATH),
+    Index("partitioner", partitioner_rules.PATH),
     Index("opinfo", opinfo.PATH),
     Index("harvest", generated.HARVEST_PATH),
     Index("generated", generated.PATH),

@@ -25,7 +25,7 @@ import torch
 
 from harness import mil
 from harness.cases.case import Case, CaseFault
-from harness.diagnosis.nodes import EdgeProgram, Finding, Join, Judge, Node, Result, first_inaccurate, first_outside
+from harness.diagnosis.nodes import Culprit, EdgeProgram, Join, Judge, Node, Result, first_inaccurate, first_outside
 from harness.diagnosis.replay import Conversion, Replay, State, conversions, converter_source, first_wrong, pass_source
 from harness.evidence.check import Check, split_check_id
 from harness.evidence.notes import Note, NoteCode
@@ -80,7 +80,7 @@ class Localisation:
     stage: str = ""
     delegate: int = 0
     delegates: int = 0
-    finding: Finding | None = None
+    culprit: Culprit | None = None
     node: Node | None = None
     origin: tuple[Node, ...] = ()
     source: str = ""
@@ -260,7 +260,7 @@ class _OpenEager:
 
 
 @dataclass
-class _Run:
+class _Ran:
     """What came of running a program: results of its operators in order, its outputs or the error that ended it."""
 
     results: list[Result] = field(default_factory=list)
@@ -295,19 +295,19 @@ class _Site:
             constants, operations = _constants(model), list(model.function().block.walk())
             made = [constant.operation for constant in constants] + operations
             join = Join(self.judge.edge, made, unpacked.debug_info.get("debugSymbolToHandles", {}), replay.names)
-            finding = self._broken(ran.error, operations, join) if ran.error is not None else None
+            culprit = self._broken(ran.error, operations, join) if ran.error is not None else None
             results = constants + ran.results
-            finding = finding or first_outside(self.judge, join, results, len(operations))
-            finding = finding or first_inaccurate(self.judge, join, results, len(operations))
+            culprit = culprit or first_outside(self.judge, join, results, len(operations))
+            culprit = culprit or first_inaccurate(self.judge, join, results, len(operations))
         nodes = self.judge.edge.nodes
-        node = nodes[finding.node] if finding is not None and finding.node is not None else None
+        node = nodes[culprit.node] if culprit is not None and culprit.node is not None else None
         wrong = first_wrong(replay.states)
         pass_name = wrong.name if wrong is not None else ""
         return {
             "stage": EMISSION if wrong is None else _STAGES.get(pass_name, MIL_PASS),
-            "finding": finding,
+            "culprit": culprit,
             "node": node,
-            "origin": tuple(nodes[n] for n in finding.nodes) if finding is not None else (),
+            "origin": tuple(nodes[n] for n in culprit.nodes) if culprit is not None else (),
             "source": converter_source(node.kind) if node is not None else "",
             "pass_name": pass_name,
             "pass_source": pass_source(pass_name),
@@ -316,7 +316,7 @@ class _Site:
             "passes": replay.passes,
         }
 
-    def _right(self, ran: _Run) -> bool:
+    def _right(self, ran: _Ran) -> bool:
         return ran.error is None and self.right(ran.outputs)
 
     def _snapshot(self, model: mil.Model, arrays: Sequence[np.ndarray]) -> tuple[bool | None, str]:
@@ -331,14 +331,14 @@ class _Site:
             return None, str(ran.error)
         return self._right(ran), ""
 
-    def _broken(self, error: mil.MilError, operations: Sequence[Operation], join: Join) -> Finding | None:
+    def _broken(self, error: mil.MilError, operations: Sequence[Operation], join: Join) -> Culprit | None:
         """The operator that ended the run."""
         output = getattr(error, "output", None)
         for place, operation in enumerate(operations):
             if output is not None and output in (operation.name, *(item.name for item in operation.outputs)):
                 nodes = join.nodes_of(operation)
                 node = nodes[-1] if nodes else None
-                return Finding(operation.type, output, place, len(operations), node, nodes, str(error))
+                return Culprit(operation.type, output, place, len(operations), node, nodes, str(error))
         return None
 
 
@@ -356,9 +356,9 @@ def _run(
     inputs: Sequence[str] | None = None,
     outputs: Sequence[str] | None = None,
     mode: str = mil.WIDE,
-) -> _Run:
+) -> _Ran:
     """Run a program on arrays by position of the names, or of the function's own inputs and outputs."""
-    ran = _Run()
+    ran = _Ran()
     declared = {item.name: item.type for item in model.function().inputs if isinstance(item.type, mil.TensorType)}
     names = list(declared) if inputs is None else list(inputs)
     arguments = {}
@@ -387,20 +387,20 @@ def in_words(found: Localisation, unit: str = Unit.REFERENCE) -> str:
     facts = [("localised", _headline(found))]
     if unit != Unit.REFERENCE:
         facts.append(("unit", f"judged by the documented semantics of the program, on {Unit.REFERENCE}, not on {unit}"))
-    if found.delegates > 1 and found.finding is not None:
+    if found.delegates > 1 and found.culprit is not None:
         facts.append(("delegate", f"{found.delegate + 1} of {found.delegates}"))
-    finding, node = found.finding, found.node
-    if finding is not None:
-        where = f"operator {finding.place + 1} of {finding.of}" if finding.place >= 0 else "a constant"
+    culprit, node = found.culprit, found.node
+    if culprit is not None:
+        where = f"operator {culprit.place + 1} of {culprit.of}" if culprit.place >= 0 else "a constant"
         how = "contradict its declared type" if found.outcome == Outcome.INVALID_PROGRAM else "leave its bound"
-        how += ", on the inputs it was given" if finding.local else ""
-        facts.append(("MIL", f"{finding.operator} -> {finding.output}, {where}, is the first to {how}"))
+        how += ", on the inputs it was given" if culprit.local else ""
+        facts.append(("MIL", f"{culprit.operator} -> {culprit.output}, {where}, is the first to {how}"))
     if node is not None:
         facts.append(("ATen", _described(node)))
     others = [_described(other) for other in found.origin if other != node]
     facts.append(("or one of", "\n".join(others)))
-    if finding is not None:
-        facts.append(("values", finding.reason))
+    if culprit is not None:
+        facts.append(("values", culprit.reason))
     facts += [("converter", found.source), ("pass", found.pass_source)]
     facts.append(("passes", _steps(found)))
     if found.stage and found.widened is not None:

@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.evidence.names import OpName
 from harness.evidence.vocabulary import Outcome, ToleranceClass
 from harness.lowering.debug_info import CAST_SUFFIX, sanitised, symbol
 from harness.lowering.graph import overload_name, plan_of, spec_of
 from harness.lowering.program import (
-    Call,
+    EagerCall,
     GetItem,
     Input,
     LoweredProgram,
@@ -49,7 +50,7 @@ _LARGEST_RANK = 5
 
 
 def _packet(target: str) -> str:
-    return _EDGE_TWINS.get(target, target).split(".")[1]
+    return OpName.parse(_EDGE_TWINS.get(target, target)).packet
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,9 @@ class NodeValues(torch.nn.Module):
                 self.held[f"held_{placeholder.value.number}"] = placeholder.value.number
         self.steps = plan.steps
         #: What uninitialised memory holds is nobody's truth.
-        self.chance = {s.out.number for s in plan.steps if isinstance(s, Call) and _packet(s.target) in UNINITIALISED}
+        self.chance = {
+            s.out.number for s in plan.steps if isinstance(s, EagerCall) and _packet(s.target) in UNINITIALISED
+        }
         self.resolve = resolve
 
     def forward(self, *inputs: Tensor) -> dict[int, Tensor]:
@@ -90,7 +93,7 @@ class NodeValues(torch.nn.Module):
             if isinstance(step, GetItem):
                 values[step.out.number] = values[step.source.number][step.index]
                 continue
-            assert isinstance(step, Call)
+            assert isinstance(step, EagerCall)
             keywords = dict(replace_values(step.kwargs, values))
             if step.target in _EDGE_TWINS:
                 keywords.pop("dim_order", None)
@@ -171,7 +174,7 @@ class Judge:
 
         None for a node that computes nothing, where an argument has no value, and where it cannot be run on these.
         """
-        step = next((s for s in self.edge.plan.steps if s.out.number == number and isinstance(s, Call)), None)
+        step = next((s for s in self.edge.plan.steps if s.out.number == number and isinstance(s, EagerCall)), None)
         needed = dict.fromkeys(value.number for value in values_in((step.args, step.kwargs))) if step else {}
         inputs = {n: self.like(n) for n in needed if self.knows(n) and self.edge.nodes[n].target == "input"}
         if step is None or not all(n in values or n in inputs for n in needed):
@@ -261,7 +264,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Culprit:
     """The first operator outside of its bound. `nodes` are those it was made from, by their numbers; the value was
     judged as that of `node`, None where it came from none that has a value. `reason` tells both values. `local` when
     the node was evaluated on what the program gave the operator, not on what is right."""
@@ -340,7 +343,7 @@ class Join:
         return self._handles.get(symbol(operation.label, operation.type), ())
 
 
-def first_outside(judge: Judge, join: Join, results: Sequence[Result], count: int) -> Finding | None:
+def first_outside(judge: Judge, join: Join, results: Sequence[Result], count: int) -> Culprit | None:
     """The first result outside of its node's bound; `count` operators are in the program.
 
     Where none is when values may lie in another layout, the first that is outside as it lies.
@@ -349,11 +352,11 @@ def first_outside(judge: Judge, join: Join, results: Sequence[Result], count: in
         for result, number in _joined(judge, join, results):
             verdict = judge.value(number, result.value, same_layout)
             if verdict is not None and verdict.outcome is not Outcome.PASS:
-                return _finding(join, result, number, count, verdict)
+                return _culprit(join, result, number, count, verdict)
     return None
 
 
-def first_inaccurate(judge: Judge, join: Join, results: Sequence[Result], count: int) -> Finding | None:
+def first_inaccurate(judge: Judge, join: Join, results: Sequence[Result], count: int) -> Culprit | None:
     """The first result outside of the bound of its node alone, evaluated on what the program itself computed before.
 
     Finds what the bounds of a long program, which grow with it, leave room for.
@@ -366,7 +369,7 @@ def first_inaccurate(judge: Judge, join: Join, results: Sequence[Result], count:
         alone = judge.alone(number, values)
         verdict = alone.value(number, settled.numpy(), same_layout=True) if alone is not None else None
         if verdict is not None and verdict.outcome is not Outcome.PASS:
-            return replace(_finding(join, result, number, count, verdict), local=True)
+            return replace(_culprit(join, result, number, count, verdict), local=True)
         values[number] = settled
     return None
 
@@ -378,8 +381,8 @@ def _joined(judge: Judge, join: Join, results: Sequence[Result]) -> Iterator[tup
                 yield result, number
 
 
-def _finding(join: Join, result: Result, number: int, count: int, verdict: Verdict) -> Finding:
+def _culprit(join: Join, result: Result, number: int, count: int, verdict: Verdict) -> Culprit:
     reason = verdict.reason.removeprefix("output 0")
     reason = f"at {reason}" if reason.startswith("[") else reason.removeprefix(": ")
     nodes = join.nodes_of(result.operation)
-    return Finding(result.operation.type, result.name, result.place, count, number, nodes, reason)
+    return Culprit(result.operation.type, result.name, result.place, count, number, nodes, reason)

@@ -18,7 +18,7 @@ import yaml
 
 from harness.evidence.conditions import Versions, holds, installed, require_conditions
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import RUNTIME, HarnessError, Outcome, Phase
+from harness.evidence.vocabulary import RUNTIME, HarnessError, Outcome, Phase, Trait, outcomes_with
 
 #: Beside the known issues.
 FOLDER = "causes"
@@ -28,7 +28,7 @@ STAGES = ("partitioner", "decomposition", "converter", "mil_pass", RUNTIME, "pre
 #: Where the script that shows a cause can show it: on any system, or only where Core ML predicts.
 SCRIPTS = ("linux", "mac")
 #: Outcomes that have no cause.
-CAUSELESS = frozenset({Outcome.PASS, Outcome.NOT_RUN})
+CAUSELESS = frozenset(Outcome) - outcomes_with(Trait.CAUSED)
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

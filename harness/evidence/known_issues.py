@@ -22,25 +22,16 @@ from harness.evidence.check import split_check_id
 from harness.evidence.conditions import Versions, holds, installed, require_conditions
 from harness.evidence.files import write_text_atomically
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import RUNTIME, WORKING, HarnessError, Outcome, Phase, Unit
+from harness.evidence.vocabulary import RUNTIME, WORKING, HarnessError, Outcome, Phase, Trait, Unit, outcomes_with
 
 #: Where in the stack a cause lies; `untriaged` until somebody has looked.
 STAGES = (*described_causes.STAGES, "untriaged")
 
 #: Outcomes of a wrong answer: of a wrong program it is the same on every unit, of a right one it is the unit's own.
-_WRONG_ANSWER = frozenset({Outcome.WRONG_VALUE, Outcome.WRONG_SHAPE, Outcome.WRONG_DTYPE, Outcome.OUT_OF_RANGE})
+_WRONG_ANSWER = outcomes_with(Trait.WRONG)
 
 #: Outcomes that are the same wherever the program would run, so their entries name no unit.
-ANY_UNIT = frozenset(
-    {
-        Outcome.PARTIAL,
-        Outcome.FALLBACK,
-        Outcome.UNSUPPORTED,
-        Outcome.CONVERT_ERROR,
-        Outcome.EMIT_ERROR,
-        Outcome.INVALID_CASE,
-    }
-)
+ANY_UNIT = outcomes_with(Trait.SETTLED)
 
 
 def on_any_unit(record: Record) -> bool:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from harness.evidence.check import Check, check_id
+from harness.evidence.names import OpName
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import HarnessError, Kind, Outcome, Phase
+from harness.evidence.vocabulary import OF_PROGRAMS, HarnessError, Kind, Outcome, Phase
 
 SCHEMA = 2
 
@@ -27,6 +28,12 @@ class ErrorInfo:
     type: str
     message: str
     signature: str
+
+    @property
+    def text(self) -> str:
+        """Type and signature; the type once, where the signature begins with it."""
+        text = self.signature or self.message
+        return text if text.startswith(self.type) else f"{self.type}: {text}"
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,14 @@ class Record:
     @property
     def check_id(self) -> str:
         return check_id(self.case, self.recipe, self.unit)
+
+    @property
+    def subject(self) -> str:
+        """What a reader looks it up by: the operator, else the API entry, else the case; a whole program's own name."""
+        if self.kind not in OF_PROGRAMS:
+            return self.op or self.api or self.case
+        program = OpName.parse(self.op)
+        return program.packet if self.kind is Kind.MODEL else f"{program.namespace}/{program.packet}"
 
     @property
     def is_harness_fault(self) -> bool:

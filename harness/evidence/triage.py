@@ -17,20 +17,28 @@ from harness.evidence.conditions import Versions, recorded
 from harness.evidence.files import Evidence, is_simulated
 from harness.evidence.known_issues import KnownIssue, KnownIssues, computes_wider, matches, on_any_unit
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import RUNTIME, Outcome, Phase
+from harness.evidence.vocabulary import BY_VALUE, RUNTIME, WORKING, Outcome, Phase, Trait, outcomes_with
+
+#: Of a title that is a signature.
+_LONGEST = 160
+#: An operator named in a message: the same refusal of a hundred operators is one problem.
+_OPERATOR = re.compile(r"(?:torch\._ops\.)?\b(?:aten|prims|dim_order_ops|torchvision)(?:\.|::)\w+(?:\.\w+)?")
 
 
 def grouping_signature(record: Record) -> str:
-    """What records of one untriaged cause have in common."""
-    if record.stage == RUNTIME:
-        return f"{grouping_signature(record.with_(stage=''))} at runtime"
-    if record.outcome in (Outcome.PARTIAL, Outcome.FALLBACK):
+    """What equal failures have in common: the error's type and signature, or the operator with the wrong result.
+
+    Of what works, the operators that were left out; of the rest, the reason without its numbers.
+    """
+    if record.outcome in WORKING:
         return f"not claimed by the partitioner: {', '.join(sorted(record.fallback)) or 'nothing to delegate'}"
+    if record.outcome in BY_VALUE:
+        return record.subject
     if record.outcome is Outcome.INVALID_CASE:
-        return re.sub(r"\d+", "N", record.reason.partition("\n")[0])[:160]
-    if record.phase in (Phase.SHAPE, Phase.DTYPE, Phase.VALUE):
-        return f"{record.op}: {record.outcome}"
-    return record.error.signature if record.error is not None else record.reason[:160]
+        return re.sub(r"\d+", "N", record.reason.partition("\n")[0])
+    if record.error is not None:
+        return _OPERATOR.sub("<operator>", record.error.text)
+    return record.reason or str(record.outcome)
 
 
 def named(evidence: Evidence, causes: Sequence[Cause]) -> list[Record]:
@@ -138,7 +146,9 @@ def _place(
     cause = here.causes.cause_of(record)
     if cause is not None:
         return 0, (record.outcome, record.phase, cause.cause, "", cause.stage)
-    return 0, (record.outcome, record.phase, "", grouping_signature(record), _stage(record))
+    at_runtime = " at runtime" if record.stage == RUNTIME else ""
+    signature = f"{grouping_signature(record)[:_LONGEST]}{at_runtime}"
+    return 0, (record.outcome, record.phase, "", signature, _stage(record))
 
 
 def _patterns(placed: list[tuple[Record, _Place | None]]) -> Iterable[tuple[str, _Place]]:
@@ -169,4 +179,4 @@ def _cause_id(outcome: Outcome, signature: str) -> str:
 def _stage(record: Record) -> str:
     if record.stage == RUNTIME:
         return RUNTIME
-    return "limitation" if record.outcome in (Outcome.PARTIAL, Outcome.FALLBACK, Outcome.UNSUPPORTED) else "untriaged"
+    return "limitation" if record.outcome in outcomes_with(Trait.LIMITED) else "untriaged"

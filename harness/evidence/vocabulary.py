@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from dataclasses import dataclass
+from enum import Flag, StrEnum, auto
 
 
 class Phase(StrEnum):
@@ -38,8 +39,12 @@ class Kind(StrEnum):
 OF_OPERATORS: frozenset[Kind] = frozenset({Kind.OPERATOR, Kind.PARTITIONER})
 
 
+#: Kinds whose cases are whole programs under names of their own.
+OF_PROGRAMS: frozenset[Kind] = frozenset({Kind.MODEL, Kind.STATE, Kind.MULTIFUNCTION})
+
+
 class Outcome(StrEnum):
-    """What a check found. The meanings are in `OUTCOME_MEANINGS`, in words a page can print."""
+    """What a check found; `OUTCOMES` tells what each means."""
 
     PASS = "pass"
     PARTIAL = "partial"
@@ -61,53 +66,156 @@ class Outcome(StrEnum):
     INVALID_CASE = "invalid_case"
 
 
-OUTCOME_MEANINGS: dict[Outcome, str] = {
-    Outcome.PASS: "everything delegated, result within bounds",
-    Outcome.PARTIAL: "some nodes delegated, the rest fell back, result within bounds",
-    Outcome.FALLBACK: "nothing delegated; ExecuTorch's own kernels run it",
-    Outcome.NON_DETERMINISTIC: "two equal predictions gave different answers, each within bounds",
-    Outcome.UNSUPPORTED: "cleanly refused before Core ML (export or edge)",
-    Outcome.CONVERT_ERROR: "claimed by the partitioner, then conversion raised: the whole model fails to lower",
-    Outcome.INVALID_PROGRAM: "the emitted program contradicts itself (declared shape or dtype, missing value)",
-    Outcome.EMIT_ERROR: "serialising the .pte failed",
-    Outcome.LOAD_ERROR: "the emitted program does not load",
-    Outcome.RUN_ERROR: "the program loads, then running it raises",
-    Outcome.CRASH: "the process died; signal and the tail of stderr are kept",
-    Outcome.TIMEOUT: "no answer within the deadline of one check",
-    Outcome.WRONG_SHAPE: "another shape than eager's",
-    Outcome.WRONG_DTYPE: "another dtype than eager's",
-    Outcome.WRONG_VALUE: "a value outside the bound",
-    Outcome.OUT_OF_RANGE: "reference finite, got inf, NaN or a saturated intermediate in the recipe's precision",
-    Outcome.NOT_RUN: "this unit cannot judge it here; neither support nor the lack of it",
-    Outcome.INVALID_CASE: "eager itself fails, or the operator is random: a fault of the case, not of the backend",
-}
+class Effect(StrEnum):
+    """What an outcome comes to for the user: what pages sort by."""
 
-#: From best to worst for the user; a move to the right is a regression. `not_run` and
-#: `invalid_case` say nothing about the backend and stand outside the order.
-SEVERITY: tuple[Outcome, ...] = (
-    Outcome.PASS,
-    Outcome.PARTIAL,
-    Outcome.FALLBACK,
-    Outcome.NON_DETERMINISTIC,
-    Outcome.UNSUPPORTED,
-    Outcome.CONVERT_ERROR,
-    Outcome.EMIT_ERROR,
-    Outcome.LOAD_ERROR,
-    Outcome.RUN_ERROR,
-    Outcome.TIMEOUT,
-    Outcome.CRASH,
-    Outcome.INVALID_PROGRAM,
-    Outcome.OUT_OF_RANGE,
-    Outcome.WRONG_DTYPE,
-    Outcome.WRONG_SHAPE,
-    Outcome.WRONG_VALUE,
+    DELEGATED = "delegated"
+    IN_PART = "delegated in part"
+    LEFT_OUT = "left to ExecuTorch"
+    UNSTABLE = "not the same twice"
+    REFUSED = "refused before Core ML"
+    FAILS = "fails to convert, load or run"
+    CONTRADICTORY = "contradicts itself"
+    OUT_OF_RANGE = "out of range"
+    WRONG = "wrong"
+    NOTHING = "judges nothing"
+
+
+class Trait(Flag):
+    """What may be said of an outcome.
+
+    JUDGED: it says something of the backend. WORKS: the user's program works. ANSWERED: the program ran to its end.
+    BOUNDED: a value that the backend computed was held against a bound. SETTLED: found in the program, so that it is
+    the same on every unit. WRONG: the answer is not eager's. ROUNDING: the recipe's precision alone may be behind it.
+    CAUSED: it may have a cause upstream. LIMITED: without a described cause it is taken for a limitation.
+    """
+
+    JUDGED = auto()
+    WORKS = auto()
+    ANSWERED = auto()
+    BOUNDED = auto()
+    SETTLED = auto()
+    WRONG = auto()
+    ROUNDING = auto()
+    CAUSED = auto()
+    LIMITED = auto()
+
+
+@dataclass(frozen=True)
+class OutcomeRow:
+    """All that is known of an outcome; `meaning` is in words a page can print."""
+
+    outcome: Outcome
+    effect: Effect
+    traits: Trait
+    meaning: str
+
+
+_WORKS = Trait.JUDGED | Trait.WORKS | Trait.ANSWERED
+_FAILS = Trait.JUDGED | Trait.CAUSED
+_ANSWERS = _FAILS | Trait.ANSWERED
+_WRONG = _ANSWERS | Trait.WRONG
+
+#: From best to worst for the user, then what judges nothing: that stands outside the order.
+OUTCOMES: tuple[OutcomeRow, ...] = (
+    OutcomeRow(
+        Outcome.PASS,
+        Effect.DELEGATED,
+        _WORKS | Trait.BOUNDED,
+        "everything delegated, result within bounds",
+    ),
+    OutcomeRow(
+        Outcome.PARTIAL,
+        Effect.IN_PART,
+        _WORKS | Trait.BOUNDED | Trait.SETTLED | Trait.CAUSED | Trait.LIMITED,
+        "some nodes delegated, the rest fell back, result within bounds",
+    ),
+    OutcomeRow(
+        Outcome.FALLBACK,
+        Effect.LEFT_OUT,
+        _WORKS | Trait.SETTLED | Trait.CAUSED | Trait.LIMITED,
+        "nothing delegated; ExecuTorch's own kernels run it",
+    ),
+    OutcomeRow(
+        Outcome.NON_DETERMINISTIC,
+        Effect.UNSTABLE,
+        _ANSWERS | Trait.BOUNDED,
+        "two equal predictions gave different answers, each within bounds",
+    ),
+    OutcomeRow(
+        Outcome.UNSUPPORTED,
+        Effect.REFUSED,
+        _FAILS | Trait.SETTLED | Trait.LIMITED,
+        "cleanly refused before Core ML (export or edge)",
+    ),
+    OutcomeRow(
+        Outcome.CONVERT_ERROR,
+        Effect.FAILS,
+        _FAILS | Trait.SETTLED,
+        "claimed by the partitioner, then conversion raised: the whole model fails to lower",
+    ),
+    OutcomeRow(Outcome.EMIT_ERROR, Effect.FAILS, _FAILS | Trait.SETTLED, "serialising the .pte failed"),
+    OutcomeRow(Outcome.LOAD_ERROR, Effect.FAILS, _FAILS, "the emitted program does not load"),
+    OutcomeRow(Outcome.RUN_ERROR, Effect.FAILS, _FAILS, "the program loads, then running it raises"),
+    OutcomeRow(Outcome.TIMEOUT, Effect.FAILS, _FAILS, "no answer within the deadline of one check"),
+    OutcomeRow(Outcome.CRASH, Effect.FAILS, _FAILS, "the process died; signal and the tail of stderr are kept"),
+    OutcomeRow(
+        Outcome.INVALID_PROGRAM,
+        Effect.CONTRADICTORY,
+        _FAILS,
+        "the emitted program contradicts itself (declared shape or dtype, missing value)",
+    ),
+    OutcomeRow(
+        Outcome.OUT_OF_RANGE,
+        Effect.OUT_OF_RANGE,
+        _WRONG | Trait.BOUNDED | Trait.ROUNDING,
+        "reference finite, got inf, NaN or a saturated intermediate in the recipe's precision",
+    ),
+    OutcomeRow(Outcome.WRONG_DTYPE, Effect.WRONG, _WRONG, "another dtype than eager's"),
+    OutcomeRow(Outcome.WRONG_SHAPE, Effect.WRONG, _WRONG, "another shape than eager's"),
+    OutcomeRow(Outcome.WRONG_VALUE, Effect.WRONG, _WRONG | Trait.BOUNDED | Trait.ROUNDING, "a value outside the bound"),
+    OutcomeRow(
+        Outcome.INVALID_CASE,
+        Effect.NOTHING,
+        Trait.SETTLED | Trait.CAUSED,
+        "eager itself fails, or the operator is random: a fault of the case, not of the backend",
+    ),
+    OutcomeRow(
+        Outcome.NOT_RUN,
+        Effect.NOTHING,
+        Trait(0),
+        "this unit cannot judge it here; neither support nor the lack of it",
+    ),
 )
 
-#: Outcomes in which the user's program works: `harness check` exits 0 on these alone.
-WORKING: frozenset[Outcome] = frozenset({Outcome.PASS, Outcome.PARTIAL, Outcome.FALLBACK})
 
+def outcomes_with(trait: Trait) -> frozenset[Outcome]:
+    return frozenset(row.outcome for row in OUTCOMES if trait in row.traits)
+
+
+def outcomes_of(*effects: Effect) -> frozenset[Outcome]:
+    return frozenset(row.outcome for row in OUTCOMES if row.effect in effects)
+
+
+OUTCOME_MEANINGS: dict[Outcome, str] = {row.outcome: row.meaning for row in OUTCOMES}
+
+#: From best to worst for the user; a move to the right is a regression. What judges nothing stands outside.
+SEVERITY: tuple[Outcome, ...] = tuple(row.outcome for row in OUTCOMES if Trait.JUDGED in row.traits)
+#: Places in `SEVERITY`.
+RANK: dict[Outcome, int] = {outcome: rank for rank, outcome in enumerate(SEVERITY)}
+#: Best first; those that judge nothing last.
+ORDER: tuple[Outcome, ...] = tuple(row.outcome for row in OUTCOMES)
+
+#: Outcomes in which the user's program works: `harness check` exits 0 on these alone.
+WORKING: frozenset[Outcome] = outcomes_with(Trait.WORKS)
 #: Outcomes that carry no judgement of the backend.
-UNJUDGED: frozenset[Outcome] = frozenset({Outcome.NOT_RUN, Outcome.INVALID_CASE})
+UNJUDGED: frozenset[Outcome] = frozenset(Outcome) - outcomes_with(Trait.JUDGED)
+#: Outcomes that say something is wrong with the backend.
+FAILING: frozenset[Outcome] = frozenset(SEVERITY) - WORKING
+#: The delegates gave the right result.
+DELEGATED: frozenset[Outcome] = outcomes_of(Effect.DELEGATED, Effect.IN_PART)
+#: Found by comparing values: the reason says what was got, and no two of these are equal.
+BY_VALUE: frozenset[Outcome] = outcomes_with(Trait.ANSWERED) - WORKING
 
 #: Outcomes settled before anything runs; they are the same on every unit.
 BEFORE_RUNNING: frozenset[Phase] = frozenset(

@@ -38,7 +38,7 @@ _CLASSES: list[type] = [
     program.Input,
     program.Value,
     program.TensorSpec,
-    program.Call,
+    program.EagerCall,
     program.DelegateCall,
     program.GetItem,
     program.Delegate,

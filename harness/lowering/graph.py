@@ -12,9 +12,9 @@ from torch.export.graph_signature import InputKind, OutputKind
 from harness.lowering.debug_info import EdgeNode
 from harness.lowering.program import (
     METHOD,
-    Call,
     Delegate,
     DelegateCall,
+    EagerCall,
     GetItem,
     Input,
     LoweredProgram,
@@ -127,7 +127,7 @@ class _Planner:
             target = "operator." + name
         elif not hasattr(_overload(node.target), "_schema"):
             raise UnplannableGraph(f"call of {target}")
-        return Call(target, self._argument(node.args), self._argument(dict(node.kwargs)), out)
+        return EagerCall(target, self._argument(node.args), self._argument(dict(node.kwargs)), out)
 
     def _delegate(self, module_node: torch.fx.Node, call: torch.fx.Node) -> int:
         attribute = str(module_node.target)

@@ -25,10 +25,10 @@ from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 from harness.lowering import speedups
 from harness.lowering.backend import import_failure
 from harness.lowering.edge import EdgeStage
-from harness.lowering.errors import error_info
 from harness.lowering.graph import UnplannableGraph, count_ops, plan_of
 from harness.lowering.partitioning import edge_config, make_partitioner
 from harness.lowering.program import METHOD, LoweredProgram
+from harness.lowering.signatures import error_info
 
 PhaseListener = Callable[[Phase], None]
 

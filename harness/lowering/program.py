@@ -53,7 +53,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Call:
+class EagerCall:
     """A fallback operator, run in eager: `target` is an overload (`aten.asinh.default`) or `operator.<name>`."""
 
     target: str
@@ -80,7 +80,7 @@ class GetItem:
     out: Value
 
 
-Step = Call | DelegateCall | GetItem
+Step = EagerCall | DelegateCall | GetItem
 
 
 #: What `processed` begins with when it only refers to a package that several methods share.
@@ -233,7 +233,7 @@ class LoweredProgram:
         """ATen overloads left outside, with their number of nodes."""
         counts: dict[str, int] = {}
         for step in self.steps:
-            if isinstance(step, Call) and not step.target.startswith("operator."):
+            if isinstance(step, EagerCall) and not step.target.startswith("operator."):
                 counts[step.target] = counts.get(step.target, 0) + 1
         return counts
 

@@ -121,7 +121,7 @@ class Model:
         context = Context(mode, target.opset_version)
         values = _bind_inputs(target, inputs, state, context)
         with np.errstate(all="ignore"):
-            outputs = _Run(context, observer).block(plan, values)
+            outputs = _Execution(context, observer).block(plan, values)
         # Copies: an output may be a view of an input or of a constant of the model.
         owned = [v.copy() if isinstance(v, np.ndarray) else v for v in outputs]
         return RunResult(dict(zip(plan.outputs, owned, strict=True)), context.diagnostics)
@@ -225,7 +225,7 @@ class _Planner:
         for operation in block.operations:
             step = self._step(operation, known)
             if operation.type.startswith("constexpr_") and not step.variable:
-                results = _Run(self._context, None).results(step, {})
+                results = _Execution(self._context, None).results(step, {})
                 for output, value in zip(operation.outputs, results, strict=True):
                     constants[output.name] = known[output.name] = value
             else:
@@ -339,7 +339,7 @@ def _widened(value: Any, mode: str) -> Any:
     return tuple(_widened(v, mode) for v in value) if isinstance(value, tuple) else value
 
 
-class _Run:
+class _Execution:
     """The execution of one plan."""
 
     def __init__(self, context: Context, observer: Observer | None) -> None:

@@ -9,7 +9,7 @@ import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.lowering.errors import without_machine_paths
+from harness.lowering.signatures import without_machine_paths
 
 STDERR_LINES = 12
 STDERR_CHARACTERS = 2000

@@ -18,7 +18,7 @@ from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.times import Stopwatch, by_phase
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import RUNTIME, HarnessError, Outcome, Phase
-from harness.lowering.errors import signature, without_machine_paths
+from harness.lowering.signatures import signature, without_machine_paths
 from harness.process.child import ChildDied, ChildRaised, ChildRefused, ChildTimedOut, Listener, Stop, Stopped
 from harness.process.pool import Pool
 from harness.units import host

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.evidence.record import Record
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import Outcome, Unit
+from harness.evidence.vocabulary import DELEGATED, Outcome, Unit
 
 #: How placements name it.
 ANE = "ane"
@@ -97,7 +97,7 @@ class Ane:
         """Count a check that came to `outcome` for the operator, and the operator's entry in its placement."""
         if has_no_ane(record.unit, environment):
             self.absent += 1
-        elif record.unit_spec.may_use_ane and outcome in (Outcome.PASS, Outcome.PARTIAL):
+        elif record.unit_spec.may_use_ane and outcome in DELEGATED:
             (self.attracting if attracting else self.ordinary).add(entry)
 
     @property

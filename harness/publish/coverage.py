@@ -14,10 +14,11 @@ from pathlib import Path
 
 import yaml
 
+from harness.evidence.names import OpName
 from harness.evidence.record import Record
 from harness.evidence.universe import Operator, Universe
 from harness.evidence.vocabulary import HarnessError
-from harness.publish.matrix import graph_of
+from harness.publish.graphs import graph_of
 
 NO_REASON = "NO CASE, NO REASON"
 
@@ -40,16 +41,11 @@ class Coverage:
         return self.covered or bool(self.reason)
 
 
-def copy_of(name: str) -> str:
-    """`aten.permute_copy.default` for `aten.permute.default`."""
-    namespace, packet, overload = name.split(".", 2)
-    return f"{namespace}.{packet}_copy.{overload}"
-
-
 def names_in_graphs(operator: Operator) -> tuple[str, ...]:
     """The names under which graphs contain it."""
-    if "view" in operator.tags and not operator.name.split(".")[1].endswith("_copy"):
-        return operator.name, copy_of(operator.name)
+    name = OpName.parse(operator.name)
+    if "view" in operator.tags and not name.is_copy:
+        return operator.name, str(name.copying)
     return (operator.name,)
 
 

@@ -20,11 +20,10 @@ from enum import StrEnum
 
 from harness.evidence.files import Evidence, is_simulated
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import BEFORE_RUNNING, SEVERITY, UNJUDGED, Outcome
-from harness.publish.naming import operators_of, subject, without_kernel
-from harness.publish.summary import describe_environment, what_went_wrong
-
-_RANK = {outcome: rank for rank, outcome in enumerate(SEVERITY)}
+from harness.evidence.vocabulary import BEFORE_RUNNING, RANK, UNJUDGED, WORKING
+from harness.publish.environments import describe_environment
+from harness.publish.graphs import operators_of, without_kernel
+from harness.publish.summary import what_went_wrong
 
 
 class Kind(StrEnum):
@@ -57,7 +56,7 @@ class Change:
 
     @property
     def operator(self) -> str:
-        return subject(self.record)
+        return self.record.subject
 
     def __str__(self) -> str:
         sides = [str(side.outcome) if side else "absent" for side in (self.before, self.after)]
@@ -110,7 +109,7 @@ def one_per_check(evidence: Evidence) -> dict[str, Record]:
 
 def _preference(record: Record, evidence: Evidence) -> tuple[bool, int, str]:
     real = not is_simulated(evidence.environments.get(record.environment))
-    return real, _RANK.get(record.outcome, -1), record.environment
+    return real, RANK.get(record.outcome, -1), record.environment
 
 
 def _ran(record: Record) -> bool:
@@ -133,7 +132,7 @@ def compare(before: Record | None, after: Record | None, measured: set[tuple[str
     if judged == [False, False]:
         same = before.outcome is after.outcome and before.reason == after.reason
         return None if same else Change(Kind.CHANGED, before, after, after.reason)
-    step = _RANK[after.outcome] - _RANK[before.outcome]
+    step = RANK[after.outcome] - RANK[before.outcome]
     if step > 0:
         return Change(Kind.WORSE, before, after, _wrong(after), regression=True)
     if step < 0:
@@ -186,7 +185,7 @@ def _signature(record: Record) -> tuple[str, str] | None:
 
 
 def _wrong(record: Record) -> str:
-    return "" if record.outcome in (Outcome.PASS, Outcome.PARTIAL, Outcome.FALLBACK) else what_went_wrong(record)
+    return "" if record.outcome in WORKING else what_went_wrong(record)
 
 
 def _environments(evidence: Evidence) -> list[str]:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from harness.evidence.causes import read_causes
 from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_text_atomically
-from harness.evidence.promises import PromiseRow, read_promises
+from harness.evidence.partitioner_rules import PartitionerRule, read_rules
 from harness.evidence.triage import named
 from harness.evidence.universe import MEASURED_BY, Universe, has_universe, read_universe
 from harness.evidence.vocabulary import HarnessError
 from harness.publish.coverage import read_reasons
+from harness.publish.model import build_matrix
 from harness.publish.pages import EXECUTORCH_PAGES, FINDINGS_PAGE, build_pages
 
 #: Why operators of the universe have no case, beside the folder of known issues.
@@ -58,14 +59,14 @@ def generate(reports_dir: Path, only: Iterable[str] | None = None, known_issues:
     uncovered = known_issues.parent / UNCOVERED if known_issues is not None else None
     reasons = read_reasons(uncovered) if uncovered is not None and uncovered.exists() else {}
     names = [f"evidence/{path.name}" for path in paths]
-    pages = build_pages(evidence, names, causes, universe_of(evidence), reasons, promises_of(evidence))
+    pages = build_pages(build_matrix(evidence), names, causes, universe_of(evidence), reasons, rules_of(evidence))
     return pages if only is None else {name: pages[name] for name in only}
 
 
-def promises_of(evidence: Evidence) -> list[PromiseRow]:
-    """The partitioner's promises in the measured version of ExecuTorch; none when versions differ."""
+def rules_of(evidence: Evidence) -> list[PartitionerRule]:
+    """The partitioner's rules in the measured version of ExecuTorch; none when versions differ."""
     versions = {(block.get("versions") or {}).get("executorch") or "" for block in evidence.environments.values()}
-    return read_promises(versions.pop()) if len(versions) == 1 else []
+    return read_rules(versions.pop()) if len(versions) == 1 else []
 
 
 def universe_of(evidence: Evidence) -> Universe | None:

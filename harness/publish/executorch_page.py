@@ -11,17 +11,17 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
-from harness.evidence.vocabulary import SEVERITY, Outcome, Unit
+from harness.evidence.names import OpName
+from harness.evidence.vocabulary import DELEGATED, SEVERITY, Outcome, Unit
 from harness.publish.ane import NOT_ASKED, ORDINARY, Ane
-from harness.publish.matrix import Cell, Matrix, Row
-from harness.publish.naming import parse_recipe, short_operator
+from harness.publish.environments import describe_environment
+from harness.publish.model import Cell, Matrix, Row
 from harness.publish.problems import fallback_operators
-from harness.publish.summary import describe_environment
+from harness.publish.recipe_names import parse_recipe
 
 HEADER = ("Operator", "Compute DType", "Quantization", "Constraints")
 #: One more column where the Apple Neural Engine was asked for.
 ANE_HEADER = "Neural Engine"
-_DELEGATED = (Outcome.PASS, Outcome.PARTIAL)
 #: What happened to the calls that were not simply delegated with the right result.
 _CONSTRAINTS = {
     Outcome.PARTIAL: "delegated in part",
@@ -47,16 +47,16 @@ def executorch_csv(matrix: Matrix) -> str:
     writer = csv.writer(out, lineterminator="\n")
     ane = matrix.asks_for_ane
     writer.writerow((*HEADER, ANE_HEADER) if ane else HEADER)
-    for row in sorted(matrix.operators, key=lambda row: short_operator(row.name)):
+    for row in sorted(matrix.operators, key=lambda row: OpName.parse(row.name).short):
         if _delegated(row.cells.values()):
             precisions, quantizations = _precisions(row)
-            line = (short_operator(row.name), precisions, quantizations, constraints(row))
+            line = (OpName.parse(row.name).short, precisions, quantizations, constraints(row))
             writer.writerow((*line, neural_engine(row)) if ane else line)
     return out.getvalue()
 
 
 def _delegated(cells: Iterable[Cell]) -> bool:
-    return any(cell.counts[outcome] for cell in cells for outcome in _DELEGATED)
+    return any(cell.counts[outcome] for cell in cells for outcome in DELEGATED)
 
 
 def _precisions(row: Row) -> tuple[str, str]:
@@ -97,7 +97,7 @@ def executorch_context(matrix: Matrix) -> dict[str, Any]:
 
     def always(outcome: Outcome) -> str:
         rows = [row for row in matrix.operators if row.cases.keys() & set(SEVERITY) == {outcome}]
-        return ", ".join(f"`{short_operator(row.name)}`" for row in rows)
+        return ", ".join(f"`{OpName.parse(row.name).short}`" for row in rows)
 
     return {
         "measured_with": "; ".join(describe_environment(matrix.environments[e]) for e in sorted(matrix.environments)),
@@ -106,5 +106,7 @@ def executorch_context(matrix: Matrix) -> dict[str, Any]:
         "ane_header": ANE_HEADER,
         "refused": always(Outcome.CONVERT_ERROR),
         "fallback": always(Outcome.FALLBACK),
-        "no_kernel": ", ".join(f"`{short_operator(o.name)}`" for o in fallback_operators(matrix.records) if o.missing),
+        "no_kernel": ", ".join(
+            f"`{OpName.parse(o.name).short}`" for o in fallback_operators(matrix.records) if o.missing
+        ),
     }

@@ -8,11 +8,12 @@ from typing import Any
 
 from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
-from harness.evidence.record import Numerics, Record, natural_key
-from harness.evidence.vocabulary import OUTCOME_MEANINGS, RUNTIME, HarnessError, Phase, Unit
+from harness.evidence.numerics import in_full
+from harness.evidence.record import Record, natural_key
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, RUNTIME, HarnessError, Kind, Phase, Unit
 from harness.publish.ane import ane_supported
-from harness.publish.naming import parse_recipe
-from harness.publish.summary import describe_environment
+from harness.publish.environments import describe_environment
+from harness.publish.recipe_names import parse_recipe
 
 _PHASES = {
     Phase.EAGER: "running eager PyTorch",
@@ -80,7 +81,7 @@ def explain(
     if record.missing_kernels:
         facts.append(("no kernel", f"{', '.join(record.missing_kernels)}: this program would not load in ExecuTorch"))
     facts += [("Core ML ops", _counts(record.mil_ops)), ("placement", _placement(record))]
-    facts += [("numerics", _numerics(record.numerics)), *(("note", note.detail) for note in record.notes)]
+    facts += [("numerics", "\n".join(in_full(record.numerics))), *(("note", note.detail) for note in record.notes)]
     facts.append(("timing", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in record.timing.items())))
     facts.append(("measured", describe_environment(environment) if environment else record.environment or "unknown"))
     lines += [_fact(name, text) for name, text in facts if text]
@@ -89,8 +90,8 @@ def explain(
 
 def reproduce(record: Record) -> list[str]:
     """The commands that run this check again. A user's own case lies in a file only the user knows the folder of."""
-    if record.case.startswith("check/") and record.case.count("/") == 2:
-        _, stem, function = record.case.split("/")
+    if record.kind is Kind.USER:
+        stem, _, function = record.case.partition("/")[2].partition("/")
         options = f"--precision {parse_recipe(record.recipe).precision} --unit {shlex.quote(record.unit)}"
         return [_fact("reproduce", f"coreml-harness check {shlex.quote(f'{stem}.py::{function}')} {options}")]
     options = f"--level full --recipe {shlex.quote(record.recipe)} --unit {shlex.quote(record.unit)}"
@@ -177,21 +178,3 @@ def _placement(record: Record) -> str:
         lines.append(f"{name}: prefers {plan.get('preferred') or 'unknown'}; supported on {supported}{cost}")
     answer = {True: "supported for all of it", False: "not supported for all of it", None: "unknown"}
     return "\n".join([*lines, f"ANE: {answer[ane_supported(record)]}"])
-
-
-def _numerics(numerics: Numerics | None) -> str:
-    if numerics is None:
-        return ""
-    text = numerics.tolerance_class
-    if numerics.worst is not None and numerics.limit is not None:
-        at = f" at {numerics.at}" if numerics.at else ""
-        text += f": error {numerics.worst:.3g}{at}, limit {numerics.limit:.3g}"
-    if numerics.headroom is not None:
-        text += f", headroom x{numerics.headroom:.3g}"
-    extra = [
-        f"largest error {numerics.max_ulp:.3g} ULP" if numerics.max_ulp is not None else "",
-        f"{numerics.max_abs:.3g} absolute" if numerics.max_abs is not None else "",
-        f"SQNR {numerics.sqnr_db:.1f} dB" if numerics.sqnr_db is not None else "",
-    ]
-    extra = [part for part in extra if part]
-    return text + ("\n" + ", ".join(extra) if extra else "")

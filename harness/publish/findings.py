@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.evidence.causes import Cause
-from harness.evidence.files import Evidence
+from harness.evidence.partitioner_rules import is_switched_off
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import SEVERITY, UNJUDGED, WORKING, Outcome
+from harness.evidence.vocabulary import RANK, UNJUDGED, WORKING, Effect, Outcome, outcomes_of
+from harness.publish.environments import describe_environment
 from harness.publish.markdown import anchor, code, codes, counted, plain, table
-from harness.publish.naming import may_fill, subject
+from harness.publish.model import Matrix
 from harness.publish.problems import Problem, problems
-from harness.publish.promises import is_switched_off
-from harness.publish.summary import describe_environment
 
 PAGE = "findings.md"
 PRECISION = "Imprecise"
@@ -24,40 +23,31 @@ HELD_BACK = "Held back by the partitioner"
 NO_JUDGEMENT = "Cases that judge nothing"
 #: Sections of causes: heading, what it means, and the outcomes, of which a cause's worst decides.
 BY_OUTCOME: tuple[tuple[str, str, frozenset[Outcome]], ...] = (
-    (
-        "Silently wrong",
-        "The model lowers and runs, and gives a wrong result.",
-        frozenset({Outcome.WRONG_VALUE, Outcome.WRONG_SHAPE, Outcome.WRONG_DTYPE}),
-    ),
+    ("Silently wrong", "The model lowers and runs, and gives a wrong result.", outcomes_of(Effect.WRONG)),
     (
         "Invalid program",
         "The emitted program contradicts itself: what it declares is not what its operators give.",
-        frozenset({Outcome.INVALID_PROGRAM}),
+        outcomes_of(Effect.CONTRADICTORY),
     ),
     (
         "Fails to lower, load or run",
         "Claimed by the partitioner; then an exception ends lowering, loading or running, and with it the whole model.",
-        frozenset(
-            {
-                *(Outcome.CONVERT_ERROR, Outcome.EMIT_ERROR, Outcome.LOAD_ERROR),
-                *(Outcome.RUN_ERROR, Outcome.CRASH, Outcome.TIMEOUT),
-            }
-        ),
+        outcomes_of(Effect.FAILS),
     ),
     (
         "Out of range",
         "The result is finite in PyTorch, infinite, NaN or saturated in the recipe's precision.",
-        frozenset({Outcome.OUT_OF_RANGE}),
+        outcomes_of(Effect.OUT_OF_RANGE),
     ),
     (
         "Not the same twice",
         "Two equal predictions give different answers, each within its bound.",
-        frozenset({Outcome.NON_DETERMINISTIC}),
+        outcomes_of(Effect.UNSTABLE),
     ),
     (
         "Refused or left out by a defect",
         "Nothing is wrong in what comes out, yet the operator could be delegated.",
-        frozenset({Outcome.UNSUPPORTED, Outcome.FALLBACK, Outcome.PARTIAL}),
+        outcomes_of(Effect.REFUSED, Effect.LEFT_OUT, Effect.IN_PART),
     ),
 )
 PRECISION_INTRO = (
@@ -84,7 +74,7 @@ class Finding:
         """Of the outcomes seen, or, where none was, of those its rules name."""
         seen = {record.outcome for record in self.records}
         outcomes = seen or frozenset().union(*(rule.outcomes for rule in self.cause.matches))
-        return max(outcomes, key=lambda outcome: SEVERITY.index(outcome) if outcome in SEVERITY else -1)
+        return max(outcomes, key=lambda outcome: RANK.get(outcome, -1))
 
     @property
     def heading(self) -> str:
@@ -98,7 +88,7 @@ class Finding:
 
     @property
     def operators(self) -> list[str]:
-        return sorted({subject(record) for record in self.records}, key=natural_key)
+        return sorted({record.subject for record in self.records}, key=natural_key)
 
     @property
     def recipes(self) -> list[str]:
@@ -118,9 +108,9 @@ def find_findings(records: Iterable[Record], causes: Sequence[Cause]) -> list[Fi
     return sorted(found.values(), key=lambda finding: (-len(finding.records), finding.cause.cause))
 
 
-def findings_context(evidence: Evidence, causes: Sequence[Cause]) -> dict[str, Any]:
-    """What the template shows. Records of a simulated host stay out; the others name their causes."""
-    records = [r for r in evidence.records if may_fill(r.unit, evidence.environments.get(r.environment))]
+def findings_context(matrix: Matrix, causes: Sequence[Cause]) -> dict[str, Any]:
+    """What the template shows; the records name their causes."""
+    records = matrix.shown
     findings = find_findings(records, causes)
     seen = [finding for finding in findings if finding.records]
     sections = [
@@ -133,7 +123,7 @@ def findings_context(evidence: Evidence, causes: Sequence[Cause]) -> dict[str, A
     untriaged = [_untriaged(outcome, members) for outcome, members in groups.items()]
     counts = Counter(r.outcome for r in records if not r.cause)
     return {
-        "environments": [describe_environment(block) for _, block in sorted(evidence.environments.items())],
+        "environments": [describe_environment(block) for _, block in sorted(matrix.described.items())],
         "contents": _contents(seen, groups),
         "sections": sections,
         "limitations": _limitations([finding for finding in seen if finding.heading == LIMITATIONS]),

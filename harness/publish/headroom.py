@@ -12,15 +12,13 @@ from statistics import median
 from tabulate import tabulate
 
 from harness.evidence.files import Evidence, is_simulated
+from harness.evidence.names import OpName
+from harness.evidence.numerics import headroom_of, number
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import HarnessError, Outcome, Unit
-from harness.publish.matrix import headroom_of
-from harness.publish.naming import packet_of, subject
+from harness.evidence.vocabulary import HarnessError, Trait, Unit, outcomes_with
 
 #: Outcomes whose value was held against a bound. What fell back whole was computed by PyTorch, not by the backend.
-JUDGED = frozenset(
-    {Outcome.PASS, Outcome.PARTIAL, Outcome.NON_DETERMINISTIC, Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE}
-)
+JUDGED = outcomes_with(Trait.BOUNDED)
 LOOSE, TIGHT = 10.0, 1.5
 _ON_REFERENCE = (
     "The reference unit rounds once per MIL operator and accumulates wide: it shows a bound of n ulp as headroom 2 n, "
@@ -67,7 +65,7 @@ def headrooms(records: Iterable[Record]) -> list[Headroom]:
             continue
         if record.numerics.tolerance_class == _UNBOUNDED:
             continue
-        key = (subject(record), record.recipe, record.unit, record.numerics.tolerance_class)
+        key = (record.subject, record.recipe, record.unit, record.numerics.tolerance_class)
         groups.setdefault(key, []).append((headroom, record))
     rows = []
     for key, members in groups.items():
@@ -85,7 +83,7 @@ def render(evidence: Evidence, op: str | None = None) -> str:
     """
     records = [r for r in evidence.records if not is_simulated(evidence.environments.get(r.environment))]
     if op is not None:
-        records = [r for r in records if any(fnmatchcase(n, op) for n in (subject(r), packet_of(r.op), r.api))]
+        records = [r for r in records if any(fnmatchcase(n, op) for n in (r.subject, OpName.parse(r.op).key, r.api))]
     rows = headrooms(records)
     if not rows:
         raise HarnessError(f"no record has a bound{'' if op is None else f' and matches --op {op}'}")
@@ -97,8 +95,8 @@ def render(evidence: Evidence, op: str | None = None) -> str:
             r.unit,
             r.tolerance_class,
             r.checks,
-            _times(r.smallest),
-            _times(r.middle),
+            number(r.smallest),
+            number(r.middle),
             "" if math.isinf(r.smallest) else r.worst,
         )
         for r in rows
@@ -112,7 +110,3 @@ def render(evidence: Evidence, op: str | None = None) -> str:
     if any(row.flag == "loose" and row.unit == Unit.REFERENCE for row in rows):
         summary += f"\n{_ON_REFERENCE}"
     return f"{table}\n\n{summary}"
-
-
-def _times(headroom: float) -> str:
-    return "inf" if math.isinf(headroom) else f"{headroom:.3g}"

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from harness.evidence.numerics import headroom_of
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import SEVERITY, UNJUDGED, WORKING, Outcome
-from harness.publish.matrix import headroom_of
-from harness.publish.naming import operators_of, subject, without_kernel
-from harness.publish.summary import BY_VALUE, error_text
+from harness.evidence.triage import grouping_signature
+from harness.evidence.vocabulary import FAILING, SEVERITY, Outcome
+from harness.publish.graphs import operators_of, without_kernel
 
 #: Outcomes that are problems, worst first: what the user cannot see comes before what stops him.
-PROBLEMS: tuple[Outcome, ...] = tuple(o for o in reversed(SEVERITY) if o not in WORKING)
-
-
-#: An operator named in a message: the same refusal of a hundred operators is one problem.
-_OPERATOR = re.compile(r"(?:torch\._ops\.)?\b(?:aten|prims|dim_order_ops|torchvision)(?:\.|::)\w+(?:\.\w+)?")
+PROBLEMS: tuple[Outcome, ...] = tuple(o for o in reversed(SEVERITY) if o in FAILING)
 
 
 @dataclass
@@ -31,7 +26,7 @@ class Problem:
 
     @property
     def subjects(self) -> list[str]:
-        return sorted({subject(record) for record in self.records}, key=natural_key)
+        return sorted({record.subject for record in self.records}, key=natural_key)
 
     @property
     def where(self) -> list[str]:
@@ -56,9 +51,9 @@ def problems(records: Iterable[Record]) -> dict[Outcome, list[Problem]]:
     """Groups by outcome, worst outcome first, largest group first; only outcomes that occur."""
     groups: dict[tuple[Outcome, str, str], Problem] = {}
     for record in records:
-        if record.outcome in WORKING or record.outcome in UNJUDGED:
+        if record.outcome not in FAILING:
             continue
-        key = (record.outcome, str(record.phase), signature(record))
+        key = (record.outcome, str(record.phase), grouping_signature(record))
         groups.setdefault(key, Problem(*key)).records.append(record)
     found: dict[Outcome, list[Problem]] = {}
     for outcome in PROBLEMS:
@@ -66,15 +61,6 @@ def problems(records: Iterable[Record]) -> dict[Outcome, list[Problem]]:
         if members:
             found[outcome] = sorted(members, key=lambda p: (-len(p.records), p.phase, p.signature))
     return found
-
-
-def signature(record: Record) -> str:
-    """What equal failures have in common: the error's type and signature, or the operator with the wrong result."""
-    if record.outcome in BY_VALUE:
-        return subject(record)
-    if record.error:
-        return _OPERATOR.sub("<operator>", error_text(record.error))
-    return record.reason or str(record.outcome)
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,15 @@
-"""Counts by outcome: for the end of a test run, for the pages, for a CI job's summary."""
+"""Counts by outcome: for the end of a test run, and for the pages."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from tabulate import tabulate
 
-from harness.evidence.files import is_simulated
-from harness.evidence.record import ErrorInfo, Record
-from harness.evidence.vocabulary import OUTCOME_MEANINGS, SEVERITY, UNJUDGED, WORKING, Outcome
-from harness.publish import markdown
-from harness.publish.matrix import Column
-from harness.publish.naming import subject, system_name
-
-#: Best first; those that judge nothing last.
-ORDER: tuple[Outcome, ...] = (*SEVERITY, *sorted(UNJUDGED))
-#: Found by comparing values: the reason says what was got, and no two of these are equal.
-BY_VALUE = frozenset(
-    {
-        *(Outcome.WRONG_VALUE, Outcome.WRONG_SHAPE, Outcome.WRONG_DTYPE, Outcome.OUT_OF_RANGE),
-        Outcome.NON_DETERMINISTIC,
-    }
-)
-_EXAMPLES = 20
+from harness.evidence.record import Record
+from harness.evidence.vocabulary import BY_VALUE, ORDER, OUTCOME_MEANINGS, Outcome
+from harness.publish.model import Column
 
 
 def count_table(records: Iterable[Record]) -> tuple[list[str], list[list[str]]]:
@@ -68,44 +53,10 @@ def count_line(records: Iterable[Record]) -> str:
     return f"{total.total()} checks" + (f": {parts}" if parts else "")
 
 
-def summary_markdown(records: Sequence[Record], environments: dict[str, dict[str, Any]]) -> str:
-    """A CI job's summary: environment, counts, and the first failing checks by operator."""
-    lines = ["## Core ML conformance", ""]
-    lines += [f"- {describe_environment(environments[name])}" for name in sorted(environments)]
-    if not records:
-        return "\n".join([*lines, "", "No checks recorded.", ""])
-    headers, rows = count_table(records)
-    lines += ["", markdown.table(headers, rows, ["left", *["right"] * (len(headers) - 1)]), ""]
-    failing = [r for r in records if r.outcome not in WORKING and r.outcome not in UNJUDGED]
-    if failing:
-        failing.sort(key=lambda record: -SEVERITY.index(record.outcome))
-        lines += [f"### The worst of {len(failing)} failing checks" if len(failing) > _EXAMPLES else "### Failing", ""]
-        shown = [
-            (markdown.code(subject(r)), str(r.outcome), markdown.code(r.check_id), markdown.plain(what_went_wrong(r)))
-            for r in failing[:_EXAMPLES]
-        ]
-        lines += [markdown.table(["operator", "outcome", "check", "what"], shown), ""]
-    return "\n".join(lines)
-
-
-def describe_environment(block: dict[str, Any]) -> str:
-    """One line: versions, system, chip, date. A simulated host says so first."""
-    versions = block.get("versions") or {}
-    parts = [f"{name} {versions[name]}" for name in ("executorch", "coremltools", "torch") if name in versions]
-    parts += [text for text in (system_name(block), block.get("chip"), block.get("date")) if text]
-    return ("SIMULATED HOST, " if is_simulated(block) else "") + ", ".join(parts)
-
-
 def what_went_wrong(record: Record) -> str:
     """The shortest true sentence about a record: its error's signature, its reason, or what its outcome means."""
     if record.outcome in BY_VALUE and record.reason:
         return record.reason
     if record.error and (record.error.signature or record.error.message):
-        return error_text(record.error)
+        return record.error.text
     return record.reason or OUTCOME_MEANINGS[record.outcome]
-
-
-def error_text(error: ErrorInfo) -> str:
-    """Type and signature; the type once, where the signature begins with it."""
-    text = error.signature or error.message
-    return text if text.startswith(error.type) else f"{error.type}: {text}"

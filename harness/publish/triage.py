@@ -10,7 +10,7 @@ from tabulate import tabulate
 from harness.evidence.causes import STAGES, Cause
 from harness.evidence.known_issues import KnownIssue, describe
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import UNJUDGED, WORKING
+from harness.evidence.vocabulary import FAILING
 from harness.publish.markdown import counted
 from harness.publish.problems import PROBLEMS, problems
 
@@ -23,7 +23,7 @@ def triage_text(
     `records` name their causes. What works (`partial`, `fallback`) or judges nothing may have a cause and needs none.
     """
     found = Counter(record.cause for record in records if record.cause)
-    untriaged = [r for r in records if not r.cause and r.outcome not in WORKING | UNJUDGED]
+    untriaged = [r for r in records if not r.cause and r.outcome in FAILING]
     rows: list[tuple[object, ...]] = [
         (stage, len(members), sum(found[c.cause] for c in members))
         for stage in STAGES

@@ -11,12 +11,14 @@ from tabulate import tabulate
 
 from harness.evidence.files import Evidence, is_simulated
 from harness.evidence.notes import NoteCode
+from harness.evidence.numerics import decibel, number, times
 from harness.evidence.record import Record, natural_key
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import HARDWARE_UNITS, RUNTIME, UNJUDGED, Outcome, Unit
+from harness.publish.environments import describe_environment, is_mac, system_name
 from harness.publish.markdown import code, plain, shorten, table
-from harness.publish.naming import may_fill, subject, system_name
-from harness.publish.summary import describe_environment, what_went_wrong
+from harness.publish.model import Checks, Matrix, Place
+from harness.publish.summary import what_went_wrong
 
 PAGE = "units.md"
 Environments = Mapping[str, dict[str, Any]]
@@ -82,14 +84,9 @@ def _numbers(record: Record) -> tuple[str, str, str, str]:
     if n is None:
         return "", "", "", ""
     error = n.worst if n.worst is not None else n.max_abs
-    headroom = f"x{n.headroom:.3g}" if n.headroom is not None else ""
-    if n.worst is None and n.sqnr_db is not None:
-        headroom = f"{n.sqnr_db:.1f} dB"
-    return _number(error), _number(n.limit), headroom, n.at or ""
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+    signal = n.worst is None and n.sqnr_db is not None
+    headroom = f"{decibel(n.sqnr_db)} dB" if signal else times(n.headroom)
+    return number(error), number(n.limit), headroom, n.at or ""
 
 
 def _from_reference(record: Record) -> str:
@@ -99,17 +96,11 @@ def _from_reference(record: Record) -> str:
     if "differs" in told:
         return str(told["differs"])
     if "max_abs" in told:
-        return f"{told['max_abs']:.3g}, {told['max_ulp']:.3g} ulp"
+        return f"{number(told['max_abs'])}, {number(told['max_ulp'])} ulp"
     return str(told.get("reason", ""))
 
 
 # The page.
-
-
-@dataclass(frozen=True)
-class _Column:
-    unit: str
-    environment: str
 
 
 @dataclass
@@ -123,21 +114,14 @@ class _Comparison:
     stages: Counter[str] = field(default_factory=Counter)
 
 
-def units_context(evidence: Evidence) -> dict[str, Any]:
-    """What the template shows. Records of a simulated host stay out, and so does what judges nothing."""
-    records = [
-        r
-        for r in evidence.records
-        if may_fill(r.unit, evidence.environments.get(r.environment)) and r.outcome not in UNJUDGED
-    ]
-    checks: dict[tuple[str, str], dict[_Column, Record]] = defaultdict(dict)
-    for record in sorted(records, key=lambda r: (natural_key(r.case), r.recipe)):
-        checks[record.case, record.recipe][_Column(record.unit, record.environment)] = record
+def units_context(matrix: Matrix) -> dict[str, Any]:
+    """What the template shows."""
+    checks, environments = matrix.checks, matrix.described
     columns = sorted({column for members in checks.values() for column in members}, key=_column_key)
-    titles = _titles(columns, evidence.environments)
-    measured = [column for column in columns if _is_core_ml(column, evidence.environments)]
+    titles = _titles(columns, environments)
+    measured = [column for column in columns if _is_core_ml(column, environments)]
     return {
-        "environments": [describe_environment(block) for _, block in sorted(evidence.environments.items())],
+        "environments": [describe_environment(block) for _, block in sorted(environments.items())],
         "columns": [titles[column] for column in columns],
         "measured": [titles[column] for column in measured],
         "missing": [f"`{unit}`" for unit in HARDWARE_UNITS if unit not in {column.unit for column in measured}],
@@ -147,11 +131,11 @@ def units_context(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _column_key(column: _Column) -> tuple[Any, ...]:
+def _column_key(column: Place) -> tuple[Any, ...]:
     return (_unit_key(column.unit), column.environment)
 
 
-def _titles(columns: Iterable[_Column], environments: Environments) -> dict[_Column, str]:
+def _titles(columns: Iterable[Place], environments: Environments) -> dict[Place, str]:
     columns = list(columns)
     often = Counter(column.unit for column in columns)
     return {
@@ -160,13 +144,12 @@ def _titles(columns: Iterable[_Column], environments: Environments) -> dict[_Col
     }
 
 
-def _is_core_ml(column: _Column, environments: Environments) -> bool:
+def _is_core_ml(column: Place, environments: Environments) -> bool:
     """Elsewhere than on a Mac an `executorch` record is of a program without delegates."""
-    system = str((environments.get(column.environment) or {}).get("os", ""))
-    return UnitSpec.parse(column.unit).runs_core_ml and system.startswith("macos")
+    return UnitSpec.parse(column.unit).runs_core_ml and is_mac(environments.get(column.environment))
 
 
-def _reference_of(members: Mapping[_Column, Record], record: Record) -> Outcome | None:
+def _reference_of(members: Mapping[Place, Record], record: Record) -> Outcome | None:
     """How the reference judged the check: as the record itself says, or a record of the same environment, or any."""
     if told := record.against_reference.get("outcome"):
         return Outcome(told)
@@ -174,11 +157,8 @@ def _reference_of(members: Mapping[_Column, Record], record: Record) -> Outcome 
     return known.get(record.environment) or next(iter(known.values()), None)
 
 
-_Checks = Mapping[tuple[str, str], Mapping[_Column, Record]]
-
-
-def _summary(checks: _Checks, measured: Sequence[_Column], titles: Mapping[_Column, str]) -> str:
-    found: dict[tuple[_Column, str], _Comparison] = defaultdict(_Comparison)
+def _summary(checks: Checks, measured: Sequence[Place], titles: Mapping[Place, str]) -> str:
+    found: dict[tuple[Place, str], _Comparison] = defaultdict(_Comparison)
     for (_, recipe), members in checks.items():
         for column in measured:
             if (record := members.get(column)) is None:
@@ -199,7 +179,7 @@ def _summary(checks: _Checks, measured: Sequence[_Column], titles: Mapping[_Colu
     return table(headers, rows, ["left", "left", *["right"] * (len(headers) - 2)]) if rows else ""
 
 
-def _disagreements(checks: _Checks, columns: Sequence[_Column], titles: Mapping[_Column, str]) -> str:
+def _disagreements(checks: Checks, columns: Sequence[Place], titles: Mapping[Place, str]) -> str:
     """Operators whose checks have another outcome on one unit than on another, or than on the reference."""
     groups: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
     for (_, recipe), members in checks.items():
@@ -214,7 +194,7 @@ def _disagreements(checks: _Checks, columns: Sequence[_Column], titles: Mapping[
             if column in members and members[column].stage
         )
         worst = max(members.values(), key=lambda r: (bool(r.stage), r.error is not None, r.unit))
-        groups[subject(worst), recipe, shown, stages].append(worst)
+        groups[worst.subject, recipe, shown, stages].append(worst)
     rows = [
         (
             *(code(operator), recipe, *shown, stages, len(members), code(members[0].check_id)),
@@ -231,19 +211,19 @@ def _group_key(item: tuple[tuple[Any, ...], list[Record]]) -> tuple[Any, ...]:
     return natural_key(operator), rest
 
 
-def _distances(checks: _Checks, measured: Sequence[_Column], titles: Mapping[_Column, str]) -> str:
+def _distances(checks: Checks, measured: Sequence[Place], titles: Mapping[Place, str]) -> str:
     """How far from the reference's answer each unit's is where it is another: of each operator the farthest."""
-    farthest: dict[tuple[str, str], dict[_Column, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    farthest: dict[tuple[str, str], dict[Place, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for (_, recipe), members in checks.items():
         for column in measured:
             record = members.get(column)
             if record is not None and "max_ulp" in record.against_reference:
-                farthest[subject(record), recipe][column].append(record)
+                farthest[record.subject, recipe][column].append(record)
     rows = []
     for (operator, recipe), found in sorted(farthest.items(), key=lambda item: (natural_key(item[0][0]), item[0][1])):
         cells = []
         for column in measured:
             ulps = [float(record.against_reference["max_ulp"]) for record in found.get(column, ())]
-            cells.append(f"{max(ulps):.3g} ulp in {len(ulps)}" if ulps else "")
+            cells.append(f"{number(max(ulps))} ulp in {len(ulps)}" if ulps else "")
         rows.append((code(operator), recipe, *cells))
     return table(["operator", "recipe", *(titles[column] for column in measured)], rows) if rows else ""

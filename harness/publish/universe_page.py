@@ -9,11 +9,11 @@ from typing import Any
 
 from harness.evidence.record import Record, natural_key
 from harness.evidence.universe import LEFT_OUT, SOURCES, Operator, Universe
-from harness.evidence.vocabulary import UNJUDGED, WORKING, Outcome
+from harness.evidence.vocabulary import ORDER, UNJUDGED, WORKING, Outcome
 from harness.publish.coverage import names_in_graphs
+from harness.publish.graphs import graph_of, nothing_compared
 from harness.publish.markdown import code, codes, table, words
-from harness.publish.matrix import Matrix, Row, graph_of, nothing_compared, worst
-from harness.publish.summary import ORDER
+from harness.publish.model import Matrix, Row, worst
 
 #: Sections of a page: a title and the statuses of the rows that stand there.
 Sections = Sequence[tuple[str, frozenset[Outcome | None]]]

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from harness.evidence.names import OpName
 from harness.evidence.notes import Note
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Phase
 from harness.lowering.lower import Emitted, silence
 from harness.lowering.program import (
-    Call,
     DelegateCall,
+    EagerCall,
     GetItem,
     LoweredProgram,
     TensorSpec,
@@ -233,7 +234,7 @@ def _tensors(arrays: Sequence[np.ndarray], specs: Sequence[TensorSpec | None], n
     return tensors
 
 
-def _call(step: Call, values: dict[int, Any]) -> Any:
+def _call(step: EagerCall, values: dict[int, Any]) -> Any:
     arguments = replace_values(step.args, values)
     keywords = replace_values(step.kwargs, values)
     try:
@@ -245,12 +246,10 @@ def _call(step: Call, values: dict[int, Any]) -> Any:
 
 def resolve(target: str) -> Callable[..., Any]:
     """The callable for `aten.asinh.default` or `operator.add`; operators of ExecuTorch's own need its registrations."""
-    namespace, *rest = target.split(".")
-    if namespace == "operator":
-        return getattr(operator, rest[0])
-    if namespace not in ("aten", "prims"):
+    name = OpName.parse(target)
+    if name.namespace == "operator":
+        return getattr(operator, name.packet)
+    if name.namespace not in ("aten", "prims"):
         import executorch.exir  # noqa: F401  (registers dim_order_ops and the rest)
-    found: Any = getattr(torch.ops, namespace)
-    for name in rest:
-        found = getattr(found, name)
-    return found
+    packet = getattr(getattr(torch.ops, name.namespace), name.packet)
+    return getattr(packet, name.overload) if name.overload else packet

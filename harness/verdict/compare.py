@@ -92,7 +92,7 @@ class _Worst:
 
 
 @dataclass(frozen=True)
-class _Finding:
+class _Fault:
     outcome: Outcome
     reason: str
 
@@ -102,21 +102,21 @@ def _compare_values(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> V
     label = _label(rule, b)
     got = settle(got, truth.outputs, b.freedoms)
     worst = _Worst()
-    findings: list[_Finding] = []
+    faults: list[_Fault] = []
     for i, (g, ref) in enumerate(zip(got, truth.outputs, strict=True)):
         other = b.rounded[i] if b.rounded is not None else None
         bound = b.bound[i]
         if bound is None:
-            findings += _judge_integers(i, g, ref, other, b.choices, worst)
+            faults += _judge_integers(i, g, ref, other, b.choices, worst)
         else:
-            findings += _judge_floats(i, g, ref, other, bound, f, label, b, worst, truth.reference[i])
+            faults += _judge_floats(i, g, ref, other, bound, f, label, b, worst, truth.reference[i])
     notes = _notes(got, truth, b)
     numerics = worst.numerics(label)
-    if not findings:
+    if not faults:
         return Verdict(Outcome.PASS, Phase.VALUE, numerics, notes=notes)
     order = (Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE)
-    finding = min(findings, key=lambda x: order.index(x.outcome))
-    outcome, reason = finding.outcome, finding.reason
+    fault = min(faults, key=lambda x: order.index(x.outcome))
+    outcome, reason = fault.outcome, fault.reason
     if outcome is Outcome.WRONG_VALUE and b.peak > f.largest and _finite(truth.outputs, f):
         outcome = Outcome.OUT_OF_RANGE
         reason += f"; an intermediate reaches {b.peak:.6g}, above the largest {f.name} value {f.largest:.6g}"
@@ -147,7 +147,7 @@ def _notes(got: list[Tensor], truth: Truth, b: Bounds) -> list[Note]:
 
 def _judge_integers(
     i: int, g: Tensor, ref: Tensor, other: Tensor | None, choices: list[Choice], worst: _Worst
-) -> list[_Finding]:
+) -> list[_Fault]:
     """Integer and bool results are exact; where operands were rounded, either answer; ties by the values selected."""
     wrong = g != ref
     if other is not None:
@@ -165,7 +165,7 @@ def _judge_integers(
     count = int(wrong.sum())
     reason = f"output {i}{_index(at)}: got {g[at].item()}, expected {ref[at].item()} exactly"
     reason += f" ({count} of {wrong.numel()} elements)"
-    return [_Finding(Outcome.WRONG_VALUE, reason)]
+    return [_Fault(Outcome.WRONG_VALUE, reason)]
 
 
 def _selects_alike(choice: Choice, g: Tensor) -> bool:
@@ -204,7 +204,7 @@ def _judge_floats(
     b: Bounds,
     worst: _Worst,
     eager: Tensor,
-) -> list[_Finding]:
+) -> list[_Fault]:
     g = got.to(ref.dtype)
     if ref.is_complex():
         finite_ref = torch.isfinite(ref)
@@ -237,22 +237,22 @@ def _judge_floats(
     worst.signal += float(mag[judged].square().sum())
     worst.noise += float((g - ref).abs()[judged].square().sum())
 
-    findings = []
+    faults = []
     if bool(wrong.any()):
         at = _farthest(wrong, error, limit)
-        findings.append(_Finding(Outcome.WRONG_VALUE, _say(i, at, g, ref, limit, wrong, label, f)))
+        faults.append(_Fault(Outcome.WRONG_VALUE, _say(i, at, g, ref, limit, wrong, label, f)))
     if bool(out_of_range.any()):
         at = _first(out_of_range)
-        findings.append(_Finding(Outcome.OUT_OF_RANGE, _say(i, at, g, ref, limit, out_of_range, label, f)))
-    if b.unit is not None and b.unit[i] is not None and not findings:
+        faults.append(_Fault(Outcome.OUT_OF_RANGE, _say(i, at, g, ref, limit, out_of_range, label, f)))
+    if b.unit is not None and b.unit[i] is not None and not faults:
         statistic = dot_statistic(error, b.unit[i])  # type: ignore[arg-type]
         if statistic > DOT_VARIANCE * b.terms:
             text = (
                 f"output {i}: error of the whole tensor, mean square {statistic:.4g} in units of "
                 f"the {f.name} accumulation, above {DOT_VARIANCE * b.terms:.4g} for {b.terms} terms (DOT_PRODUCT)"
             )
-            findings.append(_Finding(Outcome.WRONG_VALUE, text))
-    return findings
+            faults.append(_Fault(Outcome.WRONG_VALUE, text))
+    return faults
 
 
 def _distance(g: Tensor, ref: Tensor, other: Tensor | None, exact: bool) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.evidence.notes import Note, NoteCode
-from harness.evidence.vocabulary import SEVERITY, Outcome, Phase
+from harness.evidence.vocabulary import RANK, Outcome, Phase
 from harness.verdict.compare import Verdict
 from harness.verdict.tolerance import format_of
 
@@ -97,7 +97,7 @@ def worse(first: Verdict, again: Verdict, apart: Difference) -> tuple[Verdict, b
         numerics = (again if second else first).numerics
         reason = f"{differs}; each within bounds"
         return Verdict(Outcome.NON_DETERMINISTIC, Phase.VALUE, numerics, reason, first.notes), second
-    if SEVERITY.index(again.outcome) > SEVERITY.index(first.outcome):
+    if RANK[again.outcome] > RANK[first.outcome]:
         return replace(
             again,
             notes=[*again.notes, Note(NoteCode.NON_DETERMINISTIC, f"{differs}; judged by the second, which is worse")],

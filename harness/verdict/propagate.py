@@ -27,6 +27,7 @@ from torch._decomp import decomposition_table
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_map_only
 
+from harness.evidence.names import OpName
 from harness.evidence.vocabulary import ToleranceClass as C
 from harness.verdict import table, tolerance
 from harness.verdict.formulas import FORMULAS
@@ -41,7 +42,7 @@ SAFETY = 2.0
 
 
 @dataclass
-class Call:
+class BoundedCall:
     """One computing operator as it ran: its row and, for DOT_PRODUCT, ksb."""
 
     name: str
@@ -62,7 +63,7 @@ class Bounds:
 
     bound: list[Tensor | None]
     rounded: list[Tensor] | None
-    calls: list[Call]
+    calls: list[BoundedCall]
     peak: float
     unit: list[Tensor | None] | None = None
     terms: int = 0
@@ -91,7 +92,7 @@ class _Watch(TorchDispatchMode):
     def __init__(self, f: Format, generator: torch.Generator | None, noise: bool = True, own: bool = False) -> None:
         super().__init__()
         self.f, self.generator, self.noise, self.own = f, generator, noise, own
-        self.calls: list[Call] = []
+        self.calls: list[BoundedCall] = []
         self.choices: list[Choice] = []
         self.freedoms: list[Freedom] = []
         self.peak = 0.0
@@ -123,7 +124,7 @@ class _Watch(TorchDispatchMode):
         ]
         if not floats:
             return out
-        call = Call(name, rule)
+        call = BoundedCall(name, rule)
         self.calls.append(call)
         for t in floats:
             finite = t.abs()[torch.isfinite(t.abs())]
@@ -141,7 +142,7 @@ class _Watch(TorchDispatchMode):
 
     def _taken_apart(self, func: Any, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
         """The call through its formula, each step under this mode; (False, None) where no formula takes them."""
-        packet = ".".join(name.split(".")[:2])
+        packet = OpName.parse(name).packet_name
         if packet in self.inside:
             return False, None
         state = len(self.calls), self.generator.get_state() if self.generator is not None else None
@@ -177,7 +178,7 @@ class _Watch(TorchDispatchMode):
         ref: Tensor,
         named: SimpleNamespace,
         before: Any,
-        call: Call,
+        call: BoundedCall,
         moved: Tensor | None,
     ) -> Tensor:
         def magnitude() -> Tensor:
@@ -209,7 +210,7 @@ class _Watch(TorchDispatchMode):
         return torch.randint(0, 2, ref.shape, generator=self.generator).double() * 2 - 1
 
     def _note_choice(self, name: str, func: Any, before: Any, out: Any) -> None:
-        packet = name.split(".")[1]
+        packet = OpName.parse(name).packet
         if packet not in SELECTING:
             return
         named = bind(func, *before)
@@ -232,7 +233,7 @@ class _Watch(TorchDispatchMode):
             self.freedoms.append(Unordered(outs[0].detach(), named.dim))
 
     def _note_phases(self, name: str, out: Any) -> None:
-        free = phases(name.split(".")[1], [t for t in tree_flatten(out)[0] if isinstance(t, Tensor)])
+        free = phases(OpName.parse(name).packet, [t for t in tree_flatten(out)[0] if isinstance(t, Tensor)])
         if free is not None:
             self.freedoms.append(free)
 
@@ -357,7 +358,7 @@ def _moved(func: Any, before: Any, outs: list[Tensor], relative: float) -> dict[
         return x + signs * relative * x.abs().amax().nan_to_num(0.0, 0.0, 0.0)
 
     largest = {id(t): torch.zeros(t.shape, dtype=torch.float64) for t in outs}
-    free = phases(call_name(func).split(".")[1], outs)
+    free = phases(OpName.parse(call_name(func)).packet, outs)
     freedoms: list[Freedom] = [free] if free is not None else []
     for _ in range(RUNS):
         try:

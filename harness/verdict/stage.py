@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import ErrorInfo, Record
-from harness.evidence.vocabulary import RUNTIME, WORKING, Outcome
+from harness.evidence.vocabulary import RUNTIME, WORKING, Outcome, Trait, outcomes_with
 from harness.verdict.difference import Difference, difference
 
 #: Of a value out of bounds on the reference, after it ran again with every float widened.
@@ -22,10 +22,7 @@ STILL_WRONG = Note(NoteCode.STILL_WRONG, "lowering: still wrong when every float
 
 LOWERING, PRECISION = "lowering", "precision"
 #: Outcomes of a program that ran to its end.
-_ANSWERED = WORKING | {
-    *(Outcome.WRONG_VALUE, Outcome.WRONG_SHAPE, Outcome.WRONG_DTYPE),
-    *(Outcome.OUT_OF_RANGE, Outcome.NON_DETERMINISTIC),
-}
+_ANSWERED = outcomes_with(Trait.ANSWERED)
 
 
 def beside(

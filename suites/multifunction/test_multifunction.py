@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from harness.cases import multimethod
+from harness.cases import multifunction
 from harness.cases.case import Case
 
 
 def cases() -> Sequence[Case]:
-    return multimethod.cases()
+    return multifunction.cases()
 
 
 def test_method(check: Callable[[], object]) -> None:

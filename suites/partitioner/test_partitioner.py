@@ -1,4 +1,4 @@
-"""The partitioner's own promises: its overrides, as they stand and switched off, and its options."""
+"""The partitioner's own rules: its overrides, as they stand and switched off, and its options."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ def cases() -> Sequence[Case]:
     return partitioner.cases()
 
 
-def test_promise(check: Callable[[], object]) -> None:
+def test_rule(check: Callable[[], object]) -> None:
     check()

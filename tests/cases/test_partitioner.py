@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.cases.partitioner import INPUTS, PROMISES, Promise, build, cases, names_in
+from harness.cases.partitioner import INPUTS, RULES, TriedRule, build, cases, names_in
 from harness.evidence.causes import read_causes
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.universe import read_universe
@@ -17,25 +17,25 @@ KNOWN_ISSUES = Path(__file__).resolve().parents[2] / "suites" / "known_issues"
 def test_every_rule_is_tried_as_it_stands_once_and_switched_off_on_every_program():
     ids = [case.id for case in cases()]
     assert len(set(ids)) == len(ids)
-    for promise in PROMISES:
-        own = [i.rpartition("/")[2] for i in ids if i.rpartition("/")[2].rpartition("-o")[0] == promise.name]
-        off = [f"{promise.name}-off-{n}" for n in range(len(promise.programs))] if promise.off else []
-        assert sorted(own) == sorted([f"{promise.name}-on-0", *off])
+    for rule in RULES:
+        own = [i.rpartition("/")[2] for i in ids if i.rpartition("/")[2].rpartition("-o")[0] == rule.name]
+        off = [f"{rule.name}-off-{n}" for n in range(len(rule.programs))] if rule.off else []
+        assert sorted(own) == sorted([f"{rule.name}-on-0", *off])
 
 
 def test_they_are_a_few_dozen_and_each_has_one_for_the_smoke_level():
     assert len(cases()) < 80
     smoke = {case.id.rpartition("/")[2].rpartition("-o")[0] for case in cases() if case.level is Level.SMOKE}
-    assert smoke == {promise.name for promise in PROMISES}
+    assert smoke == {rule.name for rule in RULES}
 
 
-def test_every_promise_stands_in_the_partitioners_own_code_and_none_of_its_tables_is_left_out():
+def test_every_rule_stands_in_the_partitioners_own_code_and_none_of_its_tables_is_left_out():
     from executorch.backends.apple.coreml.partition import coreml_partitioner
 
     with open(coreml_partitioner.__file__, encoding="utf-8") as file:
         source = file.read()
-    assert [p.name for p in PROMISES if p.line not in source] == []
-    rejected = {op for p in PROMISES if p.off for op in p.off.claim}
+    assert [p.name for p in RULES if p.line not in source] == []
+    rejected = {op for p in RULES if p.off for op in p.off.claim}
     table = coreml_partitioner._UNSUPPORTED_OP_TARGETS | set(coreml_partitioner._ARG_MIN_MAX_TARGETS)
     named = {f"{t._schema.name.replace('::', '.')}.{t._schema.overload_name or 'default'}" for t in table}
     assert named <= rejected
@@ -45,15 +45,15 @@ def test_every_promise_stands_in_the_partitioners_own_code_and_none_of_its_table
         for node in ast.walk(listed)
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "do_not_decompose_blocklist"
     )
-    kept = {op for p in PROMISES if p.off for op in p.off.keep}
+    kept = {op for p in RULES if p.off for op in p.off.keep}
     assert kept == {ast.unparse(item).removeprefix("torch.ops.") for item in blocked.elts}
 
 
-@pytest.mark.parametrize("promise", PROMISES, ids=lambda p: p.name)
-def test_programs_run_in_eager_give_the_same_twice_and_draw_their_inputs_from_their_own_seed(promise: Promise):
-    for program in promise.programs:
-        first, second = build(program, promise.on), build(program)
-        assert first.partitioning == promise.on
+@pytest.mark.parametrize("rule", RULES, ids=lambda p: p.name)
+def test_programs_run_in_eager_give_the_same_twice_and_draw_their_inputs_from_their_own_seed(rule: TriedRule):
+    for program in rule.programs:
+        first, second = build(program, rule.on), build(program)
+        assert first.partitioning == rule.on
         assert [t.shape for t in first.inputs] == [torch.Size(INPUTS[name][1]) for name in names_in(program)]
         assert all(torch.equal(a, b) for a, b in zip(first.inputs, second.inputs, strict=True))
         assert torch.equal(first.module(*first.inputs), second.module(*second.inputs))
@@ -100,6 +100,6 @@ def test_what_the_edge_dialect_refuses_though_claimed_goes_to_its_cause_and_noth
         name for name in read_universe().operators if explains("claimed-operator-without-decomposition-refused", name)
     }
     assert told | {name for name in kept_from_the_partitioner if explains(own, name)} == set(kept_from_the_partitioner)
-    tried = {promise.op for promise in PROMISES if promise.kind == "reaches"}
+    tried = {rule.op for rule in RULES if rule.kind == "reaches"}
     assert tried <= told
     assert explains("operator-outside-core-aten", "aten.lgamma.default")

@@ -312,7 +312,7 @@ def test_a_report_names_operators_numbers_errors_and_notes():
         "delegated: aten.sin.default x2",
         "fallback: aten.asinh.default",
         "ExecuTorch has no kernel for: aten.asinh.default; it would not load",
-        "numerics: SQNR, signal to noise 61.2 dB, max error 0.125, limit 0.5, worst 0.25",
+        "numerics: SQNR: error 0.25, limit 0.5; 0.125 absolute, SQNR 61.2 dB",
         "error: ValueError: first",
         "note: a note",
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.doctor import Finding, Level, diagnose, exit_code
+from harness.commands.doctor import Level, Remark, diagnose, exit_code
 from harness.commands.machine import Facts
 from harness.units.devicectl import ConnectedDevice
 
@@ -45,7 +45,7 @@ PHONE = ConnectedDevice(
 CORE_ML_UNITS = ["cpu_only", "cpu_and_gpu", "cpu_and_ne", "all"]
 
 
-def about(facts: Facts, subject: str) -> Finding:
+def about(facts: Facts, subject: str) -> Remark:
     (finding,) = [finding for finding in diagnose(facts) if finding.subject == subject]
     return finding
 
@@ -112,7 +112,7 @@ def test_what_comes_with_a_system(macos: tuple[int, ...], plan: Level, state: Le
 
 def test_macos_11_runs_no_ml_program() -> None:
     facts = replace(MAC, macos=(11, 7))
-    assert about(facts, "unit cpu_only") == Finding(
+    assert about(facts, "unit cpu_only") == Remark(
         Level.WARNING, "unit cpu_only", "cannot run: this macOS loads no ML Program: update macOS"
     )
     assert about(facts, "recipes").text.endswith("they need macOS 15: update macOS")
@@ -180,9 +180,9 @@ def test_devices_of_core_ml(devices: tuple[str, ...] | None, level: Level, text:
 
 def test_a_device_that_is_ready() -> None:
     facts = replace(MAC, iphones=(PHONE,))
-    assert about(facts, "unit device:<name>") == Finding(Level.OK, "unit device:<name>", "runs here: Test iPhone")
+    assert about(facts, "unit device:<name>") == Remark(Level.OK, "unit device:<name>", "runs here: Test iPhone")
     text = "iPhone16,1, iOS 17.6: runs programs for iOS15, iOS16, iOS17"
-    assert about(facts, "device Test iPhone") == Finding(Level.OK, "device Test iPhone", text)
+    assert about(facts, "device Test iPhone") == Remark(Level.OK, "device Test iPhone", text)
 
 
 def test_what_the_mac_cannot_compile_does_not_run_on_the_device() -> None:
@@ -237,13 +237,13 @@ def test_what_the_reference_unit_needs_decides_the_exit_code(name: str) -> None:
 
 
 def test_an_optional_package_does_not() -> None:
-    assert about(LINUX, "torchvision") == Finding(
+    assert about(LINUX, "torchvision") == Remark(
         Level.INFO, "torchvision", "not installed (optional: `python install.py models`)"
     )
 
 
 def test_another_version_than_pinned_is_a_warning_and_a_local_build_is_not() -> None:
-    assert about(LINUX, "torch") == Finding(Level.OK, "torch", "2.13.0+cpu")
+    assert about(LINUX, "torch") == Remark(Level.OK, "torch", "2.13.0+cpu")
     other = about(replace(LINUX, versions={**VERSIONS, "coremltools": "8.3"}), "coremltools")
     assert other.level is Level.WARNING
     assert "8.3, made for 9.0" in other.text

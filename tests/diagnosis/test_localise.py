@@ -172,9 +172,9 @@ def metadata_reverses(patch: pytest.MonkeyPatch) -> None:
 
 def names(found: Localisation) -> tuple[str, str, str]:
     """MIL operator, ATen operator, stage."""
-    assert found.finding is not None
+    assert found.culprit is not None
     assert found.node is not None
-    return found.finding.operator, found.node.target, found.stage
+    return found.culprit.operator, found.node.target, found.stage
 
 
 def decomposition_adds_one(patch: pytest.MonkeyPatch) -> None:
@@ -259,9 +259,9 @@ def test_a_constant_that_the_fp16_cast_spoils(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(cast, "get_cast_value", staticmethod(planted))
     found = localise(CHAIN, FP16)
-    assert found.finding is not None
+    assert found.culprit is not None
     assert found.node is not None
-    assert (found.finding.operator, found.node.target, found.node.name) == ("const", "input", "p_weight")
+    assert (found.culprit.operator, found.node.target, found.node.name) == ("const", "input", "p_weight")
     assert (found.stage, found.pass_name) == (MIL_PASS, "common::const_elimination")
     assert "a constant, is the first to leave its bound" in in_words(found)
 
@@ -269,7 +269,7 @@ def test_a_constant_that_the_fp16_cast_spoils(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("recipe", [FP32, FP16], ids=lambda recipe: recipe.name)
 def test_a_healthy_check_says_so(recipe: Recipe) -> None:
     found = localise(CHAIN, recipe)
-    assert (found.outcome, found.stage, found.finding) == (Outcome.PASS, "", None)
+    assert (found.outcome, found.stage, found.culprit) == (Outcome.PASS, "", None)
     assert in_words(found) == "localised   nothing wrong: the results are within their bounds"
 
 
@@ -290,8 +290,8 @@ def test_a_declared_shape_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None
     found = localise(case_of(lambda _w, x: torch.tanh(torch.exp(x)), X), FP32)
     assert found.outcome == Outcome.INVALID_PROGRAM
     assert names(found) == ("tanh", "aten.tanh.default", FRONTEND)
-    assert found.finding is not None
-    assert "declared" in found.finding.reason
+    assert found.culprit is not None
+    assert "declared" in found.culprit.reason
 
 
 def test_a_shape_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,8 +305,8 @@ def test_a_shape_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     found = localise(case_of(lambda _w, x: torch.exp(x).mean(dim=1), X), FP32)
     assert found.outcome == Outcome.WRONG_SHAPE
     assert names(found) == ("reduce_mean", "aten.mean.dim", FRONTEND)
-    assert found.finding is not None
-    assert "shape [3], expected [2]" in found.finding.reason
+    assert found.culprit is not None
+    assert "shape [3], expected [2]" in found.culprit.reason
 
 
 def test_a_fused_operator_has_the_value_of_the_last_node(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,7 +368,7 @@ def test_a_fault_in_a_decomposition(recipe: Recipe, monkeypatch: pytest.MonkeyPa
     decomposition_adds_one(monkeypatch)
     found = localise(case, recipe)
     assert (found.outcome, found.stage) == (Outcome.WRONG_VALUE, DECOMPOSITION)
-    assert (found.finding, found.pass_name) == (None, "")
+    assert (found.culprit, found.pass_name) == (None, "")
     text = in_words(found)
     assert text.startswith("localised   wrong before Core ML: the edge program itself gives other values; output 0")
     assert "\n" not in text
@@ -383,7 +383,7 @@ def test_errors_that_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
         converter_adds(patch, 2.0**-22)
         found = localise(case, FP32)
     assert (found.outcome, found.stage, found.delegates) == (Outcome.WRONG_VALUE, ASSEMBLY, 2)
-    assert found.finding is None
+    assert found.culprit is None
     assert "each delegate alone gives results that are right, together they do not: output 0" in in_words(found)
     converter_adds(monkeypatch, 2.0**-20)  # more than the bound: the first of them is wrong alone
     found = localise(case, FP32)
@@ -435,8 +435,8 @@ def test_renorm_by_an_inexact_reciprocal() -> None:
     """The bounds of the whole graph have room for what `inverse` adds; on the inputs it is given, it is outside."""
     found = localise(find.find("ops/aten.renorm.default/float32/opinfo-390379"), FP32)
     assert names(found) == ("inverse", "aten.reciprocal.default", FRONTEND)
-    assert found.finding is not None
-    assert found.finding.local
+    assert found.culprit is not None
+    assert found.culprit.local
     assert "on the inputs it was given" in in_words(found)
 
 

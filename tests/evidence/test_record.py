@@ -163,3 +163,25 @@ def test_records_sort_by_case_then_recipe_then_unit(record):
     ]
     records = [record(case=c, recipe=r, unit=u) for c, r, u in ids]
     assert sort_records(reversed(records)) == records
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "subject"),
+    [
+        (Kind.OPERATOR, {"op": "aten.gelu.default", "api": "gelu"}, "aten.gelu.default"),
+        (Kind.OPERATOR, {"op": "", "api": "gelu"}, "gelu"),
+        (Kind.OPERATOR, {"op": "", "api": ""}, "a/b/c"),
+        (Kind.PARTITIONER, {"op": "aten.gelu.default"}, "aten.gelu.default"),
+        (Kind.MODEL, {"op": "model.vit"}, "vit"),
+        (Kind.STATE, {"op": "state.total"}, "state/total"),
+        (Kind.MULTIFUNCTION, {"op": "multifunction.lengths"}, "multifunction/lengths"),
+        (Kind.USER, {"op": "check.f"}, "check.f"),
+    ],
+)
+def test_what_a_reader_looks_a_record_up_by(kind, fields, subject):
+    assert Record("a/b/c", "fp16-ios18", "reference", Outcome.PASS, Phase.VALUE, kind, **fields).subject == subject
+
+
+def test_an_error_names_its_type_once():
+    assert ErrorInfo("KeyError", "x in line 1", "x").text == "KeyError: x"
+    assert ErrorInfo("KeyError", "KeyError: x", "").text == "KeyError: x"

@@ -36,6 +36,22 @@ def test_partly_delegated_cases_group_by_what_fell_back(record):
     assert grouping_signature(one) == grouping_signature(other) == "not claimed by the partitioner: aten.a, aten.b"
 
 
+def test_one_refusal_of_many_operators_is_one_group(record):
+    def refused(op):
+        message = f"Operator torch._ops.{op} is not in Core ATen opset"
+        return record("unsupported", error=ErrorInfo("ValueError", message, message))
+
+    found = {grouping_signature(refused(op)) for op in ("aten.a.default", "aten.b.Tensor")}
+    assert found == {"ValueError: Operator <operator> is not in Core ATen opset"}
+
+
+def test_wrong_answers_group_by_what_they_are_about_and_without_an_error_the_reason_does(record):
+    assert grouping_signature(record("wrong_shape", reason="got 1")) == "aten.neg.default"
+    assert grouping_signature(record("crash", reason="signal 11")) == "signal 11"
+    assert grouping_signature(record("timeout")) == "timeout"
+    assert grouping_signature(record("invalid_case", reason="got 12 of 13\nmore")) == "got N of N"
+
+
 # Updating.
 
 SOME_CASES = [f"ops/aten.neg.default/float32/opinfo-{n}" for n in range(3)]
@@ -178,12 +194,12 @@ def test_new_ones_are_grouped_by_signature_and_untriaged(record):
 
     records = [failing(10, "boom"), failing(9, "boom"), failing(9, "boom", "fp32-ios18"), failing(1, "bang")]
     groups = {i.title: i for i in update([], records)}
-    assert set(groups) == {"boom", "bang"}
+    assert set(groups) == {"ValueError: boom", "ValueError: bang"}
     # Before anything runs all units are alike; what both recipes have in common is one pattern.
-    assert groups["boom"].checks == ("ops/a/f/opinfo-9@*@*", "ops/a/f/opinfo-10@fp16-ios18@*")
-    assert groups["boom"].stage == "untriaged"
-    assert groups["boom"].phase is Phase.CONVERT
-    assert groups["boom"].cause.startswith("convert-error-boom-")
+    assert groups["ValueError: boom"].checks == ("ops/a/f/opinfo-9@*@*", "ops/a/f/opinfo-10@fp16-ios18@*")
+    assert groups["ValueError: boom"].stage == "untriaged"
+    assert groups["ValueError: boom"].phase is Phase.CONVERT
+    assert groups["ValueError: boom"].cause.startswith("convert-error-valueerror-boom-")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +234,7 @@ def test_a_runtime_defect_is_drafted_beside_the_lowerings_and_each_keeps_its_uni
     after = {i.stage: i for i in update([lowering], records)}
     assert after["converter"].checks == (f"{CASE}@fp16-ios18@cpu_only", f"{CASE}@fp16-ios18@reference")
     assert after["runtime"].checks == (f"{CASE}@fp16-ios18@cpu_and_ne",)
-    assert after["runtime"].title == "aten.neg.default: wrong_value at runtime"
+    assert after["runtime"].title == "aten.neg.default at runtime"
     assert len(after) == 2
 
 
@@ -258,7 +274,7 @@ def test_what_a_described_cause_explains_leaves_its_untriaged_group(record, caus
         "boom",
         Phase.CONVERT,
     )
-    assert [i.title for i in after.values()] == ["bang"]
+    assert [i.title for i in after.values()] == ["ValueError: bang"]
 
 
 def test_a_check_goes_from_one_described_cause_to_the_other(record, cause):
@@ -273,7 +289,7 @@ def test_what_no_rule_fits_any_more_is_untriaged_again(record, cause):
     records = [failing(record, 0, "boom")]
     (described,) = update([], records, [cause("boom")])
     (after,) = update([described], records, [cause("boom", "bang")])
-    assert (after.title, after.stage, after.described) == ("boom", "untriaged", None)
+    assert (after.title, after.stage, after.described) == ("ValueError: boom", "untriaged", None)
 
 
 def test_a_cause_renamed_takes_its_checks_along_and_loses_none_that_was_not_run(record, cause):

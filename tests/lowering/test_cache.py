@@ -23,7 +23,7 @@ from harness.lowering import entries
 from harness.lowering.cache import LOCATION_VARIABLE, LoweringCache, location
 from harness.lowering.fingerprint import CASE_PACKAGES, PACKAGES
 from harness.lowering.lower import Exported, Failure, Lowered, export, lower
-from harness.lowering.program import Call, GetItem, Input, LoweredProgram, TensorSpec, Value
+from harness.lowering.program import EagerCall, GetItem, Input, LoweredProgram, TensorSpec, Value
 
 #: What an operator may be called with by name.
 KINDS = {
@@ -284,7 +284,7 @@ def test_writing_keeps_the_cap(
 
 
 def test_values_of_every_kind_come_back(cache: LoweringCache) -> None:
-    call = Call("aten.f.default", (Value(1), [Value(2), None], 1.5, float("inf"), "mean", True), KINDS, Value(3))
+    call = EagerCall("aten.f.default", (Value(1), [Value(2), None], 1.5, float("inf"), "mean", True), KINDS, Value(3))
     tensor = Input("w", Value(0), TensorSpec("float32", (2, None)), "buffer", torch.arange(3.0), "w")
     program = LoweredProgram((tensor,), (call, GetItem(Value(3), 0, Value(4))), (Value(4), 2), ())
     path = cache.directory / "ab" / ("ab" * 32)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from harness.lowering.graph import UnplannableGraph, count_ops, overload_name, plan_of, spec_of
-from harness.lowering.program import Call, DelegateCall, GetItem, LoweredProgram, TensorSpec, Value
+from harness.lowering.program import DelegateCall, EagerCall, GetItem, LoweredProgram, TensorSpec, Value
 from harness.units.reference import ReferenceUnit
 from harness.units.whole_program import run_program
 
@@ -26,7 +26,7 @@ class Function(torch.nn.Module):
 
 
 def kinds(program: LoweredProgram) -> list[str]:
-    return [step.target if isinstance(step, Call) else type(step).__name__ for step in program.steps]
+    return [step.target if isinstance(step, EagerCall) else type(step).__name__ for step in program.steps]
 
 
 def run(program: LoweredProgram, *inputs: torch.Tensor) -> list[object]:
@@ -122,7 +122,7 @@ def test_constants_returned(program_of: ProgramOf) -> None:
 
 def test_python_scalars_and_lists_stay_arguments(program_of: ProgramOf) -> None:
     program = program_of(Function(lambda x: torch.diagonal(x, 1, 1, 0) * 2.5), torch.arange(9.0).reshape(3, 3))
-    call = next(step for step in program.steps if isinstance(step, Call))
+    call = next(step for step in program.steps if isinstance(step, EagerCall))
     assert call.target == "aten.diagonal_copy.default"
     assert call.args[1:] == (1, 1, 0)
     matrix = torch.arange(9.0).reshape(3, 3)

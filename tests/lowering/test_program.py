@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from harness.lowering.program import (
-    Call,
     Delegate,
     DelegateCall,
+    EagerCall,
     GetItem,
     Input,
     LoweredProgram,
@@ -30,8 +30,8 @@ def program() -> LoweredProgram:
     steps = (
         DelegateCall(0, (Value(0),), Value(1)),
         GetItem(Value(1), 0, Value(2)),
-        Call("aten.asinh.default", (Value(2),), {}, Value(3)),
-        Call("operator.add", (1, 2), {}, Value(4)),
+        EagerCall("aten.asinh.default", (Value(2),), {}, Value(3)),
+        EagerCall("operator.add", (1, 2), {}, Value(4)),
         DelegateCall(0, (Value(3),), Value(5)),
     )
     return LoweredProgram((Input("x", Value(0), SPEC, "user"),), steps, (Value(5),), (delegate,))

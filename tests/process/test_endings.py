@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from harness.lowering.errors import signature
+from harness.lowering.signatures import signature
 from harness.process import endings
 from harness.process.child import STDERR_BYTES
 from harness.process.endings import FRAMES, STDERR_CHARACTERS, STDERR_LINES, read_ending, signal_name

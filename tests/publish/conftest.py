@@ -4,7 +4,9 @@ import pytest
 
 from harness.evidence.files import Evidence
 from harness.evidence.record import ErrorInfo, Numerics, Record
-from harness.evidence.vocabulary import BEFORE_RUNNING, Outcome, Phase
+from harness.evidence.vocabulary import BEFORE_RUNNING, Kind, Outcome, Phase
+from harness.publish.model import build_matrix
+from harness.publish.pages import build_pages
 
 LINUX = "linux-x86_64-executorch1.5.1-coremltools9.0-torch2.13.0"
 MAC = "macos15.2-arm64-executorch1.5.1-coremltools9.0-torch2.13.0"
@@ -80,3 +82,30 @@ def evidence():
         return Evidence({name: block for name, block in ENVIRONMENTS.items() if name in used}, list(records))
 
     return build
+
+
+@pytest.fixture
+def records(record):
+    """One of each thing that a page shows."""
+    model = {
+        "kind": Kind.MODEL,
+        "case": "models/vit/float32",
+        "op": "model.vit",
+        "api": "",
+        "delegated": {"aten.a.default": 3},
+        "fallback": {"aten.b.default": 1},
+    }
+    return [
+        record("aten.a.default", headroom=2.0),
+        record("aten.a.default", "wrong_value", 1, headroom=0.1, reason="output 0 at [1]: got 3, expected 4"),
+        record("aten.b.default", "convert_error", signature="cannot | open /opt/lib/python/foo.py"),
+        record("aten.c.default", "fallback", missing_kernels=["aten::c.out"]),
+        record("aten.d.default", "not_run", reason="no kernel for MIL op x"),
+        record("aten.e.default", timing={"lower": 12.5}),
+        record(outcome="partial", numerics=Numerics("SQNR", sqnr_db=61.5, max_abs=0.01)).with_(**model),
+    ]
+
+
+@pytest.fixture
+def pages(records, evidence):
+    return build_pages(build_matrix(evidence(*records)), ["evidence/x.jsonl"])

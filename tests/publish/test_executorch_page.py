@@ -4,7 +4,7 @@ import io
 import pytest
 
 from harness.publish.executorch_page import ANE_HEADER, HEADER, constraints, executorch_context, executorch_csv
-from harness.publish.matrix import build_matrix
+from harness.publish.model import build_matrix
 
 A, B = "aten.a.default", "aten.b.Tensor"
 

@@ -3,8 +3,9 @@ import shlex
 import pytest
 
 from harness.evidence.causes import Cause
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import ErrorInfo, Numerics
-from harness.evidence.vocabulary import OUTCOME_MEANINGS, HarnessError, Outcome
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, HarnessError, Kind, Outcome
 from harness.publish.explain import explain, find
 from harness.publish.units_page import beside_text
 
@@ -60,7 +61,7 @@ def test_everything_a_record_holds_is_told(record, evidence):
         placement={"cast": {"preferred": "cpu", "supported": ["cpu", "ane"]}},
         numerics=Numerics("ULP", 1e-3, 2e-3, 0.5, 4.0, 2e-3, 33.3, "0:[1, 2]"),
         reason="got 1, expected 2",
-        notes=["second prediction equal"],
+        notes=[Note(NoteCode.NON_DETERMINISTIC, "second prediction equal")],
         seed=7,
         signature="odd",
         cause="coremltools-123",
@@ -106,7 +107,7 @@ def test_a_described_cause_is_explained(record):
 
 
 def test_a_users_own_case_is_reproduced_from_the_file(record):
-    assert explain(record(case="check/mine/f")).splitlines()[-1] == (
+    assert explain(record(kind=Kind.USER, case="check/mine/f")).splitlines()[-1] == (
         "reproduce   coreml-harness check mine.py::f --precision fp16 --unit reference"
     )
 

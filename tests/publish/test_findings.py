@@ -3,7 +3,7 @@ import re
 import pytest
 
 from harness.evidence.causes import Cause, Rule
-from harness.evidence.vocabulary import Outcome
+from harness.evidence.vocabulary import Kind, Outcome
 from harness.publish.findings import (
     HEADINGS,
     HELD_BACK,
@@ -14,6 +14,7 @@ from harness.publish.findings import (
     cause_links,
     find_findings,
 )
+from harness.publish.model import build_matrix
 from harness.publish.pages import build_pages
 
 A, B, C = "aten.a.default", "aten.b.default", "aten.c.default"
@@ -28,7 +29,7 @@ def cause(slug, stage="converter", outcome="convert_error", **fields):
 @pytest.fixture
 def page(evidence):
     def build(causes, *records):
-        return build_pages(evidence(*records), ["evidence/a.jsonl"], causes)[PAGE]
+        return build_pages(build_matrix(evidence(*records)), ["evidence/a.jsonl"], causes)[PAGE]
 
     return build
 
@@ -183,7 +184,7 @@ def test_links_lead_to_the_page_and_the_rest_is_untriaged():
 
 def test_the_support_page_leads_from_a_problem_to_its_cause(record, evidence):
     records = [record(A, "convert_error", signature="odd", cause="a"), record(B, "wrong_value", reason="got 1")]
-    page = build_pages(evidence(*records), ["evidence/a.jsonl"], [cause("a")])["op-support.md"]
+    page = build_pages(build_matrix(evidence(*records)), ["evidence/a.jsonl"], [cause("a")])["op-support.md"]
     assert (
         "| `aten.a.default` | [a](findings.md#a) | `ops/aten.a.default/float32/opinfo-0@fp16-ios18@reference` |" in page
     )
@@ -192,7 +193,9 @@ def test_the_support_page_leads_from_a_problem_to_its_cause(record, evidence):
 
 def test_what_only_a_switched_off_rule_shows_harms_no_user(record, page):
     causes = [cause("a", outcome="wrong_value")]
-    off = record(A, "wrong_value", cause="a").with_(case=f"partitioner/{A}/float32/rejects-a-off-0")
+    off = record(A, "wrong_value", cause="a").with_(
+        kind=Kind.PARTITIONER, case=f"partitioner/{A}/float32/rejects-a-off-0"
+    )
     assert "### title of a" in section(page(causes, off), HELD_BACK)
     both = page(causes, off, record(B, "wrong_value", 1, cause="a"))
     assert "### title of a" in section(both, "Silently wrong")

@@ -1,5 +1,5 @@
 from harness.evidence.vocabulary import Outcome, Phase
-from harness.publish.problems import fallback_operators, problems, signature
+from harness.publish.problems import fallback_operators, problems
 
 A, B, C = "aten.a.default", "aten.b.default", "aten.c.default"
 
@@ -53,11 +53,6 @@ def test_one_refusal_of_many_operators_is_one_problem(record):
     (group,) = problems(records)[Outcome.UNSUPPORTED]
     assert group.signature == "ValueError: Operator <operator> is not in Core ATen opset"
     assert group.subjects == [A, B, C]
-
-
-def test_signature_falls_back_to_the_reason(record):
-    assert signature(record(outcome="crash", reason="signal 11")) == "signal 11"
-    assert signature(record(outcome="timeout")) == "timeout"
 
 
 def test_fallback_operators_without_a_kernel_come_first(record):

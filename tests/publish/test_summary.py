@@ -3,9 +3,7 @@ from harness.evidence.vocabulary import Phase
 from harness.publish.summary import (
     count_line,
     count_table,
-    describe_environment,
     one_failure,
-    summary_markdown,
     summary_text,
     what_went_wrong,
 )
@@ -52,31 +50,9 @@ def test_count_line(record):
     assert count_line([]) == "0 checks"
 
 
-def test_markdown_names_the_worst_first(record, evidence):
-    records = [
-        record(),
-        record("aten.a.default", "convert_error", signature="no rank 6"),
-        record("aten.b.default", "wrong_value"),
-    ]
-    page = summary_markdown(records, evidence(*records).environments)
-    assert "executorch 1.5.1, coremltools 9.0, torch 2.13.0, linux, some CPU, 2026-01-02" in page
-    assert page.index("aten.b.default") < page.index("aten.a.default")
-    assert "ValueError: no rank 6" in page
-    assert "gelu" not in page
-
-
 def test_a_wrong_value_is_told_by_what_was_got(record):
     wrong = record(outcome="wrong_value", signature="wrong_value", reason="got 3, expected 4")
     assert what_went_wrong(wrong) == "got 3, expected 4"
     assert what_went_wrong(record(outcome="run_error", signature="ValueError: odd")) == "ValueError: odd"
     assert what_went_wrong(record(outcome="crash", reason="signal 11")) == "signal 11"
     assert what_went_wrong(record(outcome="timeout")) == "no answer within the deadline of one check"
-
-
-def test_markdown_of_nothing():
-    assert "No checks recorded" in summary_markdown([], {})
-
-
-def test_a_simulated_environment_says_so(evidence, record, environments):
-    (block,) = evidence(record(environment=environments["simulated"])).environments.values()
-    assert describe_environment(block).startswith("SIMULATED HOST, ")

@@ -1,7 +1,9 @@
 import pytest
 
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import Numerics
 from harness.evidence.vocabulary import Outcome
+from harness.publish.model import build_matrix
 from harness.publish.pages import build_pages
 from harness.publish.units_page import HEADERS, PAGE, beside, beside_text, side_by_side
 
@@ -23,7 +25,7 @@ def on(record, environments):
 
 
 def page(built):
-    return build_pages(built, ["evidence/e.jsonl"])[PAGE]
+    return build_pages(build_matrix(built), ["evidence/e.jsonl"])[PAGE]
 
 
 def rows_of(text, heading):
@@ -111,7 +113,7 @@ def test_a_whole_model_has_its_signal_to_noise(record, evidence):
 def test_what_eager_is_stands_in_the_first_row(record):
     invalid = record(GELU, "invalid_case", reason="eager fails: no")
     assert side_by_side([invalid], {})[0][1] == "judges nothing: eager fails: no"
-    rounded = record(GELU, notes=["truth is eager in float32"])
+    rounded = record(GELU, notes=[Note(NoteCode.TRUTH, "truth is eager in float32")])
     assert side_by_side([rounded], {})[0][1] == "the truth, eager in float32"
 
 

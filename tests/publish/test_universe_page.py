@@ -5,8 +5,9 @@ import pytest
 
 from harness.evidence.record import Numerics
 from harness.evidence.universe import LEFT_OUT, Operator, Universe
-from harness.publish.matrix import build_matrix
-from harness.publish.pages import SECTIONS, build_pages
+from harness.publish.model import build_matrix
+from harness.publish.pages import build_pages
+from harness.publish.support_page import SECTIONS
 from harness.publish.universe_page import silent_operators, silent_sections, universe_context
 
 GELU, PERMUTE, COPY, NEW = "aten.gelu.default", "aten.permute.default", "aten.permute_copy.default", "aten.new.default"
@@ -128,7 +129,9 @@ def test_nothing_judged_gives_empty_tables(record, context_of):
 
 def test_the_pages_hold_every_operator_of_the_universe(record, evidence, universe):
     records = [record(GELU), record(PERMUTE, delegated={COPY: 1})]
-    pages = build_pages(evidence(*records), ["e"], universe=universe, reasons={NEW: "Random | so `x` is."})
+    pages = build_pages(
+        build_matrix(evidence(*records)), ["e"], universe=universe, reasons={NEW: "Random | so `x` is."}
+    )
     page = pages["op-support.md"]
     assert "- [The operator universe](#the-operator-universe)" in page
     assert "Of 3 operators, 2 are judged" in page
@@ -140,4 +143,4 @@ def test_the_pages_hold_every_operator_of_the_universe(record, evidence, univers
 
 
 def test_without_a_universe_the_page_says_nothing_of_one(record, evidence):
-    assert "universe" not in build_pages(evidence(record(GELU)), ["e"])["op-support.md"]
+    assert "universe" not in build_pages(build_matrix(evidence(record(GELU))), ["e"])["op-support.md"]

@@ -18,7 +18,7 @@ from harness.evidence.files import Evidence
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import Record
 from harness.lowering.program import UnpackedDelegate
-from harness.publish.matrix import build_matrix
+from harness.publish.model import build_matrix
 from harness.units import coreml, host
 from harness.units.base import Feature, NotRunnable, ProgramContradiction
 from harness.units.coreml import CoreMLUnit

@@ -19,9 +19,9 @@ from harness.evidence.vocabulary import Phase, Unit
 from harness.lowering import speedups
 from harness.lowering.lower import export, lower
 from harness.lowering.program import (
-    Call,
     Delegate,
     DelegateCall,
+    EagerCall,
     GetItem,
     Input,
     LoweredProgram,
@@ -141,9 +141,9 @@ def test_fallbacks_run_in_eager_between_delegates() -> None:
     steps = (
         DelegateCall(0, (Value(0),), Value(1)),
         GetItem(Value(1), 0, Value(2)),
-        Call("aten.mul.Tensor", (Value(2), 3.0), {}, Value(3)),
-        Call("operator.mul", (2, 2), {}, Value(4)),
-        Call("aten.add.Tensor", (Value(3), Value(0)), {"alpha": Value(4)}, Value(5)),
+        EagerCall("aten.mul.Tensor", (Value(2), 3.0), {}, Value(3)),
+        EagerCall("operator.mul", (2, 2), {}, Value(4)),
+        EagerCall("aten.add.Tensor", (Value(3), Value(0)), {"alpha": Value(4)}, Value(5)),
         DelegateCall(1, (Value(5),), Value(6)),
         GetItem(Value(6), 0, Value(7)),
     )
@@ -172,7 +172,7 @@ def test_one_delegate_called_twice_is_opened_once() -> None:
 def test_parameters_are_bound_and_copied() -> None:
     weight = torch.tensor([5.0, 6.0])
     inputs = (Input("w", Value(0), F2, "parameter", weight), user(1))
-    steps = (Call("aten.add_.Tensor", (Value(0), Value(1)), {}, Value(2)),)
+    steps = (EagerCall("aten.add_.Tensor", (Value(0), Value(1)), {}, Value(2)),)
     program = LoweredProgram(inputs, steps, (Value(2),), ())
     for _ in range(2):  # a second run finds the parameter as it was
         torch.testing.assert_close(run_program(program, Adder(), (X,)).outputs, [X + weight])
@@ -181,7 +181,7 @@ def test_parameters_are_bound_and_copied() -> None:
 
 def test_the_callers_inputs_are_not_changed() -> None:
     mine = X.clone()
-    steps = (Call("aten.mul_.Tensor", (Value(0), 0.0), {}, Value(1)),)
+    steps = (EagerCall("aten.mul_.Tensor", (Value(0), 0.0), {}, Value(1)),)
     run_program(LoweredProgram((user(0),), steps, (Value(1),), ()), Adder(), (mine,))
     assert torch.equal(mine, X)
 
@@ -191,8 +191,8 @@ def test_buffers_last_from_call_to_call_and_inputs_do_not() -> None:
     total = torch.zeros(2)
     inputs = (Input("total", Value(0), F2, "buffer", total), user(1))
     steps = (
-        Call("aten.add.Tensor", (Value(0), Value(1)), {}, Value(2)),
-        Call("aten.mul.Tensor", (Value(1), 2.0), {}, Value(3)),
+        EagerCall("aten.add.Tensor", (Value(0), Value(1)), {}, Value(2)),
+        EagerCall("aten.mul.Tensor", (Value(1), 2.0), {}, Value(3)),
     )
     mutations = ((Value(0), Value(2)), (Value(1), Value(3)))
     program = LoweredProgram(inputs, steps, (Value(2),), (), mutations)
@@ -230,8 +230,8 @@ def test_results_get_the_graphs_dtype() -> None:
 
 def test_a_failing_fallback_is_named() -> None:
     steps = (
-        Call("aten.matmul.default", (Value(0), Value(0)), {}, Value(1)),
-        Call("aten.mm.default", (Value(0), Value(0)), {}, Value(2)),
+        EagerCall("aten.matmul.default", (Value(0), Value(0)), {}, Value(1)),
+        EagerCall("aten.mm.default", (Value(0), Value(0)), {}, Value(2)),
     )
     with pytest.raises(FallbackFailed, match=r"aten\.mm\.default: RuntimeError"):
         run_program(LoweredProgram((user(0),), steps, (Value(2),), ()), Adder(), (X,))
@@ -334,9 +334,9 @@ def test_several_delegates_with_fallbacks_between_them() -> None:
     module = Chain()
     program = lowered(module, x, y)
     assert len(program.delegates) >= 2
-    kinds = [type(step) for step in program.steps if isinstance(step, (Call, DelegateCall))]
+    kinds = [type(step) for step in program.steps if isinstance(step, (EagerCall, DelegateCall))]
     between = kinds[kinds.index(DelegateCall) : len(kinds) - kinds[::-1].index(DelegateCall)]
-    assert Call in between
+    assert EagerCall in between
     result = run_program(program, ReferenceUnit(), (x, y))
     torch.testing.assert_close(tuple(result.outputs), module(x, y))
     assert result.mil_ops["cos"] == result.mil_ops["tanh"] == result.mil_ops["exp"] == 1
@@ -433,10 +433,10 @@ def test_a_second_answer_goes_its_own_way_through_fallbacks_and_later_delegates(
     steps = (
         DelegateCall(0, (Value(0),), Value(1)),
         GetItem(Value(1), 0, Value(2)),
-        Call("aten.mul_.Tensor", (Value(2), 10.0), {}, Value(3)),
+        EagerCall("aten.mul_.Tensor", (Value(2), 10.0), {}, Value(3)),
         DelegateCall(1, (Value(3),), Value(4)),
         GetItem(Value(4), 0, Value(5)),
-        Call("aten.add.Tensor", (Value(5), Value(0)), {}, Value(6)),
+        EagerCall("aten.add.Tensor", (Value(5), Value(0)), {}, Value(6)),
     )
     program = LoweredProgram((user(0),), steps, (Value(6), Value(2), 7), (packed("x"), packed("x")))
     unit = Two()
@@ -474,7 +474,7 @@ def test_states_and_buffers_of_two_answers_are_kept_apart_from_call_to_call() ->
     steps = (
         DelegateCall(0, (Value(1),), Value(2)),
         GetItem(Value(2), 0, Value(3)),
-        Call("aten.add.Tensor", (Value(0), Value(3)), {}, Value(4)),
+        EagerCall("aten.add.Tensor", (Value(0), Value(3)), {}, Value(4)),
     )
     program = LoweredProgram(inputs, steps, (Value(4),), (packed("x"),), ((Value(0), Value(4)),))
     with open_program(program, Two()) as opened:

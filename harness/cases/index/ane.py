@@ -18,6 +18,7 @@ from harness.cases import ane, generated
 from harness.cases.ane import Row, fed
 from harness.cases.calls import Call, TensorSpec, read_calls
 from harness.cases.index.generated import UNINITIALISED, is_random, overload, results_of, seed_calls
+from harness.evidence.names import OpName
 
 #: Calls written by hand.
 SEEDS = Path(__file__).parents[1].joinpath("ane-seeds.txt")
@@ -63,7 +64,7 @@ def reason_of_schema(seed: Call) -> str:
         return RANDOM
     if operator._schema.is_mutable:
         return MUTABLE
-    if seed.op.partition(".")[2].startswith(UNINITIALISED):
+    if OpName.parse(seed.op).packet.startswith(UNINITIALISED):
         return NOT_INITIALISED
     if {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output} & set(operator.tags):
         return DATA_DEPENDENT

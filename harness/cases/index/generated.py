@@ -30,6 +30,7 @@ from harness.cases.axes import Parameter, Signature, variants
 from harness.cases.calls import Call, parse, read_calls
 from harness.cases.index.universe import REGISTERING
 from harness.evidence.made_with import first_line, read_lines
+from harness.evidence.names import OpName
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -289,7 +290,7 @@ def result_of(call: Call) -> str:
     tensors = [r for r in results if isinstance(r, torch.Tensor)]
     if not tensors or sum(t.numel() for t in (*tensors, *inputs)) > _LARGEST:
         return ""
-    return _digest(tensors, values=not call.op.partition(".")[2].startswith(UNINITIALISED))
+    return _digest(tensors, values=not OpName.parse(call.op).packet.startswith(UNINITIALISED))
 
 
 def _digest(tensors: Sequence[torch.Tensor], values: bool) -> str:

@@ -1,4 +1,4 @@
-"""The partitioner's promises with the lines of its source; `coreml-harness index partitioner` writes them."""
+"""The partitioner's rules with the lines of its source; `coreml-harness index partitioner` writes them."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.cases.partitioner import PROMISES
+from harness.cases.partitioner import RULES
 from harness.evidence.environment import version_of
-from harness.evidence.promises import SOURCE_FILE, PromiseRow, to_text
+from harness.evidence.partitioner_rules import SOURCE_FILE, PartitionerRule, to_text
 
 
-def rows(source: str) -> list[PromiseRow]:
-    """The promises with the first line of `source` that states each."""
+def rows(source: str) -> list[PartitionerRule]:
+    """The rules with the first line of `source` that states each."""
     lines = source.splitlines()
     return [
-        PromiseRow(
-            name=promise.name,
-            kind=promise.kind,
-            op=promise.op,
-            says=promise.says,
-            line=next((number for number, line in enumerate(lines, start=1) if promise.line in line), 0),
-            programs=promise.programs,
-            url=promise.url,
-            reason=promise.reason,
+        PartitionerRule(
+            name=rule.name,
+            kind=rule.kind,
+            op=rule.op,
+            says=rule.says,
+            line=next((number for number, line in enumerate(lines, start=1) if rule.line in line), 0),
+            programs=rule.programs,
+            url=rule.url,
+            reason=rule.reason,
         )
-        for promise in PROMISES
+        for rule in RULES
     ]
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from harness.evidence.names import OpName
 from harness.evidence.universe import LEFT_OUT, SOURCES, Operator, Universe, installed_versions
 from harness.evidence.vocabulary import HarnessError
 
@@ -131,9 +132,7 @@ def _kind(overload: Any) -> str:
 
 def _functional_name(overload: Any) -> str:
     """The name of what an in-place or out overload does: `aten.add` for `aten.add_.Tensor` and `aten.add.out`."""
-    namespace, packet, name = str(overload).split(".")
-    name = name.removesuffix("_out") if name != "out" else "default"
-    return f"{namespace}.{packet.removesuffix('_')}.{name}"
+    return str(OpName.parse(str(overload)).functional)
 
 
 def _torchscript_only(dispatched: set[str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from harness.evidence.names import OpName
 from harness.evidence.vocabulary import ToleranceClass as C
 from harness.verdict.table import composed, elementwise, exact, quantized, sums  # noqa: F401  (they fill RULES)
 from harness.verdict.table.rows import RULES
@@ -26,8 +27,8 @@ MOVES_DATA = Rule("", C.EXACT, reason="nothing in the graph computes")
 
 def normal_name(op: str) -> str:
     """`aten::add_.Tensor` or `torch.ops.aten.add_.Tensor` -> `aten.add_.Tensor`; a bare name is ATen's."""
-    name = op.removeprefix("torch.ops.").replace("::", ".")
-    return name if "." in name else f"aten.{name}"
+    name = OpName.parse(op)
+    return str(name if name.namespace else replace(name, namespace="aten"))
 
 
 def lookup(op: str) -> Rule:
@@ -36,13 +37,14 @@ def lookup(op: str) -> Rule:
     Operators of `prims` have the rows of their namesakes in ATen.
     """
     name = normal_name(op)
-    namespace, packet, *overload = name.split(".")
-    namespace = "aten" if namespace == "prims" else namespace
+    parsed = OpName.parse(name)
+    namespace = "aten" if parsed.namespace == "prims" else parsed.namespace
+    packet = parsed.packet
     stems = [packet, packet.removesuffix("_")] if not packet.endswith("__") else [packet]
     stems += [s.removesuffix("_copy") for s in stems if s.endswith("_copy")]
     for stem in stems:
-        for candidate in ([f"{namespace}.{stem}.{overload[0]}"] if overload else []) + [f"{namespace}.{stem}"]:
-            if candidate in RULES:
+        for overload in dict.fromkeys((parsed.overload, "")):
+            if (candidate := str(OpName(namespace, stem, overload))) in RULES:
                 return RULES[candidate]
     return replace(NO_ROW, op=name)
 
@@ -56,7 +58,7 @@ def rule_for(primary: str, all_ops: list[str]) -> Rule:
     """
     own = lookup(primary)
     names = [normal_name(op) for op in all_ops]
-    parts = [lookup(name) for name in names if name.split(".")[0] in ("aten", "prims") or lookup(name).listed]
+    parts = [lookup(name) for name in names if OpName.parse(name).namespace in ("aten", "prims") or lookup(name).listed]
     if not own.listed and own.op not in names:
         own = replace(MOVES_DATA, op=own.op)
     computing = [r for r in parts if r.cls is not C.EXACT]

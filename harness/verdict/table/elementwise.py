@@ -10,7 +10,7 @@ difference near 0 carries the rounding of what was subtracted.
 
 from __future__ import annotations
 
-from harness.verdict import errors as e
+from harness.verdict import error_functions as e
 from harness.verdict.table.rows import abs_error, ulp
 
 # --- ULP: correctly rounded arithmetic ---------------------------------------------------------------

@@ -7,7 +7,7 @@ tensor, whose limit grows with the square root of the length only, is the sharpe
 
 from __future__ import annotations
 
-from harness.verdict import errors as e
+from harness.verdict import error_functions as e
 from harness.verdict.table.rows import dot, product
 
 # --- DOT_PRODUCT: KS from the shapes -----------------------------------------------------------------

@@ -1,19 +1,19 @@
 from harness.cases.index.partitioner import installed_source, rows
-from harness.cases.partitioner import PROMISES
+from harness.cases.partitioner import RULES
 from harness.evidence.environment import version_of
-from harness.evidence.promises import KINDS, SOURCE_FILE, promises_path, to_text
+from harness.evidence.partitioner_rules import KINDS, SOURCE_FILE, rules_path, to_text
 
 
 def test_the_committed_table_is_what_the_installed_source_gives():
     found = rows(installed_source())
-    assert promises_path(version_of("executorch") or "").read_text(encoding="utf-8") == to_text(found)
+    assert rules_path(version_of("executorch") or "").read_text(encoding="utf-8") == to_text(found)
     assert {row.kind for row in found} == set(KINDS)
 
 
 def test_the_line_is_that_of_the_source_and_none_where_it_is_gone():
     lines = installed_source().splitlines()
-    for promise, row in zip(PROMISES, rows(installed_source()), strict=True):
-        assert promise.line in lines[row.line - 1]
+    for rule, row in zip(RULES, rows(installed_source()), strict=True):
+        assert rule.line in lines[row.line - 1]
     assert {row.line for row in rows("nothing of it")} == {0}
 
 

@@ -3,69 +3,54 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.evidence.files import Evidence
-from harness.evidence.promises import SOURCE_FILE, SUITE, PromiseRow
+from harness.evidence.names import same_operator
+from harness.evidence.partitioner_rules import KINDS, SOURCE_FILE, PartitionerRule, Trial
 from harness.evidence.record import Record, natural_key
 from harness.evidence.universe import Universe
-from harness.evidence.vocabulary import UNJUDGED, WORKING, Outcome
+from harness.evidence.vocabulary import DELEGATED, FAILING, UNJUDGED, WORKING, Outcome
+from harness.publish.environments import describe_environment
+from harness.publish.graphs import operators_of
 from harness.publish.markdown import code, codes, counted, plain, table
-from harness.publish.naming import may_fill, operators_of, same_operator, subject
-from harness.publish.summary import describe_environment, error_text
+from harness.publish.model import Matrix
 
 PAGE = "partitioner.md"
 NEEDED, NOT_NEEDED, IN_PART = "needed", "**no longer needed**", "needed in part"
 NO_EFFECT, UNSEEN = "no effect: not delegated without it either", "not measured"
 #: What a rule that is not there for conversion comes to when conversion and result are right.
 ELSEWHERE = {"device": "not told here: it is about a device", "speed": "not told here: it is about speed"}
+#: Records by rule, and whether it was switched off.
+_Tried = dict[tuple[str, bool], list[Record]]
 ACTS, IDLE = "acts", "**does not act**"
 
 
-def is_promise(record: Record) -> bool:
-    """True for a record of the partitioner's suite, which says nothing about what a user's program comes to."""
-    return record.case.startswith(f"{SUITE}/")
-
-
-def is_switched_off(record: Record) -> bool:
-    """True for a check that made the partitioner take what it rejects or never meets: no user's program by default."""
-    return is_promise(record) and record.case.rsplit("-", 2)[1] == "off"
-
-
-def without_promises(evidence: Evidence) -> Evidence:
-    return Evidence(evidence.environments, [r for r in evidence.records if not is_promise(r)])
-
-
-def promises_context(evidence: Evidence, rows: Sequence[PromiseRow], universe: Universe | None) -> dict[str, Any]:
+def partitioner_context(matrix: Matrix, rows: Sequence[PartitionerRule], universe: Universe | None) -> dict[str, Any]:
     """What the page's template needs; tables are empty texts where there is nothing to show."""
-    records = [r for r in evidence.records if may_fill(r.unit, evidence.environments.get(r.environment))]
-    tried: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in filter(is_promise, records):
-        name, word, _ = record.case.rpartition("/")[2].rsplit("-", 2)
-        tried[name, word].append(record)
-    rest = [record for record in records if not is_promise(record)]
-    by_kind = {kind: [r for r in rows if r.kind == kind] for kind in ("rejects", "decomposes", "reaches", "option")}
+    tried: _Tried = defaultdict(list)
+    for record in matrix.partitioner:
+        trial = Trial.of(record)
+        tried[trial.rule, trial.switched_off].append(record)
+    by_kind = {kind: [r for r in rows if r.kind == kind] for kind in KINDS}
     return {
-        "environments": [plain(describe_environment(b)) for _, b in sorted(evidence.environments.items())],
+        "environments": [plain(describe_environment(b)) for _, b in sorted(matrix.described.items())],
         "source_file": SOURCE_FILE,
         "rules": _rule_table(by_kind["rejects"] + by_kind["decomposes"], tried),
         "reaches": _reach_table(by_kind["reaches"], tried),
         "options": _option_table(by_kind["option"], tried),
-        "refused": _refused_table(rest),
-        "replaced": _replaced_table(rest, universe, {row.op for row in rows}),
+        "refused": _refused_table(matrix.records),
+        "replaced": _replaced_table(matrix.records, universe, {row.op for row in rows}),
         "unclaimed": codes(_unclaimed(universe), limit=None),
     }
 
 
-def verdict(row: PromiseRow, off: Sequence[Record]) -> str:
+def verdict(row: PartitionerRule, off: Sequence[Record]) -> str:
     """Whether a rule is still needed, from the records of its programs without it."""
     judged = [record for record in off if record.outcome not in UNJUDGED]
     if not judged:
         return UNSEEN
-    good = [
-        record for record in judged if record.outcome in (Outcome.PASS, Outcome.PARTIAL) and _delegated(row, record)
-    ]
+    good = [record for record in judged if record.outcome in DELEGATED and _delegated(row, record)]
     bad = [record for record in judged if record.outcome not in WORKING]
     if bad:
         return IN_PART if good else NEEDED
@@ -74,7 +59,7 @@ def verdict(row: PromiseRow, off: Sequence[Record]) -> str:
     return ELSEWHERE.get(row.reason, NOT_NEEDED)
 
 
-def acts(row: PromiseRow, on: Sequence[Record]) -> str:
+def acts(row: PartitionerRule, on: Sequence[Record]) -> str:
     """Whether a rule has the effect it states, from the records of its program as it stands."""
     judged = [record for record in on if record.outcome not in UNJUDGED]
     if not judged:
@@ -82,7 +67,7 @@ def acts(row: PromiseRow, on: Sequence[Record]) -> str:
     return IDLE if any(_delegated(row, record) for record in judged) else ACTS
 
 
-def _delegated(row: PromiseRow, record: Record) -> bool:
+def _delegated(row: PartitionerRule, record: Record) -> bool:
     return any(same_operator(row.op, name) for name in operators_of(record.delegated))
 
 
@@ -94,20 +79,17 @@ def _outcomes(records: Iterable[Record], programs: int) -> str:
 
 
 def _first_failure(records: Sequence[Record]) -> str:
-    failed = [record for record in records if record.outcome not in WORKING and record.outcome not in UNJUDGED]
+    failed = [record for record in records if record.outcome in FAILING]
     if not failed:
         return ""
     worst = min(failed, key=lambda record: natural_key(record.check_id))
     return plain(worst.error.message.strip().partition("\n")[0] if worst.error else worst.reason)
 
 
-_Tried = Mapping[tuple[str, str], list[Record]]
-
-
-def _rule_table(rows: Sequence[PromiseRow], tried: _Tried) -> str:
+def _rule_table(rows: Sequence[PartitionerRule], tried: _Tried) -> str:
     lines = []
     for row in rows:
-        on, off = tried.get((row.name, "on"), []), tried.get((row.name, "off"), [])
+        on, off = tried.get((row.name, False), []), tried.get((row.name, True), [])
         says = f"{row.says} ([thread]({row.url}))" if row.url else row.says
         lines.append(
             (
@@ -119,10 +101,10 @@ def _rule_table(rows: Sequence[PromiseRow], tried: _Tried) -> str:
     return table(headers, lines) if lines else ""
 
 
-def _reach_table(rows: Sequence[PromiseRow], tried: _Tried) -> str:
+def _reach_table(rows: Sequence[PartitionerRule], tried: _Tried) -> str:
     lines = []
     for row in rows:
-        on, off = tried.get((row.name, "on"), []), tried.get((row.name, "off"), [])
+        on, off = tried.get((row.name, False), []), tried.get((row.name, True), [])
         works = verdict(row, off)
         could = {NOT_NEEDED: "**yes**", IN_PART: "in part", NEEDED: "no"}.get(works, works)
         lines.append((code(row.op), _outcomes(on, 1), _outcomes(off, len(row.programs)), _first_failure(off), could))
@@ -130,10 +112,10 @@ def _reach_table(rows: Sequence[PromiseRow], tried: _Tried) -> str:
     return table(headers, lines) if lines else ""
 
 
-def _option_table(rows: Sequence[PromiseRow], tried: _Tried) -> str:
+def _option_table(rows: Sequence[PartitionerRule], tried: _Tried) -> str:
     lines = []
     for row in rows:
-        on = tried.get((row.name, "on"), [])
+        on = tried.get((row.name, False), [])
         left = sorted({name for record in on for name in operators_of(record.fallback)})
         lines.append((row.name, row.says, code(row.programs[0]), _outcomes(on, 1), codes(left), _first_failure(on)))
     headers = ["option", "says", "program", "outcome", "left to ExecuTorch", "first failure"]
@@ -145,8 +127,8 @@ def _refused_table(records: Iterable[Record]) -> str:
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
         if record.outcome is Outcome.CONVERT_ERROR and record.error is not None:
-            why = f"[{record.cause}](findings.md#{record.cause})" if record.cause else plain(error_text(record.error))
-            groups[subject(record), why].append(record)
+            why = f"[{record.cause}](findings.md#{record.cause})" if record.cause else plain(record.error.text)
+            groups[record.subject, why].append(record)
     lines = [
         (code(operator), why, counted(len(found), "check"), code(found[0].check_id))
         for (operator, why), found in sorted(groups.items(), key=lambda item: (natural_key(item[0][0]), item[0][1]))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from harness.verdict import errors as e
+from harness.verdict import error_functions as e
 from harness.verdict.tolerance import FP16, FP32
 
 

@@ -4,8 +4,8 @@ import doctest
 
 import pytest
 
-from harness.lowering import errors
-from harness.lowering.errors import MESSAGE_LIMIT, SIGNATURE_LIMIT, error_info, signature
+from harness.lowering import signatures as signatures_module
+from harness.lowering.signatures import MESSAGE_LIMIT, SIGNATURE_LIMIT, error_info, signature
 
 #: Messages of one fault as two cases show it.
 EQUAL = {
@@ -106,7 +106,7 @@ def test_an_exception_without_a_message_is_told_by_its_place() -> None:
 
 
 def test_the_examples_in_the_docstrings() -> None:
-    assert doctest.testmod(errors).failed == 0
+    assert doctest.testmod(signatures_module).failed == 0
 
 
 def test_a_message_names_no_place_of_this_machine():

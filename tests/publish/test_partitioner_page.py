@@ -1,9 +1,11 @@
 import pytest
 
-from harness.evidence.promises import PromiseRow
+from harness.evidence.partitioner_rules import SUITE, PartitionerRule, Trial
 from harness.evidence.universe import LEFT_OUT, Operator, Universe
+from harness.evidence.vocabulary import Kind
+from harness.publish.model import build_matrix
 from harness.publish.pages import build_pages
-from harness.publish.promises import (
+from harness.publish.partitioner_page import (
     ACTS,
     IDLE,
     IN_PART,
@@ -13,18 +15,19 @@ from harness.publish.promises import (
     PAGE,
     UNSEEN,
     acts,
-    is_promise,
     verdict,
 )
 
 OP = "aten.argmax.default"
-RULE = PromiseRow("rejects-argmax", "rejects", OP, "rejected", 155, ("torch.argmax(x)", "torch.argmax(v)"))
+RULE = PartitionerRule("rejects-argmax", "rejects", OP, "rejected", 155, ("torch.argmax(x)", "torch.argmax(v)"))
 
 
 @pytest.fixture
 def tried(record):
     def make(outcome, word="off", number=0, row=RULE, **fields):
-        return record(row.op, outcome, case=f"partitioner/{row.op}/float32/{row.name}-{word}-{number}", **fields)
+        trial = Trial(row.name, word == "off", str(number))
+        case = f"{SUITE}/{row.op}/float32/{trial}"
+        return record(row.op, outcome, kind=Kind.PARTITIONER, case=case, **fields)
 
     return make
 
@@ -54,13 +57,15 @@ def test_what_passes_by_leaving_the_operator_out_says_nothing_for_it(tried):
 
 @pytest.mark.parametrize("reason", ["device", "speed"])
 def test_a_rule_for_something_that_no_program_shows_is_not_called_superfluous(tried, reason):
-    row = PromiseRow("rejects-argmax", "rejects", OP, "rejected", 155, ("torch.argmax(x)",), reason=reason)
+    row = PartitionerRule("rejects-argmax", "rejects", OP, "rejected", 155, ("torch.argmax(x)",), reason=reason)
     assert reason in verdict(row, [tried("pass")])
     assert verdict(row, [tried("wrong_shape")]) == NEEDED
 
 
 def test_the_copying_variant_of_a_view_is_the_operator(tried):
-    row = PromiseRow("rejects-diagonal", "rejects", "aten.diagonal.default", "rejected", 46, ("torch.diagonal(x)",))
+    row = PartitionerRule(
+        "rejects-diagonal", "rejects", "aten.diagonal.default", "rejected", 46, ("torch.diagonal(x)",)
+    )
     assert verdict(row, [tried("pass", row=row, delegated={"aten.diagonal_copy.default": 1})]) == NOT_NEEDED
 
 
@@ -76,17 +81,17 @@ def section(page, heading):
 
 def test_the_page_tells_each_rule_with_its_line_and_what_it_keeps_away(evidence, tried):
     records = [tried("fallback", "on"), tried("wrong_shape", signature="shape"), tried("pass", number=1)]
-    page = build_pages(evidence(*records), ["evidence/a.jsonl"], promises=[RULE])[PAGE]
+    page = build_pages(build_matrix(evidence(*records)), ["evidence/a.jsonl"], rules=[RULE])[PAGE]
     row = next(line for line in page.splitlines() if line.startswith(f"| `{OP}` |"))
     assert row.split(" | ")[1:5] == ["rejected", "155", ACTS, "pass 1, wrong_shape 1 (2 programs)"]
     assert row.endswith(f"| {IN_PART} |")
 
 
 def test_an_operator_let_through_that_passes_is_one_core_ml_could_run(evidence, tried):
-    row = PromiseRow("reaches-exp2", "reaches", "aten.exp2.default", "claimed", 375, ("torch.exp2(x)",))
+    row = PartitionerRule("reaches-exp2", "reaches", "aten.exp2.default", "claimed", 375, ("torch.exp2(x)",))
     records = [tried("unsupported", "on", row=row), tried("pass", row=row)]
     text = section(
-        build_pages(evidence(*records), ["evidence/a.jsonl"], promises=[row])[PAGE],
+        build_pages(build_matrix(evidence(*records)), ["evidence/a.jsonl"], rules=[row])[PAGE],
         "Claimed, and refused before the partitioner is asked",
     )
     assert "| `aten.exp2.default` | unsupported 1 | pass 1 | | **yes** |" in text
@@ -99,7 +104,7 @@ def test_claimed_and_refused_is_told_by_operator_and_cause(evidence, record):
         record("aten.a.default", "convert_error", 2, signature="three"),
         record("aten.b.default", "unsupported", 0, signature="no"),
     ]
-    text = section(build_pages(evidence(*records), ["e"])[PAGE], "Claimed, and refused by conversion")
+    text = section(build_pages(build_matrix(evidence(*records)), ["e"])[PAGE], "Claimed, and refused by conversion")
     assert "| `aten.a.default` | [some-cause](findings.md#some-cause) | 2 checks |" in text
     assert "three" in text
     assert "aten.b" not in text
@@ -114,7 +119,7 @@ def test_parts_that_did_not_reach_core_ml_are_told_of_operators_it_converts_whol
         record("aten.whole.default", "pass", 1),
         record("aten.other.default", "fallback", 2),
     ]
-    page = build_pages(evidence(*records), ["e"], universe=universe)[PAGE]
+    page = build_pages(build_matrix(evidence(*records)), ["e"], universe=universe)[PAGE]
     text = section(page, "Converted whole by coremltools, taken apart before the partitioner is asked")
     assert "| `aten.whole.default` | `aten.part.default` | | 1 |" in text
     assert "aten.other" not in text
@@ -123,13 +128,16 @@ def test_parts_that_did_not_reach_core_ml_are_told_of_operators_it_converts_whol
 
 def test_what_the_suite_lowers_in_its_own_way_is_evidence_on_no_other_page(evidence, tried):
     failing = tried("wrong_value")
-    assert is_promise(failing)
-    with_it, without = (build_pages(evidence(*records), ["e"]) for records in ([failing, tried("pass", "on")], []))
+    with_it, without = (
+        build_pages(build_matrix(evidence(*records)), ["e"]) for records in ([failing, tried("pass", "on")], [])
+    )
     assert OP not in with_it["op-support.csv"] + with_it["op-support.md"] + with_it["coreml-op-support.md"]
     assert OP not in without["op-support.csv"]
 
 
 def test_a_simulated_host_fills_nothing(evidence, tried, environments):
-    page = build_pages(evidence(tried("pass", environment=environments["simulated"])), ["e"], promises=[RULE])[PAGE]
+    page = build_pages(
+        build_matrix(evidence(tried("pass", environment=environments["simulated"]))), ["e"], rules=[RULE]
+    )[PAGE]
     assert UNSEEN in page
     assert "pass 1" not in page

@@ -1,16 +1,8 @@
-"""The support matrix: records aggregated to operators, API entries and models, per recipe and unit.
+"""The model that pages are made from: records grouped once, to operators, API entries and whole programs.
 
-What counts as evidence for an operator
-- Only cases whose graph contains it. Where a failure came before the graph was known, it counts for the operator
-  the case was made for. A program that works although its graph is empty (a view of its input), or all of whose
-  outputs are empty so that no value was compared, is evidence for none.
-- In a program that works, each operator is judged by itself: delegated is `pass`, not delegated `fallback`, both
-  `partial`; the case's own outcome may be worse because of its neighbours.
-- In a program that fails, the blame goes to the operator the case was made for, or to the only one there is. Where
-  neither holds, it stays with the API entry.
-- A model that works is evidence for every operator in it, one that does not for none.
-- How close a result came to its bound is told by the cases made for the operator: in others, and where it stands
-  between a convolution and a linear layer to attract the ANE, the bound is another's too.
+What a record is, its kind says. Cases made to try an operator count for the operators in their graphs (see
+`harness.publish.attribution`) and for the API entry they call; models, modules with state and programs of several
+methods are shown under their own names.
 
 Status of a cell: the worst judged outcome in it, in the order of `SEVERITY`. `not_run` and `invalid_case` judge
 nothing; a cell with nothing else in it is not measured, which is neither support nor the lack of it.
@@ -18,29 +10,35 @@ nothing; a cell with nothing else in it is not measured, which is neither suppor
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+import functools
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.evidence.files import Evidence
-from harness.evidence.record import Numerics, Record, natural_key
-from harness.evidence.vocabulary import HARDWARE_UNITS, SEVERITY, UNJUDGED, WORKING, HarnessError, Outcome, Unit
-from harness.publish.ane import LAYERS, Ane, attracts, whole
-from harness.publish.naming import (
-    group_by_packet,
-    is_model,
-    is_operator,
-    is_operator_case,
-    may_fill,
-    model_name,
-    operators_of,
-    packet_of,
-    same_operator,
+from harness.evidence.names import by_packet, same_operator
+from harness.evidence.numerics import headroom_of
+from harness.evidence.record import Record, natural_key
+from harness.evidence.vocabulary import (
+    HARDWARE_UNITS,
+    OF_OPERATORS,
+    OF_PROGRAMS,
+    RANK,
+    SEVERITY,
+    UNJUDGED,
+    WORKING,
+    HarnessError,
+    Kind,
+    Outcome,
+    Unit,
 )
+from harness.publish.ane import Ane, attracts, whole
+from harness.publish.attribution import attribute, stands_for
+from harness.publish.environments import may_fill
+from harness.publish.graphs import graph_of, operators_of
 
 NOT_MEASURED = "not measured"
-_RANK = {outcome: rank for rank, outcome in enumerate(SEVERITY)}
 _UNIT_ORDER = {str(unit): position for position, unit in enumerate(Unit)}
 
 
@@ -152,10 +150,10 @@ _EMPTY = Cell()
 
 
 @dataclass(frozen=True)
-class ModelRow:
-    """One check of a whole model; `nodes` and `delegated` count graph nodes."""
+class ProgramRow:
+    """One check of a whole program, under its own name; `nodes` and `delegated` count graph nodes."""
 
-    model: str
+    name: str
     record: Record
     delegated: int
     nodes: int
@@ -165,17 +163,46 @@ class ModelRow:
         return 100.0 * self.delegated / self.nodes if self.nodes else None
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a check was done."""
+
+    unit: str
+    environment: str
+
+
+#: Judged records of one case and recipe, by place.
+Checks = Mapping[tuple[str, str], Mapping[Place, Record]]
+
+
 @dataclass
 class Matrix:
-    """Everything the pages show. `records` are those that may be shown; `ignored` counts the simulated ones."""
+    """Everything the pages show.
 
+    `shown` are the records that may be shown, in the order of the evidence: `records` of what a user's program comes
+    to, `partitioner` of trials of the partitioner's rules. `environments` are those of `records`, `described` all that
+    the evidence describes. `ignored` counts the simulated records.
+    """
+
+    described: dict[str, dict[str, Any]]
     environments: dict[str, dict[str, Any]]
     columns: list[Column]
     operators: list[Row]
     apis: list[Row]
-    models: list[ModelRow]
+    programs: list[ProgramRow]
+    shown: list[Record]
     records: list[Record]
+    partitioner: list[Record]
     ignored: int
+
+    @functools.cached_property
+    def checks(self) -> Checks:
+        """Judged `records` side by side, sorted by case and recipe."""
+        checks: dict[tuple[str, str], dict[Place, Record]] = defaultdict(dict)
+        judged = [record for record in self.records if record.outcome not in UNJUDGED]
+        for record in sorted(judged, key=lambda r: (natural_key(r.case), r.recipe)):
+            checks[record.case, record.recipe][Place(record.unit, record.environment)] = record
+        return checks
 
     @property
     def asks_for_ane(self) -> bool:
@@ -190,17 +217,18 @@ class Matrix:
 
 
 def build_matrix(evidence: Evidence) -> Matrix:
-    """Aggregate; `HarnessError` for a record whose environment the evidence does not describe."""
+    """Group and aggregate; `HarnessError` for a record whose environment the evidence does not describe."""
     for record in evidence.records:
         if record.environment not in evidence.environments:
             where = f"{evidence.path}: " if evidence.path else ""
             raise HarnessError(f"{where}{record.check_id} names environment {record.environment!r}, described nowhere")
-    records = [r for r in evidence.records if may_fill(r.unit, evidence.environments[r.environment])]
-    in_graphs = group_by_packet(name for r in records if is_operator_case(r) for name in graph_of(r))
+    shown = [r for r in evidence.records if may_fill(r.unit, evidence.environments[r.environment])]
+    records = [record for record in shown if record.kind is not Kind.PARTITIONER]
+    in_graphs = by_packet(name for r in records if r.kind in OF_OPERATORS for name in graph_of(r))
     operators: dict[str, Row] = {}
     apis: dict[str, Row] = {}
     for record in records:
-        if not is_operator_case(record) and not (is_model(record) and record.outcome in WORKING):
+        if record.kind not in OF_OPERATORS and not (record.kind in OF_PROGRAMS and record.outcome in WORKING):
             continue
         column = Column(record.recipe, record.unit, record.environment)
         environment = evidence.environments[record.environment]
@@ -212,109 +240,34 @@ def build_matrix(evidence: Evidence) -> Matrix:
             row.add(column, outcome, record, [api], own=own)
             entry, between = record.aten_placement.get(name), attracts(record) and stands_for(record, name)
             row.cells[column].ane.count(outcome, record, environment, entry, attracting=between)
-        if api and is_operator_case(record):
+        if api and record.kind in OF_OPERATORS:
             row = apis.setdefault(api, Row(api))
             row.add(column, record.outcome, record, graph_of(record))
             row.cells[column].ane.count(record.outcome, record, environment, whole(record), attracting=attracts(record))
     columns = {Column(r.recipe, r.unit, r.environment) for r in records if r.outcome not in UNJUDGED}
     used = {record.environment for record in records}
     return Matrix(
+        described=evidence.environments,
         environments={name: block for name, block in evidence.environments.items() if name in used},
         columns=sorted(columns, key=Column.sort_key),
         operators=sorted_rows(operators),
         apis=sorted_rows(apis),
-        models=[_model_row(record) for record in records if is_model(record)],
+        programs=[_program_row(record) for record in records if record.kind in OF_PROGRAMS],
+        shown=shown,
         records=records,
-        ignored=len(evidence.records) - len(records),
+        partitioner=[record for record in shown if record.kind is Kind.PARTITIONER],
+        ignored=sum(record.kind is not Kind.PARTITIONER for record in evidence.records) - len(records),
     )
-
-
-def attribute(record: Record, in_graphs: Mapping[str, set[str]] | None = None) -> Iterator[tuple[str, Outcome]]:
-    """`(operator, outcome)` for every operator this record is evidence for; rules in the module's docstring.
-
-    `in_graphs` are the operators seen in any graph, as `group_by_packet` gives them: a failure before the graph was
-    known is put under the name the operator has there.
-    """
-    outcome = record.outcome
-    graph = graph_of(record)
-    if not graph:
-        if is_operator(record.op) and outcome not in WORKING:
-            yield _name_in_graphs(record.op, in_graphs or {}), outcome
-        return
-    if nothing_compared(record):
-        return
-    if outcome in WORKING:
-        for name in graph:
-            yield name, _own_outcome(name, record)
-        return
-    own = [name for name in graph if record.op and same_operator(record.op, name)]
-    suspects = sorted(operators_of(record.delegated or record.fallback))
-    if not own and len(suspects) == 1:
-        own = suspects
-    for name in own:
-        # An operator that stayed outside the delegates did not cause what went wrong inside them.
-        innocent = outcome not in UNJUDGED and record.delegated and name not in record.delegated
-        yield name, Outcome.FALLBACK if innocent else outcome
-
-
-def stands_for(record: Record, name: str) -> bool:
-    """Whether an operator of the graph is what the case was made for, or what that was taken apart into; the layers
-    around it are not."""
-    named = [other for other in graph_of(record) if same_operator(record.op, other)]
-    return name in named if named else name not in LAYERS
-
-
-def nothing_compared(record: Record) -> bool:
-    """True for a program that works and whose outputs are all empty: its shapes are right, no value was seen."""
-    numerics = record.numerics
-    return record.outcome in WORKING and numerics is not None and numerics.worst is None and numerics.max_abs is None
-
-
-def graph_of(record: Record) -> list[str]:
-    """The operators of the lowered graph, delegated or not, by name; empty where lowering did not get that far."""
-    return sorted(operators_of(record.delegated) | operators_of(record.fallback))
-
-
-def _own_outcome(name: str, record: Record) -> Outcome:
-    if name not in record.fallback:
-        return Outcome.PASS
-    return Outcome.PARTIAL if name in record.delegated else Outcome.FALLBACK
-
-
-def _name_in_graphs(operator: str, in_graphs: Mapping[str, set[str]]) -> str:
-    near = in_graphs.get(packet_of(operator), set())
-    matches = [name for name in near if same_operator(operator, name)]
-    return matches[0] if len(matches) == 1 else operator
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome | None:
     """The worst judged outcome by `SEVERITY`, None when there is none."""
-    return max((o for o in outcomes if o in _RANK), key=_RANK.__getitem__, default=None)
+    return max((o for o in outcomes if o in RANK), key=RANK.__getitem__, default=None)
 
 
-def headroom_of(record: Record) -> float | None:
-    """limit / worst of a judged value, None where nothing was compared (or NaN)."""
-    headroom = record.numerics.headroom if record.numerics else None
-    return None if headroom is None or headroom != headroom else headroom
-
-
-def numerics_text(numerics: Numerics | None) -> str:
-    """`ULP: 2.4e-4 of 4.9e-4 (x2)`: class, worst error, its bound, how many times it fits."""
-    if numerics is None:
-        return ""
-    if numerics.sqnr_db is not None and numerics.limit is None:
-        return f"{numerics.tolerance_class}: {numerics.sqnr_db:.1f} dB"
-    if numerics.worst is None or numerics.limit is None:
-        return numerics.tolerance_class
-    if numerics.worst == 0:
-        return f"{numerics.tolerance_class}: exact"
-    headroom = f" (x{numerics.headroom:.2g})" if numerics.headroom is not None else ""
-    return f"{numerics.tolerance_class}: {numerics.worst:.2g} of {numerics.limit:.2g}{headroom}"
-
-
-def _model_row(record: Record) -> ModelRow:
+def _program_row(record: Record) -> ProgramRow:
     delegated = sum(operators_of(record.delegated).values())
-    return ModelRow(model_name(record), record, delegated, delegated + sum(operators_of(record.fallback).values()))
+    return ProgramRow(record.subject, record, delegated, delegated + sum(operators_of(record.fallback).values()))
 
 
 def sorted_rows(rows: dict[str, Row]) -> list[Row]:

@@ -2,15 +2,16 @@ import pytest
 
 from harness.evidence.files import Evidence
 from harness.evidence.record import Numerics
-from harness.evidence.vocabulary import HARDWARE_UNITS, OUTCOME_MEANINGS, SEVERITY, UNJUDGED, HarnessError, Outcome
-from harness.publish.matrix import (
-    Column,
-    attribute,
-    build_matrix,
-    group_by_packet,
-    numerics_text,
-    worst,
+from harness.evidence.vocabulary import (
+    HARDWARE_UNITS,
+    OUTCOME_MEANINGS,
+    SEVERITY,
+    UNJUDGED,
+    HarnessError,
+    Kind,
+    Outcome,
 )
+from harness.publish.model import Column, Place, build_matrix, worst
 
 GELU, ADD, ASINH = "aten.gelu.default", "aten.add.Tensor", "aten.asinh.default"
 
@@ -58,35 +59,8 @@ def test_worst_follows_severity():
 # What a record is evidence for.
 
 
-def test_a_pass_without_the_operator_in_the_graph_is_no_evidence_for_it(record):
-    square = record("aten.square.default", delegated={"aten.pow.Tensor_Scalar": 1})
-    assert list(attribute(square)) == [("aten.pow.Tensor_Scalar", Outcome.PASS)]
-
-
-def test_operators_of_a_working_program_are_judged_each_by_itself(record):
-    mixed = record(GELU, "partial", delegated={GELU: 1, ADD: 2}, fallback={ASINH: 1, ADD: 1, "operator.getitem": 1})
-    assert dict(attribute(mixed)) == {GELU: Outcome.PASS, ADD: Outcome.PARTIAL, ASINH: Outcome.FALLBACK}
-
-
-def test_a_failure_is_the_named_operators(record):
-    failed = record(GELU, "wrong_value", delegated={GELU: 1, ADD: 1})
-    assert dict(attribute(failed)) == {GELU: Outcome.WRONG_VALUE}
-
-
-def test_a_failure_is_not_the_one_of_an_operator_outside_the_delegates(record):
-    failed = record(GELU, "wrong_value", delegated={ADD: 1}, fallback={GELU: 1})
-    assert dict(attribute(failed)) == {GELU: Outcome.FALLBACK}
-
-
-def test_a_failure_of_the_only_operator_is_its_own(record):
-    assert dict(attribute(record("aten.square.default", "wrong_value", delegated={ADD: 1}))) == {
-        ADD: Outcome.WRONG_VALUE
-    }
-
-
 def test_a_failure_nobody_can_be_blamed_for_stays_with_the_api(record, evidence):
     failed = record("aten.square.default", "wrong_value", delegated={ADD: 1, GELU: 1}, api="square")
-    assert list(attribute(failed)) == []
     (row,) = build_matrix(evidence(failed)).apis
     assert (row.name, row.status) == ("square", Outcome.WRONG_VALUE)
 
@@ -98,30 +72,65 @@ def test_a_failure_before_the_graph_is_known_goes_under_the_name_in_graphs(recor
     assert cell.text == "pass 1/2, convert_error 1"
 
 
-def test_a_program_that_works_with_an_empty_graph_is_no_evidence_for_an_operator(record):
-    assert list(attribute(record("aten.atleast_1d.default", "fallback", fallback={}))) == []
-
-
 def test_a_function_standing_in_for_an_operator_is_none(record, evidence):
     matrix = build_matrix(evidence(record("torch.conj", "convert_error", api="conj")))
     assert matrix.operators == []
     assert [row.name for row in matrix.apis] == ["conj"]
 
 
-def test_an_ambiguous_name_is_left_as_it_is(record):
-    groups = group_by_packet([ADD, "aten.add.Scalar"])
-    assert dict(attribute(record("aten.add", "convert_error"), groups)) == {"aten.add": Outcome.CONVERT_ERROR}
-
-
 def test_user_files_and_failing_models_are_no_evidence_for_operators(record, evidence):
-    failing = record(case="models/vit/float32", outcome="wrong_value")
-    matrix = build_matrix(evidence(failing, record(case="check/mine/f")))
+    failing = record(kind=Kind.MODEL, op="model.vit", case="models/vit/float32", outcome="wrong_value")
+    matrix = build_matrix(evidence(failing, record(kind=Kind.USER, op="check.f", case="check/mine/f")))
     assert matrix.operators == []
-    assert [row.model for row in matrix.models] == ["vit"]
+    assert [row.name for row in matrix.programs] == ["vit"]
+
+
+@pytest.mark.parametrize("outcome", ["pass", "convert_error"])
+def test_a_program_of_several_methods_is_shown_under_its_own_name(record, evidence, outcome):
+    lengths = record(
+        kind=Kind.MULTIFUNCTION,
+        op="multifunction.lengths",
+        case="multifunction/lengths/float32/prompt",
+        outcome=outcome,
+        delegated={GELU: 1} if outcome == "pass" else {},
+    )
+    matrix = build_matrix(evidence(lengths))
+    assert [row.name for row in matrix.programs] == ["multifunction/lengths"]
+    assert [row.name for row in matrix.operators] == ([GELU] if outcome == "pass" else [])
+    assert matrix.apis == []
+
+
+def test_the_kind_decides_and_not_the_id(record, evidence):
+    matrix = build_matrix(evidence(record(case="models/like/float32")))
+    assert ([row.name for row in matrix.operators], matrix.programs) == ([GELU], [])
+
+
+def test_trials_of_the_partitioner_stand_apart(record, evidence, environments):
+    trial = record(kind=Kind.PARTITIONER)
+    simulated = record(kind=Kind.PARTITIONER, sample=1, environment=environments["simulated"])
+    user = record(kind=Kind.USER, sample=2)
+    matrix = build_matrix(evidence(trial, simulated, user))
+    assert (matrix.partitioner, matrix.records, matrix.shown) == ([trial], [user], [trial, user])
+    assert (matrix.operators, matrix.ignored) == ([], 0)
+
+
+def test_checks_stand_side_by_side_where_they_were_judged(record, evidence, environments):
+    reference, mac = record(), record(unit="cpu_only", environment=environments["mac"])
+    last = record(sample=10)
+    matrix = build_matrix(evidence(last, mac, record(outcome="not_run", sample=2), reference))
+    assert list(matrix.checks) == [(reference.case, "fp16-ios18"), (last.case, "fp16-ios18")]
+    assert matrix.checks[reference.case, "fp16-ios18"] == {
+        Place("reference", environments["linux"]): reference,
+        Place("cpu_only", environments["mac"]): mac,
+    }
 
 
 def test_a_model_that_works_is_evidence_for_its_operators_and_for_no_function(record, evidence):
-    matrix = build_matrix(evidence(record(case="models/vit/float32", delegated={"aten.gelu.default": 12})))
+    matrix = build_matrix(
+        evidence(
+            record(kind=Kind.MODEL, op="model.vit", case="models/vit/float32", delegated={"aten.gelu.default": 12})
+        )
+    )
     (row,) = matrix.operators
     assert (row.name, [cell.text for cell in row.cells.values()]) == ("aten.gelu.default", ["pass 1"])
     assert matrix.apis == []
@@ -260,7 +269,7 @@ def test_the_ane_is_told_by_environment(record, evidence, environments):
     assert {name: ane.text for name, ane in row.ane().items()} == {environments["mac"]: "supported 2 (ordinary cases)"}
 
 
-# Numerics and models.
+# Bounds and programs.
 
 
 def test_the_record_closest_to_its_bound_is_kept(record, evidence):
@@ -276,25 +285,15 @@ def test_the_bound_of_another_operator_is_not_shown(record, evidence):
     assert only_cell(build_matrix(evidence(softmax)), GELU).closest is None
 
 
-@pytest.mark.parametrize(
-    ("numerics", "text"),
-    [
-        (None, ""),
-        (Numerics("EXACT", 0.0, 0.0, float("inf")), "EXACT: exact"),
-        (Numerics("ULP", 4e-4, 2e-4, 2.0), "ULP: 0.0002 of 0.0004 (x2)"),
-        (Numerics("SQNR", sqnr_db=55.25), "SQNR: 55.2 dB"),
-        (Numerics("ULP"), "ULP"),
-    ],
-)
-def test_numerics_text(numerics, text):
-    assert numerics_text(numerics) == text
-
-
 def test_model_share_of_nodes(record, evidence):
     counts = {"delegated": {ADD: 3}, "fallback": {ASINH: 1, "operator.getitem": 4}}
-    (row,) = build_matrix(evidence(record(case="models/vit/float32", outcome="partial", **counts))).models
+    (row,) = build_matrix(
+        evidence(record(kind=Kind.MODEL, op="model.vit", case="models/vit/float32", outcome="partial", **counts))
+    ).programs
     assert (row.delegated, row.nodes, row.percent) == (3, 4, 75.0)
-    (row,) = build_matrix(evidence(record(case="models/vit/float32", outcome="convert_error"))).models
+    (row,) = build_matrix(
+        evidence(record(kind=Kind.MODEL, op="model.vit", case="models/vit/float32", outcome="convert_error"))
+    ).programs
     assert row.percent is None
 
 

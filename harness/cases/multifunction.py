@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SUITE = "multifunction"
 SEED = 0
 
-Call = tuple["torch.nn.Module", tuple["torch.Tensor", ...]]
+ModuleAndInputs = tuple["torch.nn.Module", tuple["torch.Tensor", ...]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Program:
 
     name: str
     methods: tuple[str, ...]
-    make: Callable[[], Mapping[str, Call]]
+    make: Callable[[], Mapping[str, ModuleAndInputs]]
 
 
 def _using(weights: torch.nn.Module, function: Callable[..., Any]) -> torch.nn.Module:
@@ -53,7 +53,7 @@ def _random(*shape: int) -> torch.Tensor:
     return on_fp16_grid(torch.randn(*shape))
 
 
-def _lengths() -> Mapping[str, Call]:
+def _lengths() -> Mapping[str, ModuleAndInputs]:
     """One computation on a prompt and on one token: another shape, the same weights."""
     import torch
 
@@ -61,7 +61,7 @@ def _lengths() -> Mapping[str, Call]:
     return {"forward": (block, (_random(1, 1, 16),)), "prefill": (block, (_random(1, 8, 16),))}
 
 
-def _attention() -> Mapping[str, Call]:
+def _attention() -> Mapping[str, ModuleAndInputs]:
     """Keys and values of earlier tokens come in as inputs, and go out longer."""
     import torch
 
@@ -86,7 +86,7 @@ def _attention() -> Mapping[str, Call]:
     }
 
 
-def _three() -> Mapping[str, Call]:
+def _three() -> Mapping[str, ModuleAndInputs]:
     """Methods with nothing in common: weights, number of inputs and of outputs."""
     import torch
 
@@ -98,7 +98,7 @@ def _three() -> Mapping[str, Call]:
     }
 
 
-def _integers() -> Mapping[str, Call]:
+def _integers() -> Mapping[str, ModuleAndInputs]:
     """An embedding, whose indices go in as int64 and come out again."""
     import torch
 

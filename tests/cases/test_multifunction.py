@@ -3,23 +3,23 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness.cases import find, multimethod
+from harness.cases import find, multifunction
 from harness.evidence.vocabulary import Level
 
 
 def test_each_method_of_a_program_is_a_case() -> None:
-    ids = [case.id for case in multimethod.cases()]
-    assert len(set(ids)) == len(ids) == sum(len(program.methods) for program in multimethod.PROGRAMS)
+    ids = [case.id for case in multifunction.cases()]
+    assert len(set(ids)) == len(ids) == sum(len(program.methods) for program in multifunction.PROGRAMS)
     assert find.find("multifunction/attention/float32/prefill").id in ids
-    assert {case.level for case in multimethod.cases()} == {Level.FULL}
+    assert {case.level for case in multifunction.cases()} == {Level.FULL}
 
 
-@pytest.mark.parametrize("program", multimethod.PROGRAMS, ids=lambda program: program.name)
-def test_the_cases_of_a_program_build_the_same_methods(program: multimethod.Program) -> None:
+@pytest.mark.parametrize("program", multifunction.PROGRAMS, ids=lambda program: program.name)
+def test_the_cases_of_a_program_build_the_same_methods(program: multifunction.Program) -> None:
     """Same names, weights and inputs: lowered for one method or for another, it is one program."""
     seen = []
     for method in program.methods:
-        built = multimethod._build(program, method)
+        built = multifunction._build(program, method)
         assert not built.module.training
         methods = {built.method: (built.module, built.inputs)}
         methods |= {other.name: (other.module, other.inputs) for other in built.beside}
