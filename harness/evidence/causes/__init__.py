@@ -1,7 +1,8 @@
 """Causes: one upstream defect or limitation each, as data, and the rules that say which failing records it explains.
 
-They lie in `suites/known_issues/causes/*.yaml`, one file a topic, each a list. Reading is strict: a cause whose rule is
-misspelt, or so wide that another defect could hide behind it, is refused.
+They lie beside this module, one file a topic, each a list, so that every installation has them; a project may have causes
+of its own in a folder `causes` beside its known issues. Reading is strict: a cause whose rule is misspelt, or so wide that
+another defect could hide behind it, is refused.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ import yaml
 
 from harness.evidence.conditions import Versions, holds, installed, require_conditions
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import RUNTIME, HarnessError, Outcome, Phase
+from harness.evidence.vocabulary import RUNTIME, HarnessError, Kind, Outcome, Phase
 
-#: Beside the known issues.
+#: The causes of the package.
+PACKAGED = Path(__file__).resolve().parent
+#: Where a project's own causes lie, beside its known issues.
 FOLDER = "causes"
 #: Where in the stack a cause lies. `decomposition` is a step of ExecuTorch's or of torch.export's own; a `limitation`
 #: is documented, or a clean refusal.
@@ -53,13 +56,19 @@ class Rule:
     def fits(self, record: Record) -> bool:
         if record.outcome not in self.outcomes or self.phase not in (None, record.phase):
             return False
-        if not all(test(getattr(record, name)) for name, test in self.texts):
+        if not all(test(_operator(record) if name == "op" else getattr(record, name)) for name, test in self.texts):
             return False
         if not all(any(map(test, getattr(record, name))) for name, test in self.names):
             return False
         if self.error is not None and (record.error is None or not self.error.search(error_line(record))):
             return False
         return self.reason is None or self.reason.search(record.reason) is not None
+
+
+def _operator(record: Record) -> str:
+    """What `op` is held against. A user's module is about no operator, but one that has a single one can only fail there."""
+    operators = {*record.delegated, *record.fallback}
+    return operators.pop() if record.kind is Kind.USER and not record.op and len(operators) == 1 else record.op
 
 
 def error_line(record: Record) -> str:
@@ -123,23 +132,32 @@ class Causes:
         return record.with_(cause=cause.cause if cause is not None else None)
 
 
-def read_causes(known_issues: Path) -> list[Cause]:
-    """Every cause beside the known issues of a directory, files by name; `HarnessError` names file and entry."""
+def read_causes(known_issues: Path | None = None) -> list[Cause]:
+    """Every cause of the package, after those beside the known issues of a directory; files by name.
+
+    `HarnessError` names file and entry of what is malformed, and of a cause that stands twice.
+    """
+    folders = [PACKAGED] if known_issues is None else [known_issues / FOLDER, PACKAGED]
     causes: list[Cause] = []
     origin: dict[str, str] = {}
-    for path in sorted((known_issues / FOLDER).glob("*.yaml")):
-        for number, entry in enumerate(read_list(path), start=1):
-            where = f"{path}: entry {number}"
-            try:
-                cause = _parse(entry)
-            except (ValueError, HarnessError) as error:
-                named = f" ({entry['cause']})" if isinstance(entry, dict) and "cause" in entry else ""
-                raise HarnessError(f"{where}{named}: {error}") from None
+    for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
+        for where, cause in _read_file(path):
             if cause.cause in origin:
                 raise HarnessError(f"{where}: cause {cause.cause} stands already in {origin[cause.cause]}")
             origin[cause.cause] = where
             causes.append(cause)
     return causes
+
+
+def _read_file(path: Path) -> Iterator[tuple[str, Cause]]:
+    """Each cause of a file, with where it stands."""
+    for number, entry in enumerate(read_list(path), start=1):
+        where = f"{path}: entry {number}"
+        try:
+            yield where, _parse(entry)
+        except (ValueError, HarnessError) as error:
+            named = f" ({entry['cause']})" if isinstance(entry, dict) and "cause" in entry else ""
+            raise HarnessError(f"{where}{named}: {error}") from None
 
 
 def read_list(path: Path) -> list[Any]:
