@@ -56,7 +56,7 @@ class Rule:
     def fits(self, record: Record) -> bool:
         if record.outcome not in self.outcomes or self.phase not in (None, record.phase):
             return False
-        if not all(test(_operator(record) if name == "op" else getattr(record, name)) for name, test in self.texts):
+        if not all(any(map(test, self._values(record, name))) for name, test in self.texts):
             return False
         if not all(any(map(test, getattr(record, name))) for name, test in self.names):
             return False
@@ -64,11 +64,14 @@ class Rule:
             return False
         return self.reason is None or self.reason.search(record.reason) is not None
 
-
-def _operator(record: Record) -> str:
-    """What `op` is held against. A user's module is about no operator, but one that has a single one can only fail there."""
-    operators = {*record.delegated, *record.fallback}
-    return operators.pop() if record.kind is Kind.USER and not record.op and len(operators) == 1 else record.op
+    def _values(self, record: Record, name: str) -> Iterable[str]:
+        """What a text key is held against; of a user's module, which is about no operator, `op` against its own: any
+        where an exception's message tells the defect, the only one where nothing else says which of them is to blame.
+        """
+        if name != "op" or record.kind is not Kind.USER:
+            return [getattr(record, name)]
+        operators = {*record.delegated, *record.fallback}
+        return operators if self.error is not None or len(operators) == 1 else ()
 
 
 def error_line(record: Record) -> str:
