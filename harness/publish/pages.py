@@ -6,10 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
@@ -35,6 +32,7 @@ from harness.publish.naming import operators_of, system_name
 from harness.publish.problems import FallbackOperator, Problem, fallback_operators, problems
 from harness.publish.promises import PAGE as PROMISES_PAGE
 from harness.publish.promises import promises_context, without_promises
+from harness.publish.rendering import render
 from harness.publish.summary import BY_VALUE, ORDER, count_table, what_went_wrong
 from harness.publish.units_page import PAGE as UNITS_PAGE
 from harness.publish.units_page import units_context
@@ -96,29 +94,17 @@ def build_pages(
     silent = silent_operators(matrix, universe, reasons or {})
     support = _op_support(matrix, universe, silent)
     return {
-        "op-support.md": _render("op-support.md.j2", {"sources": names, **support}),
-        "op-support-api.md": _render("op-support-api.md.j2", {"sources": names, **_api_support(matrix)}),
+        "op-support.md": render("op-support.md.j2", {"sources": names, **support}),
+        "op-support-api.md": render("op-support-api.md.j2", {"sources": names, **_api_support(matrix)}),
         "op-support.csv": support_csv(matrix, [row.name for row in silent if not row.instead]),
-        "coreml-op-support.md": _render("coreml-op-support.md.j2", {"sources": names, **executorch_context(matrix)}),
+        "coreml-op-support.md": render("coreml-op-support.md.j2", {"sources": names, **executorch_context(matrix)}),
         "coreml-op-support.csv": executorch_csv(matrix),
-        PROMISES_PAGE: _render(
+        PROMISES_PAGE: render(
             "partitioner.md.j2", {"sources": names, **promises_context(evidence, promises, universe)}
         ),
-        UNITS_PAGE: _render("units.md.j2", {"sources": names, **units_context(without_promises(evidence))}),
-        FINDINGS_PAGE: _render("findings.md.j2", {"sources": names, **findings_context(evidence, causes)}),
+        UNITS_PAGE: render("units.md.j2", {"sources": names, **units_context(without_promises(evidence))}),
+        FINDINGS_PAGE: render("findings.md.j2", {"sources": names, **findings_context(evidence, causes)}),
     }
-
-
-def _render(template: str, context: dict[str, Any]) -> str:
-    loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
-    environment = jinja2.Environment(
-        loader=loader,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(context).rstrip("\n") + "\n"
 
 
 def _op_support(matrix: Matrix, universe: Universe | None, silent: Sequence[Silent]) -> dict[str, Any]:

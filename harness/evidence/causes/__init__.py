@@ -1,8 +1,8 @@
 """Causes: one upstream defect or limitation each, as data, and the rules that say which failing records it explains.
 
-They lie beside this module, one file a topic, each a list, so that every installation has them; a project may have causes
-of its own in a folder `causes` beside its known issues. Reading is strict: a cause whose rule is misspelt, or so wide that
-another defect could hide behind it, is refused.
+They lie beside this module, one file a topic, each a list, so that every installation has them; a project may have
+causes of its own in a folder `causes` beside its known issues. Reading is strict: a cause whose rule is misspelt, or so
+wide that another defect could hide behind it, is refused.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from harness.evidence.conditions import Versions, holds, installed, require_conditions
+from harness.evidence.recipe import PRECISIONS
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import RUNTIME, HarnessError, Kind, Outcome, Phase
 
@@ -28,8 +29,10 @@ FOLDER = "causes"
 #: Where in the stack a cause lies. `decomposition` is a step of ExecuTorch's or of torch.export's own; a `limitation`
 #: is documented, or a clean refusal.
 STAGES = ("partitioner", "decomposition", "converter", "mil_pass", RUNTIME, "precision", "limitation")
-#: Where the script that shows a cause can show it: on any system, or only where Core ML predicts.
-SCRIPTS = ("linux", "mac")
+#: Scripts written by hand: shown on any system, or only where Core ML predicts.
+OWN_SCRIPTS = ("own", "own-mac")
+#: What is called with the module: coremltools alone, or ExecuTorch's lowering with the Core ML partitioner.
+CALLS = ("ct.convert", "partitioner")
 #: Outcomes that have no cause.
 CAUSELESS = frozenset({Outcome.PASS, Outcome.NOT_RUN})
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -80,12 +83,31 @@ def error_line(record: Record) -> str:
 
 
 @dataclass(frozen=True)
+class Script:
+    """What a generated script shows a defect with (`harness.publish.scripts`).
+
+    `module` is the body of a `torch.nn.Module`, `inputs` the tuple it is called with, `setup` what stands before both.
+    `error` is text in the exception that shows the defect; where it is empty the values do, off by more than `rtol`.
+    `expected` says in words what should come instead.
+    """
+
+    module: str
+    inputs: str
+    error: str = ""
+    expected: str = ""
+    setup: str = ""
+    through: str = CALLS[0]
+    precision: str = "fp32"
+    rtol: float = 1e-5
+
+
+@dataclass(frozen=True)
 class Cause:
     """One upstream defect or limitation behind failing checks.
 
-    `cause` is its slug, `sees` what the user sees, `source` the file and function that explain it. `script` says where
-    `reports/findings/<cause>.py` shows it (`linux`: anywhere, `mac`: on macOS), empty where there is none. `when` is
-    as in a known issue.
+    `cause` is its slug, `sees` what the user sees, `source` the file and function that explain it. `script` is what
+    `reports/findings/<cause>.py` is generated from, or one of `OWN_SCRIPTS` where it is written by hand, or empty where
+    there is none. `when` is as in a known issue.
     """
 
     cause: str
@@ -96,7 +118,7 @@ class Cause:
     source: str
     matches: tuple[Rule, ...]
     url: str = ""
-    script: str = ""
+    script: Script | str = ""
     when: Mapping[str, str] = field(default_factory=dict)
 
     def explains(self, record: Record) -> bool:
@@ -190,7 +212,7 @@ _REQUIRED = _KEYS - {"url", "script", "when"}
 
 def _parse(entry: Any) -> Cause:
     require_keys(entry, _KEYS, _REQUIRED)
-    for key in sorted(_KEYS - {"matches", "when"}):
+    for key in sorted(_KEYS - {"matches", "when", "script"}):
         value = entry.get(key, "-")
         if not isinstance(value, str) or not value.strip():
             raise HarnessError(f"{key}: expected text, got {value!r}")
@@ -198,8 +220,6 @@ def _parse(entry: Any) -> Cause:
         raise HarnessError("cause: expected lower-case words joined by hyphens")
     if entry["stage"] not in STAGES:
         raise HarnessError(f"stage {entry['stage']!r} is none of {', '.join(STAGES)}")
-    if entry.get("script", "linux") not in SCRIPTS:
-        raise HarnessError(f"script {entry['script']!r} is none of {', '.join(SCRIPTS)}")
     if "script" not in entry and entry["stage"] != "limitation":
         raise HarnessError("lacks script: only a limitation needs none")
     if not entry.get("url", "https://").startswith("https://"):
@@ -213,8 +233,29 @@ def _parse(entry: Any) -> Cause:
             rules.append(_rule(rule))
         except (ValueError, HarnessError) as error:
             raise HarnessError(f"rule {number}: {error}") from None
-    texts = {key: " ".join(value.split()) for key, value in entry.items() if isinstance(value, str)}
-    return Cause(**texts, matches=tuple(rules), when=entry.get("when", {}))
+    texts = {key: " ".join(entry[key].split()) for key in _KEYS - {"matches", "when", "script"} if key in entry}
+    script = _script(entry["script"]) if "script" in entry else ""
+    return Cause(**texts, script=script, matches=tuple(rules), when=entry.get("when", {}))
+
+
+def _script(entry: Any) -> Script | str:
+    if isinstance(entry, str):
+        if entry not in OWN_SCRIPTS:
+            raise HarnessError(f"script {entry!r} is none of {', '.join(OWN_SCRIPTS)}")
+        return entry
+    try:
+        require_keys(entry, (f.name for f in fields(Script)), ("module", "inputs"))
+    except HarnessError as error:
+        raise HarnessError(f"script: {error}") from None
+    for key, value in entry.items():
+        if not isinstance(value, float if key == "rtol" else str) or value == "":
+            raise HarnessError(f"script: {key}: unexpected {value!r}")
+    for key, known in (("through", CALLS), ("precision", PRECISIONS)):
+        if entry.get(key, known[0]) not in known:
+            raise HarnessError(f"script: {key} {entry[key]!r} is none of {', '.join(known)}")
+    if "error" in entry and "rtol" in entry:
+        raise HarnessError("script: error and rtol: an exception or the values show it, not both")
+    return Script(**entry)
 
 
 #: Keys of a rule that are globs, with the field of a record each is held against: first texts, then counts by name.
