@@ -11,7 +11,7 @@ from harness.publish.rendering import render
 #: Below the reports.
 FOLDER = "findings"
 TEMPLATE = "finding.py.j2"
-_WIDTH = 110
+_WIDTH = 118
 
 
 def build_scripts(causes: Iterable[Cause]) -> dict[str, str]:
@@ -25,13 +25,15 @@ def build_scripts(causes: Iterable[Cause]) -> dict[str, str]:
 
 def source(cause: Cause, script: Script) -> str:
     """Python that prints versions, what is expected and what comes, and exits with 0 while the defect is there."""
-    verb = "converts" if script.through == "ct.convert" else "lowers"
+    verb = {"ct.convert": "converts", "partitioner": "lowers", "to_executorch": "is emitted"}[script.through]
     return render(
         TEMPLATE,
         {
             "docstring": _docstring(cause),
             "script": script,
-            "through": script.through if script.error else "values",
+            "through": script.through if script.error else script.compared,
+            "lowers": script.through != "ct.convert",
+            "by_line": script.error.startswith("assert "),
             "precision": {"fp32": "FLOAT32", "fp16": "FLOAT16"}[script.precision],
             "functional": "F." in script.module + script.inputs + script.setup,
             "verb": verb,

@@ -31,8 +31,11 @@ FOLDER = "causes"
 STAGES = ("partitioner", "decomposition", "converter", "mil_pass", RUNTIME, "precision", "limitation")
 #: Scripts written by hand: shown on any system, or only where Core ML predicts.
 OWN_SCRIPTS = ("own", "own-mac")
-#: What is called with the module: coremltools alone, or ExecuTorch's lowering with the Core ML partitioner.
-CALLS = ("ct.convert", "partitioner")
+#: What is called with the module: coremltools alone, ExecuTorch's lowering with the Core ML partitioner, or that and
+#: `to_executorch`.
+CALLS = ("ct.convert", "partitioner", "to_executorch")
+#: What of a converted program is held against eager.
+COMPARED = ("values", "shape")
 #: Outcomes that have no cause.
 CAUSELESS = frozenset({Outcome.PASS, Outcome.NOT_RUN})
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -87,7 +90,9 @@ class Script:
     """What a generated script shows a defect with (`harness.publish.scripts`).
 
     `module` is the body of a `torch.nn.Module`, `inputs` the tuple it is called with, `setup` what stands before both.
-    `error` is text in the exception that shows the defect; where it is empty the values do, off by more than `rtol`.
+    `error` is text in the exception that shows the defect (an assertion without a message: `assert ...`, its line).
+    Where it is empty, `compared` says what of the program converted in `precision` does: the values, off by more than
+    `rtol`, or the shape.
     `expected` says in words what should come instead.
     """
 
@@ -98,6 +103,7 @@ class Script:
     setup: str = ""
     through: str = CALLS[0]
     precision: str = "fp32"
+    compared: str = COMPARED[0]
     rtol: float = 1e-5
 
 
@@ -244,17 +250,19 @@ def _script(entry: Any) -> Script | str:
             raise HarnessError(f"script {entry!r} is none of {', '.join(OWN_SCRIPTS)}")
         return entry
     try:
-        require_keys(entry, (f.name for f in fields(Script)), ("module", "inputs"))
+        require_keys(entry, [f.name for f in fields(Script)], ("module", "inputs"))
     except HarnessError as error:
         raise HarnessError(f"script: {error}") from None
     for key, value in entry.items():
         if not isinstance(value, float if key == "rtol" else str) or value == "":
             raise HarnessError(f"script: {key}: unexpected {value!r}")
-    for key, known in (("through", CALLS), ("precision", PRECISIONS)):
+    for key, known in (("through", CALLS), ("precision", PRECISIONS), ("compared", COMPARED)):
         if entry.get(key, known[0]) not in known:
             raise HarnessError(f"script: {key} {entry[key]!r} is none of {', '.join(known)}")
-    if "error" in entry and "rtol" in entry:
-        raise HarnessError("script: error and rtol: an exception or the values show it, not both")
+    if "error" in entry and not {"rtol", "compared", "precision"}.isdisjoint(entry):
+        raise HarnessError("script: error beside rtol, compared or precision: an exception or the program shows it")
+    if "error" not in entry and "through" in entry:
+        raise HarnessError("script: lacks error: programs are compared as ct.convert makes them")
     return Script(**entry)
 
 
