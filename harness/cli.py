@@ -337,7 +337,7 @@ def triage(
     records = named(evidence, causes)
     if slug is not None:
         if slug not in {cause.cause for cause in causes}:
-            raise HarnessError(f"{slug}: no such cause in {known_issues / 'causes'}")
+            raise HarnessError(f"{slug}: no such cause")
         _say(checks_text(record for record in records if record.cause == slug))
         return OK
     before = read_known_issues(known_issues, causes, triage=True)

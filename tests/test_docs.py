@@ -173,7 +173,7 @@ def test_code_that_is_shown_stands_in_the_sources() -> None:
 
 
 def test_causes_that_are_shown_stand_with_the_known_issues() -> None:
-    folder = ROOT / "suites" / "known_issues" / "causes"
+    folder = ROOT / "harness" / "evidence" / "causes"
     causes = "\n".join(path.read_text(encoding="utf-8") for path in folder.glob("*.yaml"))
     shown = [block for page in BY_HAND for block in fences(page.read_text(encoding="utf-8"), "yaml")]
     assert shown

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from harness.commands.progress import ProgressLine
+from harness.evidence.causes import Cause, Causes, read_causes
 from harness.evidence.check import Check
 from harness.evidence.environment import environment_block
 from harness.evidence.files import Evidence, read_evidence, write_evidence
@@ -38,6 +39,8 @@ def run(
     resume: bool = False,
 ) -> int:
     """Check every case of the file and print what was found, in the file's order whatever the number of workers.
+
+    What fails as one of the package's causes says is named after it.
 
     Records are in `json_out` as soon as they exist. With `resume` those it holds already, of this environment, stand:
     their checks are not run again.
@@ -88,7 +91,7 @@ def run(
             if json_out is not None:
                 write_evidence(json_out, Evidence({environment: block}, list(records)), with_timing=True)
 
-        return exit_code(_check(team, shares, order, known, keep))
+        return exit_code(_check(team, shares, order, known, keep, Causes(read_causes())))
     finally:
         team.close()
 
@@ -99,21 +102,23 @@ def _check(
     order: list[str],
     known: dict[str, Record],
     keep: Callable[[Iterable[Record]], None],
+    causes: Causes,
 ) -> list[Record]:
     """Check the shares, print what is found in `order`, and keep it beside what is known already, also of others.
 
     A report waits for those before it; where the end comes early, those that still wait are printed.
     """
-    found = dict(known)
+    found = {one: causes.name(record) for one, record in known.items()}
     done = [found[one] for one in order if one in found]
     reports = _InOrder(order)
     with ProgressLine(len(order), len(done), sum(map(fails, done))) as line:
 
         def say(records: Iterable[Record]) -> None:
             for record in records:
-                line.say("\n".join(report(record)))
+                line.say("\n".join(report(record, causes.by_slug.get(record.cause or ""))))
 
-        def on_record(record: Record) -> None:
+        def on_record(measured: Record) -> None:
+            record = causes.name(measured)
             found[record.check_id] = record
             keep(found.values())
             line.advance(failing=fails(record))
@@ -182,8 +187,8 @@ def fails(record: Record) -> bool:
     return (record.outcome not in WORKING and record.outcome is not Outcome.NOT_RUN) or record.is_harness_fault
 
 
-def report(record: Record) -> list[str]:
-    """A check in some lines: outcome, phase, operators, numbers, and what was raised."""
+def report(record: Record, cause: Cause | None = None) -> list[str]:
+    """A check in some lines: outcome, phase, operators, numbers, what was raised, and the cause where it is known."""
     lines = [f"{record.check_id}: {record.outcome} (phase {record.phase})"]
     lines.append(f"  {OUTCOME_MEANINGS[record.outcome]}")
     for label, counts in (("delegated", record.delegated), ("fallback", record.fallback)):
@@ -198,6 +203,9 @@ def report(record: Record) -> list[str]:
         lines.append(f"  error: {record.error.type}: {message[0] if message else ''}")
     elif record.reason:
         lines.append(f"  reason: {record.reason}")
+    if cause is not None:
+        lines.append(f"  cause: {cause.cause}: {cause.title}")
+        lines += [f"  upstream: {cause.url}"] if cause.url else []
     if record.stage:
         lines.append(
             f"  stage: {record.stage} (the reference executor: {record.against_reference.get('outcome', 'none')})"

@@ -2,7 +2,7 @@
 
 The named outcome must still occur; an unexpected pass is an error; a pattern that matches no check is an error.
 They lie in `suites/known_issues/*.yaml`, one file an outcome, each a list of causes. What is said of a cause stands
-once, in `suites/known_issues/causes/`; an entry whose cause is not described there says it itself.
+once, in `harness/evidence/causes/`; an entry whose cause is not described there says it itself.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from harness.evidence.vocabulary import HarnessError
 from harness.publish.coverage import read_reasons
 from harness.publish.model import build_matrix
 from harness.publish.pages import EXECUTORCH_PAGES, FINDINGS_PAGE, build_pages
+from harness.publish.scripts import build_scripts
 
 #: Why operators of the universe have no case, beside the folder of known issues.
 UNCOVERED = Path("ops/uncovered.yaml")
@@ -51,7 +52,10 @@ def evidence_paths(reports_dir: Path) -> list[Path]:
 
 
 def generate(reports_dir: Path, only: Iterable[str] | None = None, known_issues: Path | None = None) -> dict[str, str]:
-    """`{file name: content}` of all pages, or of the named ones; causes are those beside the known issues."""
+    """`{file name: content}` of all pages, or of the named ones, below the reports.
+
+    With known issues the causes are the package's and those beside them; the page of findings comes with its scripts.
+    """
     paths = evidence_paths(reports_dir)
     evidence = merge_evidence(read_evidence(path) for path in paths)
     causes = read_causes(known_issues) if known_issues is not None else []
@@ -60,7 +64,11 @@ def generate(reports_dir: Path, only: Iterable[str] | None = None, known_issues:
     reasons = read_reasons(uncovered) if uncovered is not None and uncovered.exists() else {}
     names = [f"evidence/{path.name}" for path in paths]
     pages = build_pages(build_matrix(evidence), names, causes, universe_of(evidence), reasons, rules_of(evidence))
-    return pages if only is None else {name: pages[name] for name in only}
+    scripts = build_scripts(causes)
+    if only is None:
+        return pages | scripts
+    wanted = tuple(only)
+    return {name: pages[name] for name in wanted} | (scripts if FINDINGS_PAGE in wanted else {})
 
 
 def rules_of(evidence: Evidence) -> list[PartitionerRule]:
@@ -90,21 +98,21 @@ def check_docs(
 ) -> list[StalePage]:
     """The pages that differ from what the evidence says, by name; empty when all are fresh."""
     pages = sorted(generate(reports_dir, only, known_issues).items())
-    return [stale for name, text in pages if (stale := _compare(reports_dir / name, text))]
+    return [stale for name, text in pages if (stale := _compare(reports_dir / name, name, text))]
 
 
-def _compare(path: Path, expected: str) -> StalePage | None:
+def _compare(path: Path, name: str, expected: str) -> StalePage | None:
     try:
         found = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return StalePage(path.name, 0)
+        return StalePage(name, 0)
     except (OSError, UnicodeDecodeError) as error:
         raise HarnessError(f"{path}: cannot read: {error}") from None
     if found == expected:
         return None
     pairs = zip_longest(expected.split("\n"), found.split("\n"), fillvalue=None)
     number, (wanted, got) = next((n, pair) for n, pair in enumerate(pairs, start=1) if pair[0] != pair[1])
-    return StalePage(path.name, number, wanted, got)
+    return StalePage(name, number, wanted, got)
 
 
 __all__ = ["EXECUTORCH_PAGES", "FINDINGS_PAGE", "StalePage", "check_docs", "evidence_paths", "generate", "write_docs"]

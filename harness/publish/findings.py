@@ -183,7 +183,7 @@ def _script(cause: Cause) -> str:
     """How to see it: `python reports/findings/<cause>.py`."""
     if not cause.script:
         return ""
-    where = {"linux": "", "mac": " (on macOS: it needs prediction)"}[cause.script]
+    where = " (on macOS: it needs prediction)" if cause.script == "own-mac" else ""
     return f"[`python reports/findings/{cause.cause}.py`](findings/{cause.cause}.py){where}"
 
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-import jinja2
 
 from harness.evidence.causes import Cause
 from harness.evidence.partitioner_rules import PartitionerRule
@@ -17,6 +13,7 @@ from harness.publish.findings import findings_context
 from harness.publish.model import Matrix
 from harness.publish.partitioner_page import PAGE as PARTITIONER_PAGE
 from harness.publish.partitioner_page import partitioner_context
+from harness.publish.rendering import render
 from harness.publish.support_page import api_context, support_context, support_csv
 from harness.publish.units_page import PAGE as UNITS_PAGE
 from harness.publish.units_page import units_context
@@ -41,26 +38,14 @@ def build_pages(
     silent = silent_operators(matrix, universe, reasons or {})
     support = support_context(matrix, universe, silent)
     return {
-        "op-support.md": _render("op-support.md.j2", {"sources": names, **support}),
-        "op-support-api.md": _render("op-support-api.md.j2", {"sources": names, **api_context(matrix)}),
+        "op-support.md": render("op-support.md.j2", {"sources": names, **support}),
+        "op-support-api.md": render("op-support-api.md.j2", {"sources": names, **api_context(matrix)}),
         "op-support.csv": support_csv(matrix, [row.name for row in silent if not row.instead]),
-        "coreml-op-support.md": _render("coreml-op-support.md.j2", {"sources": names, **executorch_context(matrix)}),
+        "coreml-op-support.md": render("coreml-op-support.md.j2", {"sources": names, **executorch_context(matrix)}),
         "coreml-op-support.csv": executorch_csv(matrix),
-        PARTITIONER_PAGE: _render(
+        PARTITIONER_PAGE: render(
             "partitioner.md.j2", {"sources": names, **partitioner_context(matrix, rules, universe)}
         ),
-        UNITS_PAGE: _render("units.md.j2", {"sources": names, **units_context(matrix)}),
-        FINDINGS_PAGE: _render("findings.md.j2", {"sources": names, **findings_context(matrix, causes)}),
+        UNITS_PAGE: render("units.md.j2", {"sources": names, **units_context(matrix)}),
+        FINDINGS_PAGE: render("findings.md.j2", {"sources": names, **findings_context(matrix, causes)}),
     }
-
-
-def _render(template: str, context: dict[str, Any]) -> str:
-    loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
-    environment = jinja2.Environment(
-        loader=loader,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(context).rstrip("\n") + "\n"

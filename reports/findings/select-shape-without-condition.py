@@ -1,20 +1,11 @@
-"""masked_fill with a mask of more dimensions than the tensor declares the shape of the tensor.
+"""Select declares a shape that leaves its condition out.
 
-The type inference of MIL `select` (coremltools/converters/mil/mil/ops/defs/iOS15/control_flow.py) broadcasts
-`a` and `b` and leaves `cond` out, contrary to the documentation of the operator, and the converter function
-`masked_fill` does not broadcast before. The program contradicts itself.
+The type inference of MIL `select` broadcasts a and b, not cond, contrary to the documentation of the operator, and
+masked_fill does not broadcast before it.
 """
-
-import tempfile
-from pathlib import Path
 
 import coremltools as ct
 import torch
-from coremltools.proto import Model_pb2
-from executorch.backends.apple.coreml import executorchcoreml
-from executorch.backends.apple.coreml.compiler import CoreMLBackend
-from executorch.backends.apple.coreml.partition import CoreMLPartitioner
-from executorch.exir import to_edge_transform_and_lower
 
 
 class Module(torch.nn.Module):
@@ -22,45 +13,15 @@ class Module(torch.nn.Module):
         return x.masked_fill(mask, 2.0)
 
 
-def declared_shape(module, inputs):
-    """What the emitted program declares for its output; prints its operators."""
-    specs = CoreMLBackend.generate_compile_specs(
-        compute_precision=ct.precision.FLOAT32, minimum_deployment_target=ct.target.iOS18
-    )
-    program = to_edge_transform_and_lower(
-        torch.export.export(module, inputs), partitioner=[CoreMLPartitioner(compile_specs=specs)]
-    )
-    modules = program.exported_program().graph_module.children()
-    processed = next(m.processed_bytes for m in modules if hasattr(m, "processed_bytes"))
-    with tempfile.TemporaryDirectory() as folder:
-        executorchcoreml.unflatten_directory_contents(processed, folder)
-        model = Model_pb2.Model.FromString(next(Path(folder).rglob("*.mlmodel")).read_bytes())
-    block = next(iter(model.mlProgram.functions["main"].block_specializations.values()))
-    shapes = {}
-    for op in block.operations:
-        for out in op.outputs:
-            shapes[out.name] = [d.constant.size for d in out.type.tensorType.dimensions]
-            if op.type != "const":
-                print(f"  {op.type} -> {shapes[out.name]}")
-    return shapes[block.outputs[0]]
-
-
-def main() -> int:
-    inputs = (
-        torch.ones(3),
-        torch.tensor([[True, False, True], [False, False, True]]),
-    )
-    module = Module().eval()
-    expected = list(module(*inputs).shape)
-    print("emitted:")
-    got = declared_shape(module, inputs)
-    print(f"eager   {expected}\ngot     {got}")
-    if got != expected:
-        print("shown: the declared shape leaves the condition out")
-        return 0
-    print("not shown: the shapes agree")
-    return 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+inputs = (torch.ones(3), torch.tensor([[True, False, True], [False, False, True]]))
+print(f"coremltools {ct.__version__}, torch {torch.__version__}")
+exported = torch.export.export(Module().eval(), inputs).run_decompositions({})
+expected = tuple(Module().eval()(*inputs).shape)
+model = ct.convert(exported, compute_precision=ct.precision.FLOAT32, minimum_deployment_target=ct.target.iOS18)
+main = model._mil_program.functions["main"]
+for op in main.operations:
+    if op.op_type != "const":
+        print(f"  {op.op_type} -> {[tuple(out.shape) for out in op.outputs]}")
+actual = tuple(main.outputs[0].shape)
+print(f"expected shape {expected}\nactual   shape {actual}")
+raise SystemExit(actual == expected)

@@ -1,7 +1,8 @@
 """Causes: one upstream defect or limitation each, as data, and the rules that say which failing records it explains.
 
-They lie in `suites/known_issues/causes/*.yaml`, one file a topic, each a list. Reading is strict: a cause whose rule is
-misspelt, or so wide that another defect could hide behind it, is refused.
+They lie beside this module, one file a topic, each a list, so that every installation has them; a project may have
+causes of its own in a folder `causes` beside its known issues. Reading is strict: a cause whose rule is misspelt, or so
+wide that another defect could hide behind it, is refused.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,24 @@ from typing import Any
 import yaml
 
 from harness.evidence.conditions import Versions, holds, installed, require_conditions
+from harness.evidence.recipe import PRECISIONS
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import RUNTIME, HarnessError, Outcome, Phase, Trait, outcomes_with
+from harness.evidence.vocabulary import RUNTIME, HarnessError, Kind, Outcome, Phase, Trait, outcomes_with
 
-#: Beside the known issues.
+#: The causes of the package.
+PACKAGED = Path(__file__).resolve().parent
+#: Where a project's own causes lie, beside its known issues.
 FOLDER = "causes"
 #: Where in the stack a cause lies. `decomposition` is a step of ExecuTorch's or of torch.export's own; a `limitation`
 #: is documented, or a clean refusal.
 STAGES = ("partitioner", "decomposition", "converter", "mil_pass", RUNTIME, "precision", "limitation")
-#: Where the script that shows a cause can show it: on any system, or only where Core ML predicts.
-SCRIPTS = ("linux", "mac")
+#: Scripts written by hand: shown on any system, or only where Core ML predicts.
+OWN_SCRIPTS = ("own", "own-mac")
+#: What is called with the module: coremltools alone, ExecuTorch's lowering with the Core ML partitioner, or that and
+#: `to_executorch`.
+CALLS = ("ct.convert", "partitioner", "to_executorch")
+#: What of a converted program is held against eager.
+COMPARED = ("values", "shape")
 #: Outcomes that have no cause.
 CAUSELESS = frozenset(Outcome) - outcomes_with(Trait.CAUSED)
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -53,13 +62,22 @@ class Rule:
     def fits(self, record: Record) -> bool:
         if record.outcome not in self.outcomes or self.phase not in (None, record.phase):
             return False
-        if not all(test(getattr(record, name)) for name, test in self.texts):
+        if not all(any(map(test, self._values(record, name))) for name, test in self.texts):
             return False
         if not all(any(map(test, getattr(record, name))) for name, test in self.names):
             return False
         if self.error is not None and (record.error is None or not self.error.search(error_line(record))):
             return False
         return self.reason is None or self.reason.search(record.reason) is not None
+
+    def _values(self, record: Record, name: str) -> Iterable[str]:
+        """What a text key is held against; of a user's module, which is about no operator, `op` against its own: any
+        where an exception's message tells the defect, the only one where nothing else says which of them is to blame.
+        """
+        if name != "op" or record.kind is not Kind.USER:
+            return [getattr(record, name)]
+        operators = {*record.delegated, *record.fallback}
+        return operators if self.error is not None or len(operators) == 1 else ()
 
 
 def error_line(record: Record) -> str:
@@ -68,12 +86,34 @@ def error_line(record: Record) -> str:
 
 
 @dataclass(frozen=True)
+class Script:
+    """What a generated script shows a defect with (`harness.publish.scripts`).
+
+    `module` is the body of a `torch.nn.Module`, `inputs` the tuple it is called with, `setup` what stands before both.
+    `error` is text in the exception that shows the defect (an assertion without a message: `assert ...`, its line).
+    Where it is empty, `compared` says what of the program converted in `precision` does: the values, off by more than
+    `rtol`, or the shape.
+    `expected` says in words what should come instead.
+    """
+
+    module: str
+    inputs: str
+    error: str = ""
+    expected: str = ""
+    setup: str = ""
+    through: str = CALLS[0]
+    precision: str = "fp32"
+    compared: str = COMPARED[0]
+    rtol: float = 1e-5
+
+
+@dataclass(frozen=True)
 class Cause:
     """One upstream defect or limitation behind failing checks.
 
-    `cause` is its slug, `sees` what the user sees, `source` the file and function that explain it. `script` says where
-    `reports/findings/<cause>.py` shows it (`linux`: anywhere, `mac`: on macOS), empty where there is none. `when` is
-    as in a known issue.
+    `cause` is its slug, `sees` what the user sees, `source` the file and function that explain it. `script` is what
+    `reports/findings/<cause>.py` is generated from, or one of `OWN_SCRIPTS` where it is written by hand, or empty where
+    there is none. `when` is as in a known issue.
     """
 
     cause: str
@@ -84,7 +124,7 @@ class Cause:
     source: str
     matches: tuple[Rule, ...]
     url: str = ""
-    script: str = ""
+    script: Script | str = ""
     when: Mapping[str, str] = field(default_factory=dict)
 
     def explains(self, record: Record) -> bool:
@@ -123,23 +163,32 @@ class Causes:
         return record.with_(cause=cause.cause if cause is not None else None)
 
 
-def read_causes(known_issues: Path) -> list[Cause]:
-    """Every cause beside the known issues of a directory, files by name; `HarnessError` names file and entry."""
+def read_causes(known_issues: Path | None = None) -> list[Cause]:
+    """Every cause of the package, after those beside the known issues of a directory; files by name.
+
+    `HarnessError` names file and entry of what is malformed, and of a cause that stands twice.
+    """
+    folders = [PACKAGED] if known_issues is None else [known_issues / FOLDER, PACKAGED]
     causes: list[Cause] = []
     origin: dict[str, str] = {}
-    for path in sorted((known_issues / FOLDER).glob("*.yaml")):
-        for number, entry in enumerate(read_list(path), start=1):
-            where = f"{path}: entry {number}"
-            try:
-                cause = _parse(entry)
-            except (ValueError, HarnessError) as error:
-                named = f" ({entry['cause']})" if isinstance(entry, dict) and "cause" in entry else ""
-                raise HarnessError(f"{where}{named}: {error}") from None
+    for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
+        for where, cause in _read_file(path):
             if cause.cause in origin:
                 raise HarnessError(f"{where}: cause {cause.cause} stands already in {origin[cause.cause]}")
             origin[cause.cause] = where
             causes.append(cause)
     return causes
+
+
+def _read_file(path: Path) -> Iterator[tuple[str, Cause]]:
+    """Each cause of a file, with where it stands."""
+    for number, entry in enumerate(read_list(path), start=1):
+        where = f"{path}: entry {number}"
+        try:
+            yield where, _parse(entry)
+        except (ValueError, HarnessError) as error:
+            named = f" ({entry['cause']})" if isinstance(entry, dict) and "cause" in entry else ""
+            raise HarnessError(f"{where}{named}: {error}") from None
 
 
 def read_list(path: Path) -> list[Any]:
@@ -169,7 +218,7 @@ _REQUIRED = _KEYS - {"url", "script", "when"}
 
 def _parse(entry: Any) -> Cause:
     require_keys(entry, _KEYS, _REQUIRED)
-    for key in sorted(_KEYS - {"matches", "when"}):
+    for key in sorted(_KEYS - {"matches", "when", "script"}):
         value = entry.get(key, "-")
         if not isinstance(value, str) or not value.strip():
             raise HarnessError(f"{key}: expected text, got {value!r}")
@@ -177,8 +226,6 @@ def _parse(entry: Any) -> Cause:
         raise HarnessError("cause: expected lower-case words joined by hyphens")
     if entry["stage"] not in STAGES:
         raise HarnessError(f"stage {entry['stage']!r} is none of {', '.join(STAGES)}")
-    if entry.get("script", "linux") not in SCRIPTS:
-        raise HarnessError(f"script {entry['script']!r} is none of {', '.join(SCRIPTS)}")
     if "script" not in entry and entry["stage"] != "limitation":
         raise HarnessError("lacks script: only a limitation needs none")
     if not entry.get("url", "https://").startswith("https://"):
@@ -192,8 +239,31 @@ def _parse(entry: Any) -> Cause:
             rules.append(_rule(rule))
         except (ValueError, HarnessError) as error:
             raise HarnessError(f"rule {number}: {error}") from None
-    texts = {key: " ".join(value.split()) for key, value in entry.items() if isinstance(value, str)}
-    return Cause(**texts, matches=tuple(rules), when=entry.get("when", {}))
+    texts = {key: " ".join(entry[key].split()) for key in _KEYS - {"matches", "when", "script"} if key in entry}
+    script = _script(entry["script"]) if "script" in entry else ""
+    return Cause(**texts, script=script, matches=tuple(rules), when=entry.get("when", {}))
+
+
+def _script(entry: Any) -> Script | str:
+    if isinstance(entry, str):
+        if entry not in OWN_SCRIPTS:
+            raise HarnessError(f"script {entry!r} is none of {', '.join(OWN_SCRIPTS)}")
+        return entry
+    try:
+        require_keys(entry, [f.name for f in fields(Script)], ("module", "inputs"))
+    except HarnessError as error:
+        raise HarnessError(f"script: {error}") from None
+    for key, value in entry.items():
+        if not isinstance(value, float if key == "rtol" else str) or value == "":
+            raise HarnessError(f"script: {key}: unexpected {value!r}")
+    for key, known in (("through", CALLS), ("precision", PRECISIONS), ("compared", COMPARED)):
+        if entry.get(key, known[0]) not in known:
+            raise HarnessError(f"script: {key} {entry[key]!r} is none of {', '.join(known)}")
+    if "error" in entry and not {"rtol", "compared", "precision"}.isdisjoint(entry):
+        raise HarnessError("script: error beside rtol, compared or precision: an exception or the program shows it")
+    if "error" not in entry and "through" in entry:
+        raise HarnessError("script: lacks error: programs are compared as ct.convert makes them")
+    return Script(**entry)
 
 
 #: Keys of a rule that are globs, with the field of a record each is held against: first texts, then counts by name.

@@ -1,0 +1,21 @@
+"""Templates of this room, filled in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+
+def render(template: str, context: dict[str, Any]) -> str:
+    """The text of a template in `templates/`, which ends with one newline."""
+    loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
+    environment = jinja2.Environment(
+        loader=loader,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(context).rstrip("\n") + "\n"
