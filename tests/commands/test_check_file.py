@@ -324,7 +324,7 @@ def test_a_report_tells_whose_fault_it_is():
     assert report(wrong)[-1] == "  stage: runtime (the reference executor: pass)"
 
 
-def test_a_record_is_told_with_its_cause(record):
+def test_a_record_is_told_with_its_cause():
     (gelu,) = (cause for cause in read_causes() if cause.cause == "gelu-approximate-dropped")
     lines = report(record("wrong_value"), gelu)
     assert f"  cause: gelu-approximate-dropped: {gelu.title}" in lines
