@@ -10,6 +10,7 @@ import pytest
 
 from harness.commands import check_file
 from harness.commands.check_file import exit_code, recipes_of, report, workers_of
+from harness.evidence.causes import read_causes
 from harness.evidence.files import read_evidence
 from harness.evidence.record import ErrorInfo, Numerics, Record
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, UNJUDGED, WORKING, HarnessError, Outcome, Phase
@@ -321,6 +322,14 @@ def test_a_report_names_operators_numbers_errors_and_notes():
 def test_a_report_tells_whose_fault_it_is():
     wrong = record("wrong_value", stage="runtime", against_reference={"outcome": "pass", "equal": False})
     assert report(wrong)[-1] == "  stage: runtime (the reference executor: pass)"
+
+
+def test_a_record_is_told_with_its_cause():
+    (gelu,) = (cause for cause in read_causes() if cause.cause == "gelu-approximate-dropped")
+    lines = report(record("wrong_value"), gelu)
+    assert f"  cause: gelu-approximate-dropped: {gelu.title}" in lines
+    assert f"  upstream: {gelu.url}" in lines
+    assert not any("cause" in line for line in report(record("wrong_value")))
 
 
 def test_a_units_absence_is_told_with_its_reason():

@@ -1,18 +1,22 @@
+import tomllib
+from pathlib import Path
+
 import pytest
 import yaml
 
-from harness.evidence.causes import Causes, error_line, read_causes
+from harness.evidence.causes import Causes, Script, error_line, read_causes
 from harness.evidence.record import ErrorInfo
-from harness.evidence.vocabulary import HarnessError, Phase
+from harness.evidence.vocabulary import HarnessError, Kind, Phase
 
+PACKAGED = [cause.cause for cause in read_causes()]
 GELU = {
-    "cause": "gelu-approximate-dropped",
+    "cause": "gelu-of-a-project",
     "title": "gelu ignores approximate",
     "stage": "converter",
     "sees": "The exact gelu comes out.",
     "explanation": "It is a keyword argument.",
     "source": "coremltools/ops.py gelu",
-    "script": "linux",
+    "script": "own",
     "matches": [{"outcome": "wrong_value", "op": "aten.gelu.*"}],
 }
 
@@ -24,13 +28,20 @@ def write(directory, *entries, name="topic"):
     return directory
 
 
-def cause(slug="gelu-approximate-dropped", *rules, **changes):
+def cause(slug="gelu-of-a-project", *rules, **changes):
     return GELU | {"cause": slug} | ({"matches": list(rules)} if rules else {}) | changes
 
 
 @pytest.fixture
 def causes(tmp_path):
-    return lambda *entries: Causes(read_causes(write(tmp_path, *entries)), {"coremltools": "9.0", "os": "linux"})
+    return lambda *entries: Causes(own(write(tmp_path, *entries)), {"coremltools": "9.0", "os": "linux"})
+
+
+def own(directory):
+    """The causes beside the known issues of a directory: they stand before those of the package."""
+    causes = read_causes(directory)
+    assert [c.cause for c in causes[-len(PACKAGED) :]] == PACKAGED
+    return causes[: -len(PACKAGED)]
 
 
 def slug_of(causes, record):
@@ -122,7 +133,7 @@ def test_the_first_cause_counts_files_by_name_then_order(tmp_path, record):
     wide, narrow = {"outcome": "crash", "op": "aten.*"}, {"outcome": "crash", "op": "aten.neg.*"}
     write(tmp_path, cause("late", narrow), name="b")
     write(tmp_path, cause("narrow", narrow), cause("wide", wide), name="a")
-    causes = Causes(read_causes(tmp_path), {})
+    causes = Causes(own(tmp_path), {})
     assert [c.cause for c in causes.all] == ["narrow", "wide", "late"]
     assert slug_of(causes, record("crash")) == "narrow"
     assert slug_of(causes, record("crash", case="ops/aten.abs.default/float32/opinfo-16610e")) == "wide"
@@ -151,18 +162,18 @@ def test_naming_replaces_what_a_record_said(causes, record):
 
 
 def test_a_cause_is_read_with_its_texts_on_one_line(tmp_path):
-    (read,) = read_causes(write(tmp_path, cause(explanation="one\n  two\n", url="https://example.org/1")))
+    (read,) = own(write(tmp_path, cause(explanation="one\n  two\n", url="https://example.org/1")))
     assert (read.cause, read.stage, read.script, read.url) == (
         GELU["cause"],
         "converter",
-        "linux",
+        "own",
         "https://example.org/1",
     )
     assert read.explanation == "one two"
 
 
 def test_no_directory_is_no_cause(tmp_path):
-    assert read_causes(tmp_path) == []
+    assert own(tmp_path) == []
 
 
 def without(key, **changes):
@@ -170,6 +181,7 @@ def without(key, **changes):
 
 
 RULE = {"outcome": "crash", "op": "aten.neg.*"}
+SCRIPT = {"module": "def forward(self, x):\n    return -x", "inputs": "(torch.ones(2),)"}
 
 
 @pytest.mark.parametrize(
@@ -182,8 +194,14 @@ RULE = {"outcome": "crash", "op": "aten.neg.*"}
         (without("script"), "lacks script: only a limitation needs none"),
         (cause(stage="left"), "stage 'left' is none of partitioner"),
         (cause(stage="untriaged"), "stage 'untriaged' is none of"),
-        (cause(script="windows"), "script 'windows' is none of linux, mac"),
+        (cause(script="windows"), "script 'windows' is none of own, own-mac"),
         (cause("Gelu_Wrong"), "cause: expected lower-case words joined by hyphens"),
+        (cause(script={"module": "..."}), "script: lacks inputs"),
+        (cause(script=SCRIPT | {"input": "()"}), "script: unknown keys input"),
+        (cause(script=SCRIPT | {"rtol": "1e-3"}), "script: rtol: unexpected '1e-3'"),
+        (cause(script=SCRIPT | {"compared": "colour"}), "script: compared 'colour' is none of values, shape"),
+        (cause(script=SCRIPT | {"error": "boom", "rtol": 0.1}), "script: error beside rtol, compared or precision"),
+        (cause(script=SCRIPT | {"through": "partitioner"}), "script: lacks error"),
         (cause(title=" "), "title: expected text"),
         (cause(sees=3), "sees: expected text, got 3"),
         (cause(url="issue 3"), "url: expected https"),
@@ -220,7 +238,7 @@ def test_a_malformed_cause_is_named(tmp_path):
 
 
 def test_a_limitation_needs_no_script(tmp_path):
-    (read,) = read_causes(write(tmp_path, without("script", stage="limitation")))
+    (read,) = own(write(tmp_path, without("script", stage="limitation")))
     assert read.script == ""
 
 
@@ -241,3 +259,62 @@ def test_a_file_that_is_no_list_is_refused(tmp_path, text, says):
 
 def test_the_committed_causes_are_well_formed(pytestconfig):
     read_causes(pytestconfig.rootpath / "suites" / "known_issues")
+
+
+def test_a_script_is_read_as_its_fields(tmp_path):
+    (read,) = own(write(tmp_path, cause(script=SCRIPT | {"rtol": 0.5})))
+    assert read.script == Script(**SCRIPT, rtol=0.5)
+
+
+# Where they are.
+
+
+def test_a_cause_of_the_package_is_not_described_again(tmp_path):
+    with pytest.raises(HarnessError, match=f"entry 1: cause {PACKAGED[0]} stands already in .*topic.yaml"):
+        read_causes(write(tmp_path, cause(PACKAGED[0])))
+
+
+def test_those_of_the_package_are_read_in_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert [c.cause for c in read_causes()] == PACKAGED
+    assert [c.cause for c in read_causes(Path("suites/known_issues"))] == PACKAGED
+
+
+def test_a_wheel_has_every_file_of_causes_and_every_template():
+    """As `[tool.setuptools.package-data]` says, which is what a wheel is made by."""
+    root = Path(__file__).resolve().parents[2]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    globs = project["tool"]["setuptools"]["package-data"]["harness"]
+    shipped = {path for glob in globs for path in (root / "harness").glob(glob)}
+    needed = {*(root / "harness/evidence/causes").iterdir(), root / "harness/publish/templates/finding.py.j2"}
+    assert {path for path in needed if path.suffix in (".yaml", ".j2")} <= shipped
+
+
+# A user's module, which is about no operator.
+
+OPERATOR = {"outcome": "wrong_value", "op": "aten.gelu.*"}
+RAISED = {"outcome": "convert_error", "op": "aten.gelu.*", "error": "took 2 inputs"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "outcome", "delegated", "fits"),
+    [
+        (OPERATOR, "wrong_value", ["aten.gelu.default"], True),
+        (OPERATOR, "wrong_value", ["aten.abs.default"], False),
+        (OPERATOR, "wrong_value", ["aten.abs.default", "aten.gelu.default"], False),  # either may be to blame
+        (OPERATOR, "wrong_value", [], False),
+        (RAISED, "convert_error", ["aten.abs.default", "aten.gelu.default"], True),  # the message tells
+        (RAISED, "convert_error", ["aten.abs.default"], False),
+    ],
+)
+def test_a_users_module_is_matched_by_its_own_operators(causes, record, rule, outcome, delegated, fits):
+    found = record(
+        outcome,
+        kind=Kind.USER,
+        case="check/mine/gelu",
+        op="check.gelu",
+        fallback={},
+        delegated=dict.fromkeys(delegated, 1),
+        error=ErrorInfo("ValueError", "gelu took 2 inputs", "s"),
+    )
+    assert (slug_of(causes(cause("a", rule)), found) == "a") is fits

@@ -290,7 +290,7 @@ DESCRIBED = """
   explanation: a spark
   source: spark.py
   url: https://example.org/3
-  script: linux
+  script: own
   matches: [{outcome: crash, error: boom}]
 """
 

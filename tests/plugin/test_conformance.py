@@ -335,7 +335,7 @@ DESCRIBED = """
   sees: nothing
   explanation: {slug}
   source: here.py
-  script: linux
+  script: own
   matches: [{{outcome: crash, error: "{error}"}}]
 """
 

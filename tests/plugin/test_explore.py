@@ -32,7 +32,7 @@ CAUSE = """
       sees: a wrong sum
       explanation: it is not read
       source: ops.py add
-      script: linux
+      script: own
       matches:
       - {outcome: wrong_value, op: 'aten.add.*'}
 """

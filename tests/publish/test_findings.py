@@ -22,7 +22,7 @@ A, B, C = "aten.a.default", "aten.b.default", "aten.c.default"
 
 def cause(slug, stage="converter", outcome="convert_error", **fields):
     rule = Rule(frozenset({Outcome(outcome)}), error=re.compile("x"))
-    values = {"sees": f"sees {slug}", "explanation": f"why {slug}", "source": "ops.py f", "script": "linux"}
+    values = {"sees": f"sees {slug}", "explanation": f"why {slug}", "source": "ops.py f", "script": "own"}
     return Cause(slug, f"title of {slug}", stage, matches=(rule,), **(values | fields))
 
 
@@ -99,7 +99,7 @@ def test_a_finding_says_all_that_is_known_of_its_cause(record, page):
 
 
 def test_a_script_for_macos_says_so(record, page):
-    text = page([cause("a", script="mac")], record(A, "wrong_value", cause="a"))
+    text = page([cause("a", script="own-mac")], record(A, "wrong_value", cause="a"))
     assert "`python reports/findings/a.py`](findings/a.py) (on macOS" in text
 
 
