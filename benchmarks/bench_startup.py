@@ -180,7 +180,7 @@ def summarise(results: Mapping[str, Any]) -> Findings:
             continue
         cpu, wall = (quartiles([cost[part] for cost in result["command"]]) for part in (0, 1))
         beyond = ""
-        if "imports" in result:
+        if "ready" in result:  # a result kept from before children were measured has none
             imports += result["imports"]
             ready += result["ready"]
             pairs = list(zip(result["command"], result["ready"], strict=True))

@@ -135,3 +135,10 @@ def test_what_two_workers_take_is_of_what_is_beyond_a_childs_getting_ready():
     *_, share = bench_startup.summarise({"check": alone, "check-n1": one, "check-n2": two}).goals
     assert share.measured.middle == pytest.approx(0.5)
     assert share.met == "yes"
+
+
+def test_a_kept_result_without_a_child_getting_ready_is_a_row_all_the_same():
+    (numbers,) = bench_startup.summarise(
+        {"check": {"command": [[1.0, 1.0]], "imports": [[1.0, 1.0]], "records": 2}}
+    ).tables
+    assert [row[2] for row in numbers.rows] == [""]

@@ -495,10 +495,11 @@ def wrong(): return 3
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from harness import cli
 from harness.commands import check_file
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell began the tests with `&`
 check_file.FILE_HANDLER = "fake_handler:make_user_file"
 sys.exit(cli.main(["check", "mine.py", "-n", "2", "--json", "out.jsonl", "--precision", "fp16"]))
 """
@@ -529,7 +530,10 @@ def two(): _endless("two")
         while not all((tmp_path / name).exists() for name in ("one", "two")) and time.monotonic() < until:
             time.sleep(0.02)
         run.send_signal(signal.SIGINT)
-        out, err = run.communicate(timeout=60)
+        try:
+            out, err = run.communicate(timeout=60)
+        finally:
+            run.kill()
     assert run.returncode == 130
     assert err.strip() == ""
     assert "check/mine/good@fp16-ios18@reference: pass" in out

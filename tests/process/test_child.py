@@ -312,8 +312,9 @@ PARENTS = {
 def test_nothing_outlives_the_parent_however_it_ends(end, what):
     """Neither a child that is idle, busy, stopped or holds the interpreter's lock, nor what it started."""
     script = textwrap.dedent(f"""
-        import os, sys, threading
+        import os, signal, sys, threading
         from harness.process.child import Child
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell began the tests with `&`
         threading.Thread(target=lambda: (sys.stdin.read(), os._exit(7)), daemon=True).start()
         child = Child("fake_handler:make")
         started = child.call({{"spawn": True}}, 60)
@@ -331,7 +332,10 @@ def test_nothing_outlives_the_parent_however_it_ends(end, what):
         assert parent.stdout.readline() == "busy\n"
         assert all(alive(int(pid)) for pid in pids)
         act(parent)
-        assert parent.wait(20) == code
+        try:
+            assert parent.wait(20) == code
+        finally:
+            parent.kill()
     assert all(gone_within(int(pid), 5) for pid in pids)
     assert not Path(folder).exists()
 
