@@ -212,7 +212,7 @@ def make_user_file():
     from harness.cases import user_file
 
     def handle(request, send):
-        case = user_file.load(Path(request["file"]), request["case"].rsplit("/", 1)[1])[0]
+        case = user_file.load_case(Path(request["file"]), request["case"])
         case.build()
         ids = request["case"], request["recipe"], request["unit"]
         return Record(*ids, Outcome.PASS, Phase.VALUE, environment=request["environment"]).to_json()

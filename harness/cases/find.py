@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from harness.cases import ane, beside, generated, models, multifunction, opinfo, partitioner, state
 from harness.cases.case import Case, at_level
+from harness.evidence.ids import explored_call, suite_of
 from harness.evidence.vocabulary import HarnessError, Level
 
 
@@ -55,10 +56,10 @@ def _by_id(suite_name: str) -> Mapping[str, Case]:
 
 def find(case_id: str) -> Case:
     """The case of an id; an explored one is made of the call its id holds. Raises `HarnessError` for no such case."""
-    prefix, _, rest = case_id.partition("/")
-    if prefix == generated.EXPLORED:
-        return generated.explored(rest)
-    found = _by_id(prefix).get(case_id) if prefix in SUITES else None
+    if (call := explored_call(case_id)) is not None:
+        return generated.explored(call)
+    name = suite_of(case_id)
+    found = _by_id(name).get(case_id) if name in SUITES else None
     if found is None:
         raise HarnessError(f"no case {case_id!r}")
     return found

@@ -11,6 +11,7 @@ from harness.cases.case import Built, Case, CaseFault, levels_at
 from harness.cases.drawing import draw
 from harness.cases.index.generated import Variant, calls_of, overload, read_index
 from harness.evidence.environment import version_of
+from harness.evidence.ids import explored_id
 from harness.evidence.made_with import COMMAND
 from harness.evidence.vocabulary import HarnessError, Kind, Level
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     import torch
 
 SUITE = "ops"
-#: First part of the ids of cases that no index lists: the rest is the call.
-EXPLORED = "explore"
 
 
 def cases(level: Level = Level.FULL) -> tuple[Case, ...]:
@@ -66,7 +65,7 @@ def explored(text: str) -> Case:
     """The case of a call drawn while exploring, `explore/<call>`. Raises `HarnessError` when it is no call."""
     call = parse(text)
     return Case(
-        id=f"{EXPLORED}/{call}",
+        id=explored_id(str(call)),
         kind=Kind.OPERATOR,
         op=call.op,
         api=call.op,

@@ -14,9 +14,9 @@ from types import ModuleType
 from typing import Any
 
 from harness.cases.case import Built, Case, CaseFault
+from harness.evidence.ids import USER, UserCase
 from harness.evidence.vocabulary import HarnessError, Kind, Level
 
-SUITE = "check"
 SEED = 0
 
 
@@ -31,6 +31,14 @@ def functions_in_sight(path: Path) -> int:
         return 0
     functions = [node for node in body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
     return sum(not ast.unparse(node.args) for node in functions)
+
+
+def load_case(path: Path, case_id: str) -> Case:
+    """The case of a file that an id names. Raises `HarnessError` as `load` does, and for an id of another kind."""
+    named = UserCase.of(case_id)
+    if named is None:
+        raise HarnessError(f"{case_id}: not the id of a case of a user's own file")
+    return load(path, named.function)[0]
 
 
 def load(path: Path, name: str | None = None) -> list[Case]:
@@ -88,9 +96,9 @@ def _functions(module: ModuleType) -> dict[str, Callable[[], Any]]:
 
 def _case(path: Path, name: str, function: Callable[[], Any]) -> Case:
     return Case(
-        id=f"{SUITE}/{path.stem}/{name}",
+        id=UserCase(path.stem, name).id,
         kind=Kind.USER,
-        op=f"{SUITE}.{name}",
+        op=f"{USER}.{name}",
         api=name,
         dtype="mixed",
         origin="user file",

@@ -64,7 +64,7 @@ def _make_handler(*, suites: bool) -> Handler:
         watch = checkers[key].watch
         with watch.stage("build"):
             if request["file"]:
-                case = user_file.load(Path(request["file"]), request["case"].rsplit("/", 1)[1])[0]
+                case = user_file.load_case(Path(request["file"]), request["case"])
             else:
                 case = find.find(request["case"])
         check = Check.of(case, request["recipe"], request["unit"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from harness.cases.find import find
 from harness.commands.check_file import report
-from harness.evidence.check import Check, split_check_id
+from harness.evidence.check import Check
+from harness.evidence.ids import split_check_id
 from harness.evidence.recipe import Recipe
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import FAILING, Outcome

@@ -27,7 +27,8 @@ from harness import mil
 from harness.cases.case import Case, CaseFault
 from harness.diagnosis.nodes import Culprit, EdgeProgram, Join, Judge, Node, Result, first_inaccurate, first_outside
 from harness.diagnosis.replay import Conversion, Replay, State, conversions, converter_source, first_wrong, pass_source
-from harness.evidence.check import Check, split_check_id
+from harness.evidence.check import Check
+from harness.evidence.ids import UserCase, split_check_id
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
 from harness.evidence.unit import UnitSpec
@@ -104,14 +105,13 @@ def _case(case_id: str) -> Case:
     """A case of the suites, or of a user's file, of which the id has the name and not the folder."""
     from harness.cases import find, user_file
 
-    suite, _, rest = case_id.partition("/")
-    if suite != user_file.SUITE:
+    named = UserCase.of(case_id)
+    if named is None:
         return find.find(case_id)
-    stem, _, name = rest.rpartition("/")
-    path = Path(f"{stem}.py")
-    if not stem or not path.is_file():
+    path = Path(f"{named.stem}.py")
+    if not path.is_file():
         raise HarnessError(f"{case_id}: a case of your own file, and there is no {path} here: run in its folder")
-    return user_file.load(path, name)[0]
+    return user_file.load_case(path, case_id)
 
 
 def localise(case: Case, recipe: Recipe) -> Localisation:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from harness.evidence.ids import check_id
 from harness.evidence.recipe import Recipe
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import HarnessError, Kind
+from harness.evidence.vocabulary import Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +50,3 @@ class Check(Generic[SubjectT]):
 
     def __str__(self) -> str:
         return check_id(self.case.id, self.recipe.name, str(self.unit))
-
-
-def check_id(case: str, recipe: str, unit: str) -> str:
-    """The id of a check: `<case>@<recipe>@<unit>`."""
-    return f"{case}@{recipe}@{unit}"
-
-
-def split_check_id(text: str) -> tuple[str, str, str]:
-    """`(case, recipe, unit)`; raises `HarnessError` when `text` is not a check id."""
-    parts = text.split("@")
-    if len(parts) != 3 or not all(parts):
-        raise HarnessError(f"{text!r} is not a check id: expected <case>@<recipe>@<unit>")
-    return parts[0], parts[1], parts[2]

@@ -18,9 +18,9 @@ import yaml
 
 from harness.evidence import causes as described_causes
 from harness.evidence.causes import Cause, Causes, read_causes, read_list, require_keys, stages_agree
-from harness.evidence.check import split_check_id
 from harness.evidence.conditions import Versions, holds, installed, require_conditions
 from harness.evidence.files import write_text_atomically
+from harness.evidence.ids import split_check_id
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import RUNTIME, WORKING, HarnessError, Outcome, Phase, Trait, Unit, outcomes_with
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from harness.evidence.check import Check, check_id
+from harness.evidence.check import Check
+from harness.evidence.ids import check_id
 from harness.evidence.names import OpName
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.unit import UnitSpec

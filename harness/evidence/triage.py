@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from harness.evidence.causes import Cause, Causes
-from harness.evidence.check import split_check_id
 from harness.evidence.conditions import Versions, recorded
 from harness.evidence.files import Evidence, is_simulated
+from harness.evidence.ids import split_check_id
 from harness.evidence.known_issues import KnownIssue, KnownIssues, computes_wider, matches, on_any_unit
 from harness.evidence.record import Record, natural_key
 from harness.evidence.vocabulary import BY_VALUE, RUNTIME, WORKING, Outcome, Phase, Trait, outcomes_with

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.mil.types import TensorType, ValueType
+from harness.mil.types import ValueType
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,3 @@ class Program:
     default_function: str = "main"
     specification_version: int = 0
     metadata: Mapping[str, str] = field(default_factory=dict)
-
-    def tensor_inputs(self, function: str) -> dict[str, TensorType]:
-        """Declared types of a function's tensor inputs; states are left out."""
-        return {i.name: i.type for i in self.functions[function].inputs if isinstance(i.type, TensorType)}

@@ -9,6 +9,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from harness.evidence.durations import LONG, Durations
+from harness.evidence.ids import case_of_item
 
 
 class CaseScheduling(LoadScopeScheduling):
@@ -28,7 +29,7 @@ class CaseScheduling(LoadScopeScheduling):
         self._ahead: set[str] = set()
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.split("@", 1)[0]
+        return case_of_item(nodeid)
 
     def _reschedule(self, node: Any) -> None:
         if self.workqueue and not node.shutting_down and self._holds_long(node):

@@ -121,10 +121,10 @@ def explore(request: pytest.FixtureRequest) -> Callable[[], None]:
 
         from harness.cases.calls import parse
         from harness.cases.explore import drawn_calls
-        from harness.cases.generated import EXPLORED, explored
+        from harness.cases.generated import explored
         from harness.cases.index.generated import signature_of
 
-        start = parse(case.id.removeprefix(f"{EXPLORED}/"))
+        start = parse(case.call)
         causes = run.causes(request.path)
 
         @hypothesis.settings(

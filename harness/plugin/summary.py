@@ -10,6 +10,7 @@ import pytest
 
 from harness.evidence.causes import Causes, read_causes
 from harness.evidence.files import is_simulated
+from harness.evidence.ids import check_of_item
 from harness.evidence.journal import (
     read_run_or_file,
 )
@@ -53,9 +54,8 @@ def _collected_by_workers(config: pytest.Config) -> set[str]:
     scheduler = getattr(session, "sched", None)
     collections = getattr(scheduler, "registered_collections", None) or {}
     names = next(iter(collections.values()), ())
-    identities = {name.partition("[")[2][:-1] for name in names if name.endswith("]") and name.count("@") == 2}
-    # An item that explores an operator is no check: it names no case.
-    return {identity for identity in identities if "/" in identity}
+    # An item that explores an operator is no check.
+    return {identity for name in names if (identity := check_of_item(name))}
 
 
 def _known_issue_lines(run: Run, records: Sequence[Record], config: pytest.Config, simulated: bool) -> Iterator[str]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
+from harness.evidence.ids import UserCase
 from harness.evidence.numerics import in_full
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import OUTCOME_MEANINGS, RUNTIME, HarnessError, Kind, Phase, Unit
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, RUNTIME, HarnessError, Phase, Unit
 from harness.publish.ane import ane_supported
 from harness.publish.environments import describe_environment
 from harness.publish.recipe_names import parse_recipe
@@ -90,10 +91,11 @@ def explain(
 
 def reproduce(record: Record) -> list[str]:
     """The commands that run this check again. A user's own case lies in a file only the user knows the folder of."""
-    if record.kind is Kind.USER:
-        stem, _, function = record.case.partition("/")[2].partition("/")
+    if named := UserCase.of(record.case):
         options = f"--precision {parse_recipe(record.recipe).precision} --unit {shlex.quote(record.unit)}"
-        return [_fact("reproduce", f"coreml-harness check {shlex.quote(f'{stem}.py::{function}')} {options}")]
+        return [
+            _fact("reproduce", f"coreml-harness check {shlex.quote(f'{named.stem}.py::{named.function}')} {options}")
+        ]
     options = f"--level full --recipe {shlex.quote(record.recipe)} --unit {shlex.quote(record.unit)}"
     if record.op:
         options = f"--op {shlex.quote(record.op)} {options}"

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.evidence.check import Check, check_id, split_check_id
+from harness.evidence.check import Check
+from harness.evidence.ids import check_id, split_check_id
 from harness.evidence.recipe import Recipe
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import HarnessError, Unit

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.mil.program import Block, Description, Function, Literal, NamedType, Operation, Program, ValueRef
+from harness.mil.program import Block, Description, Function, Literal, NamedType, Operation, ValueRef
 from harness.mil.types import StateType, TensorType
 
 FP16 = TensorType("fp16", (2,))
@@ -32,10 +32,6 @@ def test_opset_versions():
 def test_an_operation_without_outputs_is_called_by_its_name():
     assert Operation("write_state", "w", {}, ()).label == "w"
     assert _operation("relu").label == "relu_0"
-
-
-def test_states_are_no_tensor_inputs():
-    assert Program({"main": _function()}).tensor_inputs("main") == {"x": FP16}
 
 
 def test_large_constants_print_short():
