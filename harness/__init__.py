@@ -1,3 +1,3 @@
 """Conformance and op-support harness for the ExecuTorch Core ML backend."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
