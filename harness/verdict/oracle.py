@@ -39,6 +39,8 @@ UNINITIALISED = {
     "resize",
     "resize_",
 }
+#: In place, of a tensor that holds something.
+RESIZED = {"aten::resize_"}
 
 
 class InvalidCase(Exception):
@@ -172,12 +174,17 @@ class _Scramble(TorchDispatchMode):
                 generator.manual_seed(seed)
             else:
                 torch.default_generator.manual_seed(seed)
+        held = args[0].untyped_storage().nbytes() if packet in RESIZED else 0
         out = func(*args, **kwargs)
         if packet.split("::")[-1] in UNINITIALISED and isinstance(out, Tensor):
-            grown = not packet.endswith("resize_") or out.numel() > 0
-            if grown and not packet.endswith("resize_"):
+            fresh = out
+            if packet in RESIZED:
+                # It keeps what it held; what its storage has grown by is fresh.
+                start, end = (n // out.element_size() for n in (held, out.untyped_storage().nbytes()))
+                fresh = torch.as_strided(out, (max(end - start, 0),), (1,), start)
+            if fresh.numel():
                 self.seen.add(f"{packet} (uninitialised memory)")
-                out.fill_(self._poison(out.dtype))
+                fresh.fill_(self._poison(out.dtype))
         return out
 
     def _poison(self, dtype: torch.dtype) -> Any:

@@ -100,6 +100,7 @@ def with_generator(x):
         (lambda x: torch.bernoulli(x / 4), "aten::bernoulli"),
         (lambda x: torch.empty(3), "uninitialised memory"),
         (lambda x: x.new_empty(3) + x, "uninitialised memory"),
+        (lambda x: x.clone().resize_(2, 3), "aten::resize_ .uninitialised memory"),
         (lambda x: (torch.empty(3, dtype=torch.int64), x)[0], "uninitialised memory"),
         (lambda x: torch.nn.functional.scaled_dot_product_attention(*[x.view(1, 3, 1)] * 3, dropout_p=0.5), "aten::"),
     ],
@@ -113,6 +114,8 @@ def test_a_random_result_is_an_invalid_case(fn, what):
     "fn",
     [
         lambda x: torch.empty(3).copy_(x),
+        lambda x: x.clone().resize_(2),
+        lambda x: x.clone().resize_(0, 3),
         lambda x: (torch.rand(3), x)[1],
         lambda x: torch.nn.functional.dropout(x, 0.5, training=False),
         lambda x: torch.nn.functional.scaled_dot_product_attention(*[x.view(1, 3, 1)] * 3),
