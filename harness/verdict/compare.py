@@ -107,7 +107,7 @@ def _compare_values(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> V
         other = b.rounded[i] if b.rounded is not None else None
         bound = b.bound[i]
         if bound is None:
-            faults += _judge_integers(i, g, ref, other, b.choices, worst)
+            faults += _judge_integers(i, g, ref, _alternatives(i, other, truth, b), b.choices, worst)
         else:
             faults += _judge_floats(i, g, ref, other, bound, f, label, b, worst, truth.reference[i])
     notes = _notes(got, truth, b)
@@ -146,12 +146,18 @@ def _notes(got: list[Tensor], truth: Truth, b: Bounds) -> list[Note]:
 
 
 def _judge_integers(
-    i: int, g: Tensor, ref: Tensor, other: Tensor | None, choices: list[Choice], worst: _Worst
+    i: int, g: Tensor, ref: Tensor, others: list[Tensor], choices: list[Choice], worst: _Worst
 ) -> list[_Fault]:
-    """Integer and bool results are exact; where operands were rounded, either answer; ties by the values selected."""
+    """Integer and bool results are exact; `others` are what they may be as well; ties by the values selected.
+
+    What counts, and does not select, may lie between: a floor whose bound is several steps wide.
+    """
     wrong = g != ref
-    if other is not None:
+    for other in others:
         wrong &= g != other
+    if others and not choices:
+        ends = torch.stack([ref, *(other.to(ref.dtype) for other in others)]).to(_ordered(ref.dtype))
+        wrong &= (g < ends.amin(0)) | (g > ends.amax(0))
     if bool(wrong.any()):
         for choice in choices:
             if choice.index.shape == ref.shape and torch.equal(choice.index, ref) and _selects_alike(choice, g):
@@ -166,6 +172,20 @@ def _judge_integers(
     reason = f"output {i}{_index(at)}: got {g[at].item()}, expected {ref[at].item()} exactly"
     reason += f" ({count} of {wrong.numel()} elements)"
     return [_Fault(Outcome.WRONG_VALUE, reason)]
+
+
+def _alternatives(i: int, rounded: Tensor | None, truth: Truth, b: Bounds) -> list[Tensor]:
+    """What an integer or bool output may be beside the exact answer: that with operands rounded, eager's own in the
+    dtype the user wrote, and what decisions within rounding make of it."""
+    found = [rounded] if rounded is not None else []
+    found += [outs[i] for outs in b.decided]
+    if truth.reference[i].shape == truth.outputs[i].shape:
+        found.append(truth.reference[i])
+    return found
+
+
+def _ordered(dtype: torch.dtype) -> torch.dtype:
+    return torch.int64 if dtype == torch.bool else dtype
 
 
 def _selects_alike(choice: Choice, g: Tensor) -> bool:
@@ -188,9 +208,15 @@ def _selects_alike(choice: Choice, g: Tensor) -> bool:
         if bool((ordered.diff(dim=dim) == 0).any()):
             return False
     a, b = source.gather(dim, g.long()), source.gather(dim, index)
+    near = torch.zeros(a.shape, dtype=torch.float64)
+    if choice.slack is not None:
+        slack = choice.slack.flatten() if choice.dim is None else choice.slack
+        near = slack.gather(dim, g.long()) + slack.gather(dim, index)
     if not choice.ordered:
         a, b = a.sort(dim).values, b.sort(dim).values
-    return bool(((a == b) | (a.isnan() & b.isnan() if a.is_floating_point() else a == b)).all())
+        near = near.amax(dim, keepdim=True).expand(a.shape) if near.numel() else near
+    alike = (a == b) | ((a.double() - b.double()).abs() <= near)
+    return bool((alike | (a.isnan() & b.isnan()) if a.is_floating_point() else alike).all())
 
 
 def _judge_floats(
@@ -217,6 +243,8 @@ def _judge_floats(
         if label == C.EXACT:
             # A constant in the case's own dtype, which float64 does not round to.
             error = torch.where(g == eager.to(ref.dtype), 0.0, error)
+        if b.decided:
+            error = torch.minimum(error, (g - eager.to(ref.dtype)).abs().nan_to_num(math.inf))
         nan_ref, nan_got, finite_got = ref.isnan(), g.isnan(), torch.isfinite(g)
         same_inf = g == ref
     mag = ref.abs()

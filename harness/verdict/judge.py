@@ -15,6 +15,7 @@ from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import Phase
 from harness.lowering.lower import Lowered
 from harness.lowering.program import LoweredProgram
+from harness.verdict.budget import within_budget
 from harness.verdict.buffers import both, judge_buffers
 from harness.verdict.compare import Verdict, compare
 from harness.verdict.difference import difference, worse
@@ -50,10 +51,11 @@ def question(
     The types of an ML Program say what each operator computes in at least: a unit without float32, the Neural Engine,
     is not given an operator in float32, and one that computes wider stays within the bounds.
     Source: the guide of Core ML Tools, "Typed Execution". A state is float16 in every program: there is no other.
-    Source: the same guide, "Stateful Models".
+    Source: the same guide, "Stateful Models". A whole model is judged as its operators are, and by its signal-to-noise
+    ratio where running it again for its bounds would take too long.
     """
     operators = [op for op, count in lowered.exported_ops.items() for _ in range(count)]
-    rule = MODEL if case.whole_model else rule_for(case.op, operators)
+    rule = MODEL if case.whole_model and not within_budget(right) else rule_for(case.op, operators)
     states = [torch.empty(0, dtype=torch.float16)] if any(d.buffers for d in program.delegates) else []
     precision = effective_precision(recipe.precision, program.delegates, built.inputs, right.reference, states)
     return Question(right, built, rule, precision, program.written)

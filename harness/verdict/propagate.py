@@ -30,6 +30,16 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_map_only
 from harness.evidence.names import OpName
 from harness.evidence.vocabulary import ToleranceClass as C
 from harness.verdict import table, tolerance
+from harness.verdict.decisions import (
+    Decision,
+    Ledger,
+    Reading,
+    decides,
+    is_pinned,
+    note_moves,
+    operands,
+    shifted,
+)
 from harness.verdict.formulas import FORMULAS
 from harness.verdict.freedom import Freedom, Unordered, phases, settle
 from harness.verdict.oracle import WIDE, Truth, call_name
@@ -58,7 +68,8 @@ class Bounds:
     changes nothing. `unit` and `terms` are given for a single DOT_PRODUCT, for the test of the whole tensor. `peak`
     is the largest finite magnitude that any operator produced. `without_row` names the operators that the table does
     not know: True where the bound went through the operators they call, False where 8 ulp stood in for it. `freedoms`
-    are to be settled before a result is compared.
+    are to be settled before a result is compared. `decided` are the results of runs in which every decision that lies
+    within its operands' bounds fell the one way and the other; empty where no bound reaches a decision.
     """
 
     bound: list[Tensor | None]
@@ -70,13 +81,15 @@ class Bounds:
     choices: list[Choice] = field(default_factory=list)
     freedoms: list[Freedom] = field(default_factory=list)
     without_row: dict[str, bool] = field(default_factory=dict)
+    decided: list[list[Tensor]] = field(default_factory=list)
 
 
 @dataclass
 class Choice:
     """A selection by index: `source` along `dim` (None: flattened), its `index`, whether indices are distinct.
 
-    `ordered` is False where the order of the selected along `dim` is not defined.
+    `ordered` is False where the order of the selected along `dim` is not defined. `slack` is how far elements of the
+    source may lie from their exact value; None where they are exact.
     """
 
     source: Tensor
@@ -84,14 +97,39 @@ class Choice:
     index: Tensor
     distinct: bool
     ordered: bool = True
+    decision: Decision | None = None
+    slack: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class _Push:
+    """What a run does to decisions: moves their operands by `factor` times what was measured, one way (1) or the other
+    (-1)."""
+
+    sign: int
+    factor: float
 
 
 class _Watch(TorchDispatchMode):
-    """Runs a program while errors are injected; `sign` +1 once, or a generator of signs."""
+    """Runs a program while errors are injected; `sign` +1 once, or a generator of signs.
 
-    def __init__(self, f: Format, generator: torch.Generator | None, noise: bool = True, own: bool = False) -> None:
+    Decisions are written to `ledger` by the exact run, and by others measured, or pushed.
+    """
+
+    def __init__(
+        self,
+        f: Format,
+        generator: torch.Generator | None,
+        noise: bool = True,
+        own: bool = False,
+        *,
+        ledger: Ledger | None = None,
+        reading: Reading | None = None,
+        push: _Push | None = None,
+    ) -> None:
         super().__init__()
         self.f, self.generator, self.noise, self.own = f, generator, noise, own
+        self.ledger, self.reading, self.push = ledger, reading, push
         self.calls: list[BoundedCall] = []
         self.choices: list[Choice] = []
         self.freedoms: list[Freedom] = []
@@ -115,6 +153,7 @@ class _Watch(TorchDispatchMode):
                 return out
         before = tree_map_only(Tensor, torch.clone, (args, kwargs)) if func._schema.is_mutable else (args, kwargs)
         out = func(*args, **kwargs)
+        out = self._decided(name, func, before, out)
         self._note_choice(name, func, before, out)
         self._note_phases(name, out)
         if rule.cls is C.EXACT:
@@ -139,6 +178,24 @@ class _Watch(TorchDispatchMode):
                 t.add_(noisy[id(t)])
             return out
         return tree_map(lambda t: t + noisy[id(t)] if id(t) in noisy else t, out)
+
+    def _decided(self, name: str, func: Any, before: Any, out: Any) -> Any:
+        """What the call gives where it is a decision: written down, kept as it was, or pushed one way."""
+        if (self.ledger is None and self.reading is None) or not decides(name, before, out):
+            return out
+        found = operands(before)
+        if self.reading is None:
+            assert self.ledger is not None
+            self.ledger.write(name, [t.detach().clone() for t in found], out)
+            return out
+        one = self.reading.next(name, found)
+        if one is None:
+            return out
+        if self.push is not None:
+            args, kwargs = shifted(one, before, self.push.factor, self.push.sign, self._signs)
+            return _in_place_of(func, out, func(*args, **kwargs))
+        note_moves(one, found)
+        return _in_place_of(func, out, one.out) if is_pinned(name) else out
 
     def _taken_apart(self, func: Any, name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
         """The call through its formula, each step under this mode; (False, None) where no formula takes them."""
@@ -223,14 +280,18 @@ class _Watch(TorchDispatchMode):
         if "pool" in packet:
             spatial = 3 if "3d" in packet else 2
             source, index_flat, dim = source.flatten(-spatial), index, -1
-            self.choices.append(Choice(source, dim, index_flat, distinct))
+            self.choices.append(Choice(source, dim, index_flat, distinct, decision=self._last_decision(name)))
             return
         if packet in ("sort", "topk", "argsort", "kthvalue", "mode", "median", "nanmedian") and dim is None:
             dim = -1
         ordered = packet != "topk" or named.sorted
-        self.choices.append(Choice(source, dim, index, distinct, ordered))
+        self.choices.append(Choice(source, dim, index, distinct, ordered, self._last_decision(name)))
         if not ordered:
             self.freedoms.append(Unordered(outs[0].detach(), named.dim))
+
+    def _last_decision(self, name: str) -> Decision | None:
+        decisions = self.ledger.decisions if self.ledger is not None else []
+        return decisions[-1] if decisions and decisions[-1].name == name else None
 
     def _note_phases(self, name: str, out: Any) -> None:
         free = phases(OpName.parse(name).packet, [t for t in tree_flatten(out)[0] if isinstance(t, Tensor)])
@@ -386,7 +447,8 @@ def bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
 
 def _bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
     rounded = _with_rounded_operands(truth, f)
-    quiet = _Watch(f, None, noise=False, own=not truth.exact)
+    ledger = Ledger()
+    quiet = _Watch(f, None, noise=False, own=not truth.exact, ledger=ledger)
     with torch.no_grad(), quiet:
         exact = truth.again()
     zero = [torch.zeros(t.shape, dtype=torch.float64) if _floats(t) else None for t in truth.outputs]
@@ -407,7 +469,7 @@ def _bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
     spread = [torch.zeros_like(z) if z is not None else None for z in zero]
     for i in range(runs):
         generator = None if single else torch.Generator().manual_seed(1000 + i)
-        watch = _Watch(f, generator, own=not truth.exact)
+        watch = _Watch(f, generator, own=not truth.exact, reading=Reading(ledger))
         with torch.no_grad(), watch:
             outs = settle(truth.again(), exact, quiet.freedoms)
         for j, (out, ref) in enumerate(zip(outs, exact, strict=True)):
@@ -425,7 +487,48 @@ def _bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
             (SAFETY * s + f.ulp(ref) if bool((s > 0).any()) else s) if s is not None else None
             for s, ref in zip(spread, truth.outputs, strict=True)
         ]
+    if ledger.decisions:
+        _decide(result, truth, f, ledger, 1.0 if single else SAFETY, quiet.freedoms)
     return result
+
+
+def _decide(result: Bounds, truth: Truth, f: Format, ledger: Ledger, factor: float, freedoms: list[Freedom]) -> None:
+    """Let decisions within their operands' bounds fall both ways, and widen the bounds by what that changes."""
+    if result.rounded is not None:
+        watch = _Watch(f, None, noise=False, own=not truth.exact, reading=Reading(ledger))
+        rounding = _RoundOperands(f)
+        with torch.no_grad(), rounding, watch:
+            truth.again(change=rounding.tensor)
+    if not ledger.open:
+        return
+    for choice in result.choices:
+        if choice.decision is not None:
+            choice.slack = factor * choice.decision.moved[0].reshape(choice.source.shape)
+    for run, sign in enumerate((-1, 1, -1, 1)):
+        generator = torch.Generator().manual_seed(2000 + run)
+        watch = _Watch(
+            f, generator, noise=False, own=not truth.exact, reading=Reading(ledger), push=_Push(sign, factor)
+        )
+        with torch.no_grad(), watch:
+            outs = settle(truth.again(), truth.outputs, freedoms)
+        if [t.shape for t in outs] == [t.shape for t in truth.outputs]:
+            result.decided.append(outs)
+    for i, ref in enumerate(truth.outputs):
+        bound = result.bound[i]
+        if bound is None:
+            continue
+        apart = [torch.nan_to_num((_wide(o[i]) - _wide(ref)).abs(), 0.0, 0.0, 0.0) for o in result.decided]
+        result.bound[i] = bound + torch.stack(apart).amax(0) if apart else bound
+
+
+def _in_place_of(func: Any, out: Any, other: Any) -> Any:
+    """`other` as the result of a call that gave `out`: written into it where the call works in place."""
+    if not func._schema.is_mutable:
+        return tree_map_only(Tensor, torch.clone, other)
+    for mine, new in zip(tree_flatten(out)[0], tree_flatten(other)[0], strict=True):
+        if isinstance(mine, Tensor):
+            mine.copy_(new)
+    return out
 
 
 def _with_rounded_operands(truth: Truth, f: Format) -> list[Tensor] | None:

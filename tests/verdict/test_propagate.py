@@ -339,7 +339,7 @@ def test_a_quantized_value_may_differ_by_a_step_only_next_to_a_tie():
     # At 82.46 steps fp16's spacing of 1/16 reaches the tie; at 82.3 it does not; 82.5 itself is exact in fp16.
     b = bounds(truth(Fn(fn), (torch.tensor([8.246, 8.23, 8.25, 0.0]),)), lookup("quantized_decomposed.add"), FP16)
     assert b.without_row == {}
-    assert [round(float(v), 2) for v in b.bound[0]] == [0.22, 0.02, 0.02, 0.0]
+    assert [round(float(v), 2) for v in b.bound[0]] == [0.12, 0.02, 0.02, 0.0]
 
 
 def test_in_place_operators_are_bounded_like_their_twins():
