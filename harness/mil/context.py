@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,8 @@ INDEX_OUT_OF_RANGE = "index_out_of_range"
 DUPLICATE_INDEX = "duplicate_index"
 UNDOCUMENTED = "undocumented"
 RANDOM = "random"
+#: Kinds that say that no documentation tells what the operator gives.
+OPEN = frozenset({UNDOCUMENTED, RANDOM, INDEX_OUT_OF_RANGE, DIVISION_BY_ZERO, NAN_TO_INTEGER, INTEGER_OVERFLOW})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,12 @@ class Diagnostic:
 @dataclass(slots=True)
 class Context:
     """One run. `op_type`, `output` and `dtype` (of the result, for a computing kernel) are those of
-    the operation being computed."""
+    the operation being computed.
+
+    What no documentation settles can be run otherwise: `reading` 1, 2 ... takes the other plausible meanings of
+    operators that have such, `filling` 1, 2 puts something arbitrary where none is known. `unsettled` are the places,
+    within the results of the operation being computed, that have no other meaning; None is all of them.
+    """
 
     mode: str
     opset: int = 8
@@ -45,6 +53,9 @@ class Context:
     op_type: str = ""
     output: str = ""
     dtype: np.dtype[Any] | None = None
+    reading: int = 0
+    filling: int = 0
+    unsettled: list[Array | None] = field(default_factory=list)
 
     def constant(self, default: float, given: float | None) -> float:
         """An optional constant of the type of the operand; the default is rounded to it (1e-12 is 0 in fp16)."""
@@ -52,8 +63,18 @@ class Context:
             return given
         return float(np.asarray(default, self.dtype)) if self.dtype is not None else default
 
-    def note(self, kind: str, detail: str) -> None:
-        """Record a diagnostic, once for each operation and kind."""
+    def note(self, kind: str, detail: str, where: Array | None = None) -> None:
+        """Record a diagnostic, once for each operation and kind. `where` are the elements that an open one is about."""
+        if kind in OPEN:
+            self.unsettled.append(where)
+        self._record(kind, detail)
+
+    def read(self, detail: str, result: Array, *others: Callable[[], Array]) -> Array:
+        """Record that a result is undocumented, and give it by this run's reading: as it is, or as `others` have it."""
+        self._record(UNDOCUMENTED, detail)
+        return np.asarray(others[min(self.reading, len(others)) - 1](), result.dtype) if self.reading else result
+
+    def _record(self, kind: str, detail: str) -> None:
         entry = Diagnostic(kind, self.op_type, self.output, detail)
         if not any(d.kind == kind and d.output == self.output for d in self.diagnostics):
             self.diagnostics.append(entry)

@@ -107,18 +107,21 @@ class Model:
         mode: str = WIDE,
         state: State | None = None,
         observer: Observer | None = None,
+        reading: int = 0,
+        filling: int = 0,
     ) -> RunResult:
         """Run `function` on arrays by input name.
 
         Inputs are converted by value to the declared types, as Core ML does at its boundary. `state` comes from
         `make_state` and is updated in place. `observer` is called after each operation with its stored results.
+        What no documentation settles is run as `reading` and `filling` say (see `Context`).
         Raises InputError, MissingKernel, InvalidProgram, KernelError.
         """
         if mode not in MODES:
             raise InputError(f"unknown mode {mode!r}: one of {', '.join(MODES)}")
         target = self.function(function)
         plan = self._plan(target, mode)
-        context = Context(mode, target.opset_version)
+        context = Context(mode, target.opset_version, reading=reading, filling=filling)
         values = _bind_inputs(target, inputs, state, context)
         with np.errstate(all="ignore"):
             outputs = _Execution(context, observer).block(plan, values)
@@ -370,6 +373,7 @@ class _Execution:
         arguments = self._arguments(step, values)
         like = values[step.like].dtype if isinstance(step.like, str) else step.like
         context.dtype = like
+        context.unsettled.clear()
         try:
             if kernel.blocks:
                 runners = [self._runner(plan, values) for plan in step.blocks]
@@ -397,7 +401,7 @@ class _Execution:
             if array.dtype != dtype or not declared.accepts_shape(array.shape):
                 found = f"{name_of(array.dtype)}[{', '.join(map(str, array.shape))}]"
                 raise InvalidProgram(operation.type, name, f"declared {declared}, computed {found}")
-            results.append(array)
+            results.append(_filled(array, context) if context.filling and context.unsettled else array)
         if self._watching and not _finite(results):
             self._report_non_finite(step, values, results)
         return results
@@ -452,6 +456,18 @@ class _Execution:
                 nan, inf = int(np.isnan(value).sum()), int(np.isinf(value).sum())
                 detail = f"{nan} NaN and {inf} infinite of {value.size} elements ({declared})"
                 self._context.diagnostics.append(Diagnostic(NON_FINITE, step.operation.type, name, detail))
+
+
+def _filled(array: Array, context: Context) -> Array:
+    """The result of an operation with something arbitrary where it is not settled: NaN, 0 and False, or 1 and True."""
+    fill = np.nan if array.dtype.kind == "f" else context.filling - 1
+    filled = array.copy()
+    for where in context.unsettled:
+        if where is None or where.shape != array.shape:
+            filled[...] = fill
+        else:
+            filled[where] = fill
+    return filled
 
 
 def _finite(values: Any) -> bool:

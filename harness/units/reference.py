@@ -12,32 +12,22 @@ from harness.evidence.notes import Note, NoteCode
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Unit
 from harness.lowering.program import UnpackedDelegate
-from harness.mil.context import (
-    DIVISION_BY_ZERO,
-    INDEX_OUT_OF_RANGE,
-    INTEGER_OVERFLOW,
-    NAN_TO_INTEGER,
-    RANDOM,
-    UNDOCUMENTED,
-)
+from harness.mil.context import OPEN
 from harness.units.base import Feature, LoadFailed, NotRunnable, PredictFailed, Prediction, ProgramContradiction
 from harness.units.whole_program import DelegateUnit
 
 #: Feature data types of the package's description, as numpy names them.
 _DTYPES = {"FLOAT16": "float16", "FLOAT32": "float32", "DOUBLE": "float64", "INT32": "int32", "INT8": "int8"}
 
-#: Kinds of diagnostics that tell of such semantics: it is said nowhere what an integer divided by zero gives, nor a
-#: value that its integer type does not hold.
-_OPEN = (UNDOCUMENTED, RANDOM, INDEX_OUT_OF_RANGE, DIVISION_BY_ZERO, NAN_TO_INTEGER, INTEGER_OVERFLOW)
-
 
 class ReferenceUnit(DelegateUnit):
-    """`mode` is the interpreter's: `wide` is what the unit reports, `exact` tells a precision effect from a defect."""
+    """`mode` is the interpreter's: `wide` is what the unit reports, `exact` tells a precision effect from a defect.
+    So are `reading` and `filling`, which run what no documentation settles in another way."""
 
     unit = UnitSpec(Unit.REFERENCE)
 
-    def __init__(self, mode: str = mil.WIDE) -> None:
-        self.mode = mode
+    def __init__(self, mode: str = mil.WIDE, *, reading: int = 0, filling: int = 0) -> None:
+        self.mode, self.reading, self.filling = mode, reading, filling
 
     def unavailable(self, target: str) -> str | None:
         return None
@@ -54,15 +44,15 @@ class ReferenceUnit(DelegateUnit):
         missing = model.missing_kernels(delegate.function or None)
         if missing:
             raise NotRunnable(f"the reference executor has no kernel for MIL {', '.join(missing)}")
-        return OpenReference(model, delegate, self.mode)
+        return OpenReference(model, delegate, self)
 
 
 class OpenReference:
     """A package ready to be interpreted. Nothing is placed anywhere, so `placement` is empty."""
 
-    def __init__(self, model: mil.Model, delegate: UnpackedDelegate, mode: str) -> None:
+    def __init__(self, model: mil.Model, delegate: UnpackedDelegate, unit: ReferenceUnit) -> None:
         self._model = model
-        self._mode = mode
+        self._how: dict[str, Any] = {"mode": unit.mode, "reading": unit.reading, "filling": unit.filling}
         self._outputs = delegate.output_names
         self._function = delegate.function or None
         self._states = [model.make_state(self._function)]
@@ -91,7 +81,7 @@ class OpenReference:
     def _run(self, inputs: list[np.ndarray], state: dict[str, Any]) -> tuple[list[np.ndarray], list[Note]]:
         arguments = {feature.name: array for feature, array in zip(self.features, inputs, strict=True)}
         try:
-            result = self._model.run(arguments, function=self._function, mode=self._mode, state=state)
+            result = self._model.run(arguments, function=self._function, state=state, **self._how)
         except mil.InvalidProgram as error:
             raise ProgramContradiction(str(error)) from error
         except mil.MissingKernel as error:
@@ -118,7 +108,7 @@ def _feature(feature: mil.Feature) -> Feature:
 
 
 def _note(diagnostic: mil.Diagnostic) -> Note:
-    if diagnostic.kind in _OPEN:
+    if diagnostic.kind in OPEN:
         return Note(NoteCode.UNDOCUMENTED, f"undocumented semantics: {diagnostic.op_type}: {diagnostic.detail}")
     where = f"{diagnostic.op_type} {diagnostic.output}: {diagnostic.detail}"
     return Note(NoteCode(diagnostic.kind), f"{diagnostic.kind}: {where}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from harness.mil.context import UNDOCUMENTED, Context
+from harness.mil.context import Context
 from harness.mil.types import Array
 
 
@@ -15,11 +16,13 @@ def channel_wise(parameter: Array, rank: int) -> Array:
     return np.asarray(parameter).reshape((1, -1) + (1,) * (rank - 2))
 
 
-def note_nan(context: Context, result: Any) -> None:
-    """NaN through minimum, maximum, clamps and rectifiers is undocumented: we propagate it and say so."""
+def nan_through(context: Context, result: Any, *ignoring: Callable[[], Any]) -> Array:
+    """`result` of a minimum, maximum, clamp or rectifier. NaN through these is undocumented: we propagate it and say
+    so; `ignoring` are the results that instructions give which prefer a number."""
     array = np.asarray(result)  # numpy gives a scalar, not an array, for an operand of rank 0
     if array.dtype.kind == "f" and array.size and np.isnan(array.min()):
-        context.note(UNDOCUMENTED, "NaN through a minimum or maximum")
+        return context.read("NaN through a minimum or maximum", array, *ignoring)
+    return array
 
 
 def normalize_axis(axis: int, rank: int) -> int:

@@ -13,7 +13,7 @@ import torch
 
 from harness.mil.casting import as_torch
 from harness.mil.context import UNDOCUMENTED, Context
-from harness.mil.kernels._common import channel_wise, note_nan
+from harness.mil.kernels._common import channel_wise, nan_through
 from harness.mil.registry import kernel
 from harness.mil.types import Array
 
@@ -75,17 +75,14 @@ def prelu(context: Context, x: Array, alpha: Array) -> Array:
 @kernel("relu")
 def relu(context: Context, x: Array) -> Array:
     """max(x, 0)."""
-    result = np.maximum(x, 0)
-    note_nan(context, result)
-    return result
+    return nan_through(context, np.maximum(x, 0), lambda: np.fmax(x, 0))
 
 
 @kernel("relu6")
 def relu6(context: Context, x: Array) -> Array:
     """min(max(x, 0), 6)."""
     result = np.clip(x, 0, 6)
-    note_nan(context, result)
-    return result
+    return nan_through(context, result, lambda: np.fmax(result, 0), lambda: np.fmin(result, 6))
 
 
 @kernel("scaled_tanh")
@@ -144,6 +141,7 @@ def softsign(context: Context, x: Array) -> Array:
 @kernel("thresholded_relu")
 def thresholded_relu(context: Context, x: Array, alpha: float = 1.0) -> Array:
     """x where x >= alpha, else 0; so is NaN, which is not documented."""
+    result = np.where(x >= alpha, x, np.zeros((), x.dtype))
     if np.isnan(x).any():
-        context.note(UNDOCUMENTED, "threshold of NaN")
-    return np.where(x >= alpha, x, np.zeros((), x.dtype))
+        return context.read("threshold of NaN", result, lambda: np.where(np.isnan(x), x, result))
+    return result

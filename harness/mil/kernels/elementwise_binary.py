@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness.mil.context import DIVISION_BY_ZERO, UNDOCUMENTED, Context
-from harness.mil.kernels._common import note_nan
+from harness.mil.kernels._common import nan_through
 from harness.mil.registry import kernel
 from harness.mil.types import Array
 
@@ -32,7 +32,11 @@ _LOGICAL: dict[str, Callable[..., Any]] = {
     "logical_or": np.logical_or,
     "logical_xor": np.logical_xor,
 }
-_EXTREMUM: dict[str, Callable[..., Any]] = {"maximum": np.maximum, "minimum": np.minimum}
+#: Each with what gives the number where the other operand is NaN.
+_EXTREMUM: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "maximum": (np.maximum, np.fmax),
+    "minimum": (np.minimum, np.fmin),
+}
 
 
 def _register(name: str, function: Callable[..., Any], raw: bool, what: str) -> None:
@@ -51,18 +55,16 @@ for _name, _function in _LOGICAL.items():
     _register(_name, _function, True, "bool to bool")
 
 
-def _register_extremum(name: str, function: Callable[..., Any]) -> None:
+def _register_extremum(name: str, function: Callable[..., Any], ignoring: Callable[..., Any]) -> None:
     @kernel(name, same=_SAME)
     def extremum(context: Context, x: Array, y: Array) -> Array:
-        result = function(x, y)
-        note_nan(context, result)
-        return result
+        return nan_through(context, function(x, y), lambda: ignoring(x, y))
 
     extremum.__doc__ = f"`{name}(x, y)`. fp16, fp32, int32. NaN in either argument is propagated (undocumented)."
 
 
-for _name, _function in _EXTREMUM.items():
-    _register_extremum(_name, _function)
+for _name, (_function, _ignoring) in _EXTREMUM.items():
+    _register_extremum(_name, _function, _ignoring)
 
 
 def _integer_divisor(context: Context, y: Array) -> Array:
@@ -79,9 +81,9 @@ def real_div(context: Context, x: Array, y: Array) -> Array:
     """x / y. fp16, fp32; int32 is allowed and left undocumented: we truncate towards zero, and give 0 for x / 0."""
     if x.dtype.kind == "f":
         return np.divide(x, y)
-    context.note(UNDOCUMENTED, "integer real_div")
-    quotient = np.trunc(np.divide(x, _integer_divisor(context, y), dtype=np.float64))
-    return np.where(y == 0, 0, quotient)
+    quotient = np.divide(x, _integer_divisor(context, y), dtype=np.float64)
+    whole = np.asarray(np.where(y == 0, 0, np.trunc(quotient)))
+    return context.read("integer real_div", whole, lambda: np.where(y == 0, 0, np.floor(quotient)))
 
 
 @kernel("floor_div", same=_SAME)

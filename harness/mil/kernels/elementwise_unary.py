@@ -14,7 +14,7 @@ import torch
 from harness.mil.casting import as_torch
 from harness.mil.casting import cast as cast_float
 from harness.mil.context import INTEGER_OVERFLOW, NAN_TO_INTEGER, UNDOCUMENTED, Context
-from harness.mil.kernels._common import note_nan
+from harness.mil.kernels._common import nan_through
 from harness.mil.registry import kernel
 from harness.mil.types import Array, numpy_dtype
 
@@ -98,16 +98,15 @@ def rsqrt(context: Context, x: Array, epsilon: float | None = None) -> Array:
 def clip(context: Context, x: Array, alpha: float, beta: float) -> Array:
     """min(max(x, alpha), beta). fp16, fp32. iOS17 requires alpha < beta; the converter checks it, so do not we."""
     result = np.clip(x, alpha, beta)
-    note_nan(context, result)
-    return result
+    return nan_through(
+        context, result, lambda: np.where(np.isnan(x), alpha, result), lambda: np.where(np.isnan(x), beta, result)
+    )
 
 
 @kernel("threshold")
 def threshold(context: Context, x: Array, alpha: float) -> Array:
     """max(x, alpha). fp16, fp32, int32."""
-    result = np.maximum(x, alpha)
-    note_nan(context, result)
-    return result
+    return nan_through(context, np.maximum(x, alpha), lambda: np.fmax(x, alpha))
 
 
 @kernel("cast", raw=True)
@@ -133,16 +132,15 @@ def convert(context: Context, x: Array, target: np.dtype[Any]) -> Array:
         wide = x.astype(np.float64)
         nan = np.isnan(wide)
         if nan.any():
-            context.note(NAN_TO_INTEGER, f"{int(nan.sum())} NaN cast to {target}")
+            context.note(NAN_TO_INTEGER, f"{int(nan.sum())} NaN cast to {target}", nan)
             wide = np.where(nan, 0, wide)
         whole = np.trunc(wide)
         fits = (whole >= limits.min) & (whole <= limits.max)
         if not fits.all():
-            context.note(
-                INTEGER_OVERFLOW, f"{int((~fits).sum())} values do not fit {target}, for example {x[~fits][0]}"
-            )
+            detail = f"{int((~fits).sum())} values do not fit {target}, for example {x[~fits][0]}"
+            context.note(INTEGER_OVERFLOW, detail, ~fits)
         return np.clip(whole, limits.min, limits.max).astype(target)
     lowest = -(2**15) if target == np.uint16 else limits.min
     if x.size and (int(x.min()) < lowest or int(x.max()) > limits.max):
-        context.note(INTEGER_OVERFLOW, f"{x.dtype} values do not fit {target}")
+        context.note(INTEGER_OVERFLOW, f"{x.dtype} values do not fit {target}", (x < lowest) | (x > limits.max))
     return x.astype(target)

@@ -7,6 +7,8 @@ where its weight is 0, and in which order the products are added, is not documen
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from harness.mil.context import INDEX_OUT_OF_RANGE, UNDOCUMENTED, Context
@@ -76,7 +78,8 @@ def upsample_nearest_neighbor(
         i = np.arange(_scaled(size, factor))
         by_size = i * size // max(len(i), 1)
         if factor != int(factor) and (by_size != np.minimum(np.floor(i / factor), size - 1)).any():
-            context.note(UNDOCUMENTED, f"nearest neighbour of a fractional factor {factor}")
+            detail = f"nearest neighbour of a fractional factor {factor}"
+            by_size = context.read(detail, by_size, functools.partial(np.floor, i / factor))
         x = nearest(x, axis, by_size)
     return x
 

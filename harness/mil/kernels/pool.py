@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from harness.mil.casting import as_torch
 from harness.mil.context import STRICT, Context
-from harness.mil.kernels._common import note_nan
+from harness.mil.kernels._common import nan_through
 from harness.mil.kernels.conv import spatial_padding, zero_padded
 from harness.mil.registry import Ints, kernel
 from harness.mil.types import FLOAT16, Array
@@ -117,5 +117,9 @@ def max_pool(
     around = [(before, after + more) for (before, after), more in zip(padding, extra, strict=True)]
     padded = zero_padded(x, around, value=-np.inf)
     result = _slide(_MAXIMUM[len(kernel_sizes)], padded, kernel_sizes, strides)
-    note_nan(context, result)
-    return result
+
+    def ignoring() -> Array:
+        numbers = np.where(np.isnan(padded), -np.inf, padded)
+        return _slide(_MAXIMUM[len(kernel_sizes)], numbers, kernel_sizes, strides)
+
+    return nan_through(context, result, ignoring)

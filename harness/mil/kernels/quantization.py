@@ -44,7 +44,7 @@ def quantize(
     steps = np.rint(input.astype(compute) / along(scale.astype(compute), input.ndim, axis))
     nan = np.isnan(steps)
     if nan.any():
-        context.note(NAN_TO_INTEGER, f"{int(nan.sum())} NaN quantized")
+        context.note(NAN_TO_INTEGER, f"{int(nan.sum())} NaN quantized", nan)
         steps = np.where(nan, 0, steps)
     if zero_point is not None:
         steps = steps + along(zero_point.astype(compute), input.ndim, axis)

@@ -6,12 +6,13 @@ result is the identity of the operation (sum 0, maximum the smallest number), wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from harness.mil.context import UNDOCUMENTED, Context
-from harness.mil.kernels._common import note_nan
+from harness.mil.kernels._common import nan_through
 from harness.mil.registry import Ints, kernel
 from harness.mil.types import INT32, Array, numpy_dtype
 
@@ -50,20 +51,26 @@ def reduce_mean(context: Context, x: Array, axes: Ints | None = None, keep_dims:
     return context.accumulate(x, over, keep_dims) / x.dtype.type(_count(x, over))
 
 
+def _extremum(function: Callable[..., Any], x: Array, over: Ints, keep_dims: bool, sign: int) -> Array:
+    """Of the numbers alone; of nothing but NaN the identity."""
+    limit = _limit(x, sign)
+    return np.asarray(function(np.where(np.isnan(x), limit, x), axis=over, keepdims=keep_dims, initial=limit))
+
+
 @kernel("reduce_max")
 def reduce_max(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
     """Largest element; NaN is propagated (undocumented)."""
-    result = np.asarray(np.max(x, axis=_axes(context, axes, x), keepdims=keep_dims, initial=_limit(x, -1)))
-    note_nan(context, result)
-    return result
+    over = _axes(context, axes, x)
+    result = np.max(x, axis=over, keepdims=keep_dims, initial=_limit(x, -1))
+    return nan_through(context, result, lambda: _extremum(np.max, x, over, keep_dims, -1))
 
 
 @kernel("reduce_min")
 def reduce_min(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
     """Smallest element; NaN is propagated (undocumented)."""
-    result = np.asarray(np.min(x, axis=_axes(context, axes, x), keepdims=keep_dims, initial=_limit(x, 1)))
-    note_nan(context, result)
-    return result
+    over = _axes(context, axes, x)
+    result = np.min(x, axis=over, keepdims=keep_dims, initial=_limit(x, 1))
+    return nan_through(context, result, lambda: _extremum(np.min, x, over, keep_dims, 1))
 
 
 @kernel("reduce_prod")
@@ -107,12 +114,20 @@ def reduce_log_sum_exp(context: Context, x: Array, axes: Ints | None = None, kee
 
 
 def _index(context: Context, x: Array, axis: int, keep_dims: bool, dtype: str, largest: bool) -> Array:
-    found = (np.argmax if largest else np.argmin)(x, axis=axis, keepdims=keep_dims)
+    among = np.argmax if largest else np.argmin
+    found = among(x, axis=axis, keepdims=keep_dims)
+    index = np.asarray(found).astype(numpy_dtype(dtype) if dtype else INT32)
+
+    def last() -> Array:
+        return x.shape[axis] - 1 - np.asarray(among(np.flip(x, axis), axis=axis, keepdims=keep_dims))
+
     if x.dtype.kind == "f" and np.isnan(x).any():
-        context.note(UNDOCUMENTED, "index of the extremum among NaN")
-    elif ((x == np.take_along_axis(x, found if keep_dims else np.expand_dims(found, axis), axis)).sum(axis) > 1).any():
-        context.note(UNDOCUMENTED, "index of the extremum among equals")
-    return np.asarray(found).astype(numpy_dtype(dtype) if dtype else INT32)
+        worst = -np.inf if largest else np.inf
+        numbers = np.where(np.isnan(x), worst, x)
+        return context.read("index of the extremum among NaN", index, lambda: among(numbers, axis, keepdims=keep_dims))
+    if ((x == np.take_along_axis(x, found if keep_dims else np.expand_dims(found, axis), axis)).sum(axis) > 1).any():
+        return context.read("index of the extremum among equals", index, last)
+    return index
 
 
 @kernel("reduce_argmax", raw=True)

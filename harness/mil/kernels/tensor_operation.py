@@ -106,7 +106,14 @@ def range_1d(context: Context, start: Array, end: Array, step: Array) -> Array:
 def _order(context: Context, x: Array, axis: int, ascending: bool) -> Array:
     """Indices that sort `x`, equal elements in their order (undocumented); NaN as the largest value."""
     if x.dtype.kind == "f" and np.isnan(x).any():
-        context.note(UNDOCUMENTED, "order of NaN")
+        numbers = np.where(np.isnan(x), -np.inf, x)
+        order = _sorted(x, axis, ascending)
+        return context.read("order of NaN", order, lambda: _sorted(numbers, axis, ascending))
+    return _sorted(x, axis, ascending)
+
+
+def _sorted(x: Array, axis: int, ascending: bool) -> Array:
+    """Indices that sort `x`, equal elements in their order; NaN as the largest value."""
     if ascending:
         return np.argsort(x, axis, kind="stable")
     # Sorting backwards and reading backwards keeps the order of equals.
@@ -114,10 +121,18 @@ def _order(context: Context, x: Array, axis: int, ascending: bool) -> Array:
     return x.shape[axis] - 1 - np.flip(backwards, axis)
 
 
-def _note_ties(context: Context, ordered: Array, axis: int) -> None:
+def _with_ties(context: Context, x: Array, order: Array, seen: int, axis: int, ascending: bool) -> Array:
+    """`order`, where elements among the first `seen` are equal by this run's reading: in their order, or the last
+    first."""
+    ordered = np.take_along_axis(x, order.take(range(seen), axis), axis)
     values = np.moveaxis(ordered, axis, -1)
-    if values.shape[-1] > 1 and (values[..., 1:] == values[..., :-1]).any():
-        context.note(UNDOCUMENTED, "order of equal elements")
+    if values.shape[-1] < 2 or not (values[..., 1:] == values[..., :-1]).any():
+        return order
+
+    def last_first() -> Array:
+        return x.shape[axis] - 1 - _sorted(np.flip(x, axis), axis, ascending)
+
+    return context.read("order of equal elements", order, last_first)
 
 
 @kernel("argsort", raw=True)
@@ -128,7 +143,7 @@ def argsort(context: Context, x: Array, axis: int = -1, ascending: bool = False,
         context.note(UNDOCUMENTED, "argsort of a scalar")
         return np.zeros((), numpy_dtype(output_dtype))
     order = _order(context, x, axis, ascending)
-    _note_ties(context, np.take_along_axis(x, order, axis), axis)
+    order = _with_ties(context, x, order, x.shape[axis], axis, ascending)
     return order.astype(numpy_dtype(output_dtype))
 
 
@@ -151,7 +166,7 @@ def topk(
     if count > x.shape[axis]:
         raise ValueError(f"k = {k} of a dimension of {x.shape[axis]}")
     order = _order(context, x, axis, ascending)
-    _note_ties(context, np.take_along_axis(x, order.take(range(min(count + 1, x.shape[axis])), axis), axis), axis)
+    order = _with_ties(context, x, order, min(count + 1, x.shape[axis]), axis, ascending)
     if not sort and count > 1:
         context.note(UNDOCUMENTED, "order of an unsorted topk")
     order = order.take(range(count), axis)
