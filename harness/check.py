@@ -38,7 +38,7 @@ from harness.units.base import (
 )
 from harness.units.reference import ReferenceUnit
 from harness.units.registry import make_unit
-from harness.verdict.judge import Question, judge, open_question, question
+from harness.verdict.judge import Judgement, Question, judge, judge_readings, question, undocumented
 from harness.verdict.oracle import InvalidCase, Truth, truth
 from harness.verdict.stage import RIGHT_WHEN_WIDENED, STILL_WRONG, beside
 
@@ -233,13 +233,21 @@ class Checker:
 
 def _judged(record: Record, unit: UnitSpec, asked: Question, emitted: Emitted, result: ProgramResult) -> _Answer:
     found = judge(asked, result.outputs, result.buffers, result.again)
+    hangs_on = undocumented(found.verdict, result.notes) if unit.kind is Unit.REFERENCE else None
+    reason = ""
+    if hangs_on is not None:
+        settled = _by_every_reading(asked, emitted, result)
+        if settled is None or settled.verdict.outcome is Outcome.PASS:
+            reason = f"{hangs_on}; {found.verdict.reason}"
+        else:
+            found = settled
     verdict = found.verdict
     record = record.with_(numerics=verdict.numerics, reason=verdict.reason, notes=record.notes + verdict.notes)
     if verdict.outcome is Outcome.PASS:
         return _Answer(record.with_(outcome=_working(emitted), phase=Phase.VALUE), found.outputs)
     outcome = verdict.outcome
     if unit.kind is Unit.REFERENCE:
-        if reason := open_question(verdict, record.notes):
+        if reason:
             return _Answer(record.with_(phase=Phase.VALUE, reason=reason), found.outputs)
         if outcome in _MAYBE_PRECISION:
             note = _precision_note(asked, emitted)
@@ -248,6 +256,16 @@ def _judged(record: Record, unit: UnitSpec, asked: Question, emitted: Emitted, r
                 outcome = Outcome.WRONG_VALUE  # it leaves the range because it is wrong
     error = ErrorInfo(str(outcome), verdict.reason, str(outcome))
     return _Answer(record.with_(outcome=outcome, phase=verdict.phase, error=error), found.outputs)
+
+
+def _by_every_reading(asked: Question, emitted: Emitted, first: ProgramResult) -> Judgement | None:
+    """The judgement of a program's most favourable reading; None where it does not run by another."""
+    with contextlib.suppress(Exception):
+        inputs = asked.built.inputs
+        others = [ReferenceUnit(reading=reading).run(emitted, inputs) for reading in (1, 2)]
+        filled = [ReferenceUnit(filling=filling).run(emitted, inputs) for filling in (1, 2)]
+        return judge_readings(asked, first, others, filled)
+    return None
 
 
 def _working(emitted: Emitted) -> Outcome:

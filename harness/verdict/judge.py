@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -12,14 +12,15 @@ from torch import Tensor
 from harness.cases.case import Built, Case
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
-from harness.evidence.vocabulary import Phase
+from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering.lower import Lowered
 from harness.lowering.program import LoweredProgram
 from harness.verdict.budget import within_budget
 from harness.verdict.buffers import both, judge_buffers
 from harness.verdict.compare import Verdict, compare
 from harness.verdict.difference import difference, worse
-from harness.verdict.oracle import Truth
+from harness.verdict.oracle import Truth, truth_of_buffers
+from harness.verdict.readings import nearest
 from harness.verdict.table import MODEL, rule_for
 from harness.verdict.tolerance import Rule, effective_precision
 
@@ -33,6 +34,15 @@ class Question:
     rule: Rule
     precision: str
     written: tuple[str, ...]
+
+
+class Answer(Protocol):
+    """What a program gave: its outputs, and what it left in buffers, where that can be told."""
+
+    @property
+    def outputs(self) -> list[Any]: ...
+    @property
+    def buffers(self) -> dict[str, Tensor] | None: ...
 
 
 @dataclass(frozen=True)
@@ -85,12 +95,33 @@ def judge(
     return Judgement(verdict, second if second_rules else first)
 
 
-def open_question(verdict: Verdict, notes: Sequence[Note]) -> str:
-    """Why a value out of bounds is no finding on the reference executor: semantics that no documentation settles.
+def undocumented(verdict: Verdict, notes: Sequence[Note]) -> Note | None:
+    """What a wrong value on the reference executor may hang on: semantics that no documentation settles."""
+    found = [note for note in notes if note.code is NoteCode.UNDOCUMENTED]
+    return found[0] if found and verdict.phase is Phase.VALUE and verdict.outcome is not Outcome.PASS else None
 
-    Empty where the verdict stands."""
-    undocumented = [note for note in notes if note.code is NoteCode.UNDOCUMENTED]
-    return f"{undocumented[0]}; {verdict.reason}" if undocumented and verdict.phase is Phase.VALUE else ""
+
+def judge_readings(asked: Question, first: Answer, others: Sequence[Answer], filled: Sequence[Answer]) -> Judgement:
+    """Judge a program by its most favourable reading, element by element: `others` are its answers by other readings of
+    what is undocumented, `filled` those with something arbitrary where no reading is known.
+
+    What fails is wrong by every reading; what passes hangs on the reading.
+    """
+
+    def by(group: Sequence[Answer]) -> list[list[Tensor]]:
+        return [as_tensors(answer.outputs) for answer in group]
+
+    outputs = nearest(as_tensors(first.outputs), by(others), by(filled), asked.truth.outputs)
+    names = [name for name in asked.written if name in (first.buffers or {})]
+    if not names:
+        return judge(asked, outputs, first.buffers)
+
+    def held(group: Sequence[Answer]) -> list[list[Tensor]]:
+        return [[(answer.buffers or {})[name] for name in names] for answer in group]
+
+    right = truth_of_buffers(asked.built.module, asked.built.inputs, names).outputs
+    buffers = nearest(held([first])[0], held(others), held(filled), right)
+    return judge(asked, outputs, dict(zip(names, buffers, strict=True)))
 
 
 def as_tensors(outputs: Sequence[Any]) -> list[Tensor]:
