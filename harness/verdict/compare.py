@@ -15,10 +15,10 @@ from harness.evidence.vocabulary import ToleranceClass as C
 from harness.verdict.freedom import settle
 from harness.verdict.oracle import Truth
 from harness.verdict.propagate import Bounds, Choice, bounds
+from harness.verdict.signal import judge_output
 from harness.verdict.table import NO_ROW
 from harness.verdict.tolerance import (
     DOT_VARIANCE,
-    SQNR_MARGIN_DB,
     SQNR_THRESHOLD_DB,
     Format,
     Rule,
@@ -27,6 +27,8 @@ from harness.verdict.tolerance import (
     format_of,
     sqnr,
 )
+
+_WORST_FIRST = (Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE)
 
 #: The note of a pass that says nothing about values.
 NOTHING_COMPARED = Note(NoteCode.NOTHING_COMPARED, "no value compared: every output is empty")
@@ -114,8 +116,7 @@ def _compare_values(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> V
     numerics = worst.numerics(label)
     if not faults:
         return Verdict(Outcome.PASS, Phase.VALUE, numerics, notes=notes)
-    order = (Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE)
-    fault = min(faults, key=lambda x: order.index(x.outcome))
+    fault = min(faults, key=lambda x: _WORST_FIRST.index(x.outcome))
     outcome, reason = fault.outcome, fault.reason
     if outcome is Outcome.WRONG_VALUE and b.peak > f.largest and _finite(truth.outputs, f):
         outcome = Outcome.OUT_OF_RANGE
@@ -301,70 +302,37 @@ def _distance(g: Tensor, ref: Tensor, other: Tensor | None, exact: bool) -> Tens
 
 
 def _compare_model(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> Verdict:
-    thresholds = _model_thresholds(got, truth, f)
+    eager = None
+    if any(
+        _is_float(ref) and sqnr(g, ref) < SQNR_THRESHOLD_DB[f.name] for g, ref in zip(got, truth.outputs, strict=True)
+    ):
+        eager = truth.in_precision(f.dtype)
     lowest = math.inf
     worst = _Worst()
-    reason = ""
-    outcome = Outcome.PASS
+    faults: list[_Fault] = []
+    notes: list[Note] = []
     for i, (g, ref) in enumerate(zip(got, truth.outputs, strict=True)):
-        if not (ref.is_floating_point() or ref.is_complex()):
-            if outcome is Outcome.PASS and not torch.equal(g, ref):
-                at = _first(g != ref)
-                outcome = Outcome.WRONG_VALUE
-                reason = f"output {i}{_index(at)}: got {g[at].item()}, expected {ref[at].item()} exactly"
+        if not _is_float(ref):
+            faults += _judge_integers(i, g, ref, [truth.reference[i]], [], worst)
             continue
-        special = ~torch.isfinite(ref)
-        alike = ((g.to(ref.dtype) == ref) | (g.isnan() & ref.isnan())) & special
-        plain = torch.where(special, 0, ref)
-        value = torch.where(alike, 0, g.to(ref.dtype))
-        if not bool(torch.isfinite(value).all()):
-            at = _first(~torch.isfinite(value))
-            return Verdict(
-                Outcome.OUT_OF_RANGE,
-                Phase.VALUE,
-                Numerics(rule.label, sqnr_db=math.nan),
-                f"output {i}{_index(at)}: got {g[at].item()}, expected {ref[at].item():.6g}",
-            )
-        db = sqnr(value, plain)
-        error = (value - plain).abs()
-        _update(worst, i, error, torch.full_like(error, math.inf), plain, f)
-        lowest = min(lowest, db)
-        if db < thresholds[i] and outcome is Outcome.PASS:
-            outcome = Outcome.WRONG_VALUE
-            rms = float(error.square().mean().sqrt())
-            reason = (
-                f"output {i}: SQNR {db:.1f} dB, below {thresholds[i]:.0f} dB for {f.name} "
-                f"(max error {float(error.max()):.4g}, rms {rms:.4g})"
-            )
+        found = judge_output(i, g, ref, None if eager is None else eager[i], f)
+        notes += found.notes
+        lowest = min(lowest, found.db) if not math.isnan(found.db) else math.nan
+        if found.outcome is not Outcome.PASS:
+            faults.append(_Fault(found.outcome, found.reason))
+        error = torch.where(torch.isfinite(ref), (g.to(ref.dtype) - ref).abs(), 0.0).nan_to_num(0.0)
+        _update(worst, i, error, torch.full_like(error, math.inf), ref, f)
     numerics = Numerics(rule.label, None, None, None, worst.max_ulp, worst.max_abs, lowest, None)
-    plainly = SQNR_THRESHOLD_DB[f.name]
-    notes = [
-        Note(
-            NoteCode.THRESHOLD_LOWERED,
-            f"output {i}: {t:.1f} dB asked for instead of {plainly:.0f}: "
-            f"eager in {f.name} reaches {t + SQNR_MARGIN_DB:.1f}",
-        )
-        for i, t in enumerate(thresholds)
-        if t < plainly
-    ]
     if all(g.numel() == 0 for g in got):
         notes.append(NOTHING_COMPARED)
-    return Verdict(outcome, Phase.VALUE, numerics, reason, notes)
+    if not faults:
+        return Verdict(Outcome.PASS, Phase.VALUE, numerics, notes=notes)
+    fault = min(faults, key=lambda x: _WORST_FIRST.index(x.outcome))
+    return Verdict(fault.outcome, Phase.VALUE, numerics, fault.reason, notes)
 
 
-def _model_thresholds(got: list[Tensor], truth: Truth, f: Format) -> list[float]:
-    """The SQNR each output must reach; eager in the precision is asked only where the plain threshold is missed."""
-    plain = SQNR_THRESHOLD_DB[f.name]
-    floating = [ref.is_floating_point() or ref.is_complex() for ref in truth.outputs]
-    if all(
-        not is_float or sqnr(g, ref) >= plain for g, ref, is_float in zip(got, truth.outputs, floating, strict=True)
-    ):
-        return [plain] * len(got)
-    eager = truth.in_precision(f.dtype)
-    if eager is None:
-        return [plain] * len(got)
-    reached = [sqnr(e, ref) for e, ref in zip(eager, truth.outputs, strict=True)]
-    return [plain if math.isnan(db) else min(plain, db - SQNR_MARGIN_DB) for db in reached]
+def _is_float(t: Tensor) -> bool:
+    return t.is_floating_point() or t.is_complex()
 
 
 def _update(worst: _Worst, i: int, error: Tensor, limit: Tensor, ref: Tensor | None, f: Format | None) -> None:

@@ -168,6 +168,9 @@ def flushed(ref: Tensor, bound: Tensor, f: Format) -> Tensor:
 #: 30 dB, which leaves 89 dB. Rounded down.
 SQNR_THRESHOLD_DB: dict[str, float] = {"fp16": 40.0, "fp32": 80.0, "bf16": 22.0}
 
+#: Below this nothing passes, however bad eager is in the precision: a tenth of the amplitude is noise, or a thousandth.
+SQNR_FLOOR_DB: dict[str, float] = {"fp16": 20.0, "fp32": 60.0, "bf16": 10.0}
+
 #: A network can amplify roundings (batch normalisation of an untrained one does). Where eager PyTorch itself, run in
 #: the recipe's precision, does not reach the threshold, its own SQNR less this margin is asked for: twice its noise.
 SQNR_MARGIN_DB = 6.0
