@@ -39,7 +39,7 @@ def linted(folder: Path) -> tuple[int, str]:
         ("loose.py", "", "harness.loose"),
         ("attic/__init__.py", "", "harness.attic"),
         ("evidence/upwards.py", "import harness.cases.case\n", "harness.evidence.upwards -> harness.cases.case"),
-        ("publish/measuring.py", "import harness.evidence.recipe\n", "harness.publish.measuring -> harness.lowering"),
+        ("publish/measuring.py", "import harness.lowering.lower\n", "harness.publish.measuring -> harness.lowering"),
         ("verdict/running.py", "import harness.units.base\n", "harness.verdict.running -> harness.units.base"),
         ("mil/knowing.py", "import harness.evidence.record\n", "harness.mil.knowing -> harness.evidence.record"),
     ],
