@@ -19,6 +19,7 @@ TESTED_ELSEWHERE = {
     "cases/index/harvest.py": "cases/test_seeds.py",
     "cases/torchvision_ops.py": "cases/test_models.py",
     "commands/answer.py": "process/test_isolation.py",
+    "diagnosis/eager.py": "diagnosis/test_localise.py",
     "diagnosis/nodes.py": "diagnosis/test_localise.py",
     "diagnosis/replay.py": "diagnosis/test_localise.py",
     "evidence/made_with.py": "evidence/test_partitioner_rules.py",
@@ -32,7 +33,6 @@ TESTED_ELSEWHERE = {
     "publish/rendering.py": "publish/test_pages.py",
     "units/base.py": "units/test_registry.py",
     "units/runner_app.py": "units/test_device.py",
-    "verdict/judge.py": "test_check.py",
 }
 DOORS = {"__init__.py", "__main__.py", "check.py", "cli.py", "py.typed"}
 
