@@ -16,7 +16,6 @@ TESTED_ELSEWHERE = {
     "mil/kernels/*.py": "mil/properties/test_kernel_properties.py",
     "verdict/table/*.py": "verdict/test_table.py",
     "cases/index/ane.py": "cases/test_ane.py",
-    "cases/index/harvest.py": "cases/test_seeds.py",
     "cases/torchvision_ops.py": "cases/test_models.py",
     "commands/answer.py": "process/test_isolation.py",
     "diagnosis/eager.py": "diagnosis/test_localise.py",
