@@ -16,9 +16,9 @@ TESTED_ELSEWHERE = {
     "mil/kernels/*.py": "mil/properties/test_kernel_properties.py",
     "verdict/table/*.py": "verdict/test_table.py",
     "cases/index/ane.py": "cases/test_ane.py",
-    "cases/index/harvest.py": "cases/test_seeds.py",
     "cases/torchvision_ops.py": "cases/test_models.py",
     "commands/answer.py": "process/test_isolation.py",
+    "diagnosis/eager.py": "diagnosis/test_localise.py",
     "diagnosis/nodes.py": "diagnosis/test_localise.py",
     "diagnosis/replay.py": "diagnosis/test_localise.py",
     "evidence/made_with.py": "evidence/test_partitioner_rules.py",
@@ -32,7 +32,6 @@ TESTED_ELSEWHERE = {
     "publish/rendering.py": "publish/test_pages.py",
     "units/base.py": "units/test_registry.py",
     "units/runner_app.py": "units/test_device.py",
-    "verdict/judge.py": "test_check.py",
 }
 DOORS = {"__init__.py", "__main__.py", "check.py", "cli.py", "py.typed"}
 
