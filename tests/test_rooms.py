@@ -17,7 +17,6 @@ TESTED_ELSEWHERE = {
     "verdict/table/*.py": "verdict/test_table.py",
     "cases/index/ane.py": "cases/test_ane.py",
     "cases/torchvision_ops.py": "cases/test_models.py",
-    "commands/answer.py": "process/test_isolation.py",
     "diagnosis/eager.py": "diagnosis/test_localise.py",
     "diagnosis/nodes.py": "diagnosis/test_localise.py",
     "diagnosis/replay.py": "diagnosis/test_localise.py",
