@@ -29,6 +29,7 @@ from harness.units.base import (
     EmittedOtherwise,
     FallbackFailed,
     LoadFailed,
+    LoadRuleBroken,
     NotRunnable,
     PredictFailed,
     ProgramContradiction,
@@ -195,7 +196,9 @@ class Checker:
         except tuple(kind for kind, _ in _UNIT_FAILURES) as error:
             outcome = next(outcome for kind, outcome in _UNIT_FAILURES if isinstance(error, kind))
             phase = Phase.LOAD if outcome is Outcome.LOAD_ERROR else ladder.current
-            return _Answer(record.with_(outcome=outcome, phase=phase, error=error_info(error)), [])
+            rules = error.rules if isinstance(error, LoadRuleBroken) else ()
+            notes = [Note(NoteCode.LOAD_RULE, name) for name in rules]
+            return _Answer(record.with_(outcome=outcome, phase=phase, error=error_info(error), notes=notes), [])
         record = record.with_(
             timing={**record.timing, "run": time.perf_counter() - started},
             mil_ops=dict(sorted(result.mil_ops.items())),

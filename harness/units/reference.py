@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,15 @@ from harness.mil.context import (
     RANDOM,
     UNDOCUMENTED,
 )
-from harness.units.base import Feature, LoadFailed, NotRunnable, PredictFailed, Prediction, ProgramContradiction
+from harness.units.base import (
+    Feature,
+    LoadFailed,
+    LoadRuleBroken,
+    NotRunnable,
+    PredictFailed,
+    Prediction,
+    ProgramContradiction,
+)
 from harness.units.whole_program import DelegateUnit
 
 #: Feature data types of the package's description, as numpy names them.
@@ -32,7 +41,9 @@ _OPEN = (UNDOCUMENTED, RANDOM, INDEX_OUT_OF_RANGE, DIVISION_BY_ZERO, NAN_TO_INTE
 
 
 class ReferenceUnit(DelegateUnit):
-    """`mode` is the interpreter's: `wide` is what the unit reports, `exact` tells a precision effect from a defect."""
+    """It refuses what Core ML's loader is publicly known to refuse, and interprets the rest.
+
+    `mode` is the interpreter's: `wide` is what the unit reports, `exact` tells a precision effect from a defect."""
 
     unit = UnitSpec(Unit.REFERENCE)
 
@@ -51,17 +62,24 @@ class ReferenceUnit(DelegateUnit):
             raise LoadFailed(str(error)) from error
         if delegate.function and delegate.function not in model.functions:
             raise ProgramContradiction(f"the package lacks function {delegate.function}")
+        broken = mil.broken_rules(model.program)
+        if refused := [b for b in broken if b.certain]:
+            raise LoadRuleBroken(refused)
         missing = model.missing_kernels(delegate.function or None)
         if missing:
             raise NotRunnable(f"the reference executor has no kernel for MIL {', '.join(missing)}")
-        return OpenReference(model, delegate, self.mode)
+        notes = [Note(NoteCode.REFUSED_BY_NEWER_SYSTEMS, str(b)) for b in broken]
+        return OpenReference(model, delegate, self.mode, notes)
 
 
 class OpenReference:
-    """A package ready to be interpreted. Nothing is placed anywhere, so `placement` is empty."""
+    """A package ready to be interpreted. Nothing is placed anywhere, so `placement` is empty.
 
-    def __init__(self, model: mil.Model, delegate: UnpackedDelegate, mode: str) -> None:
+    `notes` go before those of each prediction."""
+
+    def __init__(self, model: mil.Model, delegate: UnpackedDelegate, mode: str, notes: Sequence[Note] = ()) -> None:
         self._model = model
+        self._notes = tuple(notes)
         self._mode = mode
         self._outputs = delegate.output_names
         self._function = delegate.function or None
@@ -102,7 +120,7 @@ class OpenReference:
         if missing:
             raise ProgramContradiction(f"the program does not return {', '.join(missing)}")
         outputs = [np.atleast_1d(np.asarray(result.outputs[name])) for name in self._outputs]
-        return outputs, [_note(d) for d in result.diagnostics]
+        return outputs, [*self._notes, *(_note(d) for d in result.diagnostics)]
 
     def read_state(self) -> dict[str, np.ndarray]:
         return {name: np.array(value) for name, value in self._states[0].items()}
