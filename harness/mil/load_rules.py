@@ -329,7 +329,12 @@ LOAD_RULES: tuple[LoadRule, ...] = (
         (_INTERFACE,),
         partial(_data_type, data_type="INT8", target="iOS26"),
     ),
-    LoadRule("input-without-shape", "an input array without a shape", (_INTERFACE,), _input_without_shape),
+    LoadRule(
+        "input-without-shape",
+        "an input array without a shape",
+        (f"{_EXECUTORCH}/issues/2769", _INTERFACE),
+        _input_without_shape,
+    ),
     LoadRule("state-before-ios18", "states in a program for iOS17 or older", (_INTERFACE,), _state_too_early),
     LoadRule("state-data-type", "states that are neither fp16 nor int8", (_INTERFACE,), _state_data_type),
     LoadRule(

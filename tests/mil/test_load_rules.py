@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import coremltools as ct
@@ -12,6 +13,7 @@ import pytest
 from coremltools.converters.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
+from harness.evidence.recipe import TARGETS
 from harness.mil import LOAD_RULES, InputError, Model, Program, broken_rules, load, load_rules
 from harness.mil.program import Block, Description, Feature, Function, Literal, NamedType, Operation, ValueRef
 from harness.mil.types import StateType, TensorType
@@ -269,6 +271,15 @@ def test_a_row_names_its_sources(rule):
     assert rule.refuses
 
 
+def test_the_page_has_every_row():
+    lines = (Path(__file__).parents[2] / "docs" / "interpreter.md").read_text(encoding="utf-8").splitlines()
+    for rule in LOAD_RULES:
+        [row] = [line for line in lines if line.startswith(f"| `{rule.name}` |")]
+        assert rule.refuses in row
+        assert [source for source in rule.sources if f"({source})" not in row] == []
+        assert (f"{rule.since} and newer" if rule.since else "all") in row
+
+
 def test_what_is_said(bench):
     program = padded("reflect", [1, 2, 0, 0, 0, 0], 3, 4, 4)(bench)
     [broken] = broken_rules(program)
@@ -306,6 +317,13 @@ def test_a_rule_of_newer_systems_is_certain_from_them_on(bench, opset, target):
     assert "Core ML of iOS26 and newer systems does not load a function whose output is one of its inputs" in str(
         broken
     )
+
+
+def test_targets_are_those_of_recipes_with_coremltools_numbers():
+    assert list(load_rules.SPECIFICATION_VERSIONS) == [target.name for target in TARGETS.values()]
+    assert {
+        name: ct.target[name].value for name in load_rules.SPECIFICATION_VERSIONS
+    } == load_rules.SPECIFICATION_VERSIONS
 
 
 def test_an_unknown_target():

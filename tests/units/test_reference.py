@@ -259,7 +259,7 @@ def test_a_program_that_core_ml_does_not_load(what: str, recipe: str) -> None:
     assert (record.outcome, record.phase) == (Outcome.LOAD_ERROR, Phase.LOAD)
     assert record.load_rules == [rule]
     assert record.error is not None
-    assert record.error.type == "LoadRuleBroken"
+    assert (record.error.type, record.error.signature) == ("LoadRuleBroken", f"LoadRuleBroken: {rule}")
     source = next(row.sources[0] for row in mil.LOAD_RULES if row.name == rule)
     assert all(said in record.error.message for said in (rule, "pad -> ", source))
     assert Record.from_json(record.to_json()) == record
