@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -29,6 +29,7 @@ from harness.units.base import (
     EmittedOtherwise,
     FallbackFailed,
     LoadFailed,
+    LoadRuleBroken,
     NotRunnable,
     PredictFailed,
     ProgramContradiction,
@@ -195,7 +196,7 @@ class Checker:
         except tuple(kind for kind, _ in _UNIT_FAILURES) as error:
             outcome = next(outcome for kind, outcome in _UNIT_FAILURES if isinstance(error, kind))
             phase = Phase.LOAD if outcome is Outcome.LOAD_ERROR else ladder.current
-            return _Answer(record.with_(outcome=outcome, phase=phase, error=error_info(error)), [])
+            return _Answer(_failed(record, outcome, phase, error), [])
         record = record.with_(
             timing={**record.timing, "run": time.perf_counter() - started},
             mil_ops=dict(sorted(result.mil_ops.items())),
@@ -229,6 +230,16 @@ class Checker:
         reference = case.reference[check.recipe]
         with self.watch.stage("judge"):
             return beside(answer.record, answer.outputs, reference.record, reference.outputs, asked.precision)
+
+
+def _failed(record: Record, outcome: Outcome, phase: Phase, error: Exception) -> Record:
+    """The record of a program that a unit's exception ended."""
+    info = error_info(error)
+    if not isinstance(error, LoadRuleBroken):
+        return record.with_(outcome=outcome, phase=phase, error=info)
+    info = replace(info, signature=f"{info.type}: {', '.join(error.rules)}")  # the same at whatever operator
+    notes = [Note(NoteCode.LOAD_RULE, name) for name in error.rules]
+    return record.with_(outcome=outcome, phase=phase, error=info, notes=notes)
 
 
 def _judged(record: Record, unit: UnitSpec, asked: Question, emitted: Emitted, result: ProgramResult) -> _Answer:

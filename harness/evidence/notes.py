@@ -26,6 +26,10 @@ class NoteCode(StrEnum):
     TRUTH = "truth"
     #: An operator without a row in the table of tolerances.
     NO_ROW = "no_row"
+    #: A rule of Core ML's loader that the program breaks, by its name: it is not loaded.
+    LOAD_RULE = "load_rule"
+    #: A rule that only systems newer than the deployment target have.
+    REFUSED_BY_NEWER_SYSTEMS = "refused_by_newer_systems"
     NOTHING_COMPARED = "nothing_compared"
     THRESHOLD_LOWERED = "threshold_lowered"
     #: What a run with every float widened tells of a value out of bounds.

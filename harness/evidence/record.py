@@ -137,6 +137,12 @@ class Record:
         return program.packet if self.kind is Kind.MODEL else f"{program.namespace}/{program.packet}"
 
     @property
+    def load_rules(self) -> list[str]:
+        """Names of the rules of Core ML's loader that the program breaks, as the reference executor found them."""
+        own = [note.detail for note in self.notes if note.code is NoteCode.LOAD_RULE]
+        return own or list(self.against_reference.get("load_rules", ()))
+
+    @property
     def is_harness_fault(self) -> bool:
         """True when the harness itself failed: no judgement, and red all the same."""
         return self.outcome is Outcome.NOT_RUN and self.error is not None

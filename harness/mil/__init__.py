@@ -12,6 +12,8 @@ the documented semantics of the program's operators say.
 - `model.make_state()` makes the states of a function, which calls change in place.
 - `model.functions`, `model.op_counts()` and `model.missing_kernels()` tell what a program holds, `operators()` and
   `documentation(operator)` what this interpreter computes; `python -m harness.mil` does all of it from a shell.
+- `broken_rules(model.program)` tells what Core ML's loader is publicly known to refuse of it; such a program runs here
+  all the same.
 - Weights are mapped into memory, so that loading reads none of them; inputs of flexible shapes are held to the ranges
   or the enumeration of the model's description.
 
@@ -28,6 +30,7 @@ import os
 from harness.mil.context import EXACT, MODES, STRICT, WIDE, Diagnostic
 from harness.mil.errors import InputError, InvalidProgram, KernelError, MilError, MissingKernel, PackageError
 from harness.mil.interpreter import Model, RunResult
+from harness.mil.load_rules import LOAD_RULES, BrokenRule, LoadRule, broken_rules
 from harness.mil.package import read_program
 from harness.mil.program import Description, Feature, Function, Operation, Program
 from harness.mil.registry import available as operators
@@ -36,9 +39,11 @@ from harness.mil.types import StateType, TensorType
 
 __all__ = [
     "EXACT",
+    "LOAD_RULES",
     "MODES",
     "STRICT",
     "WIDE",
+    "BrokenRule",
     "Description",
     "Diagnostic",
     "Feature",
@@ -46,6 +51,7 @@ __all__ = [
     "InputError",
     "InvalidProgram",
     "KernelError",
+    "LoadRule",
     "MilError",
     "MissingKernel",
     "Model",
@@ -55,6 +61,7 @@ __all__ = [
     "RunResult",
     "StateType",
     "TensorType",
+    "broken_rules",
     "documentation",
     "load",
     "operators",

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.mil import MODES, WIDE, InputError, MilError, load
+from harness.mil import MODES, WIDE, InputError, MilError, broken_rules, load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,6 +72,8 @@ def _show(options: argparse.Namespace) -> int:
         missing = model.missing_kernels(name)
         if missing:
             print(f"  no kernel for {', '.join(missing)}")
+    for broken in broken_rules(model.program):
+        print(f"{'not loaded' if broken.certain else 'note'}: {broken}")
     return 0
 
 

@@ -32,7 +32,7 @@ def source(cause: Cause, script: Script) -> str:
         {
             "docstring": _docstring(cause),
             "script": script,
-            "through": script.through if script.error else script.compared,
+            "through": script.through if script.error else "load" if script.refused else script.compared,
             "lowers": script.through != "ct.convert",
             "by_line": script.error.startswith("assert "),
             "precision": PRECISIONS[script.precision],

@@ -14,6 +14,7 @@ from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Phase
 from harness.lowering.lower import Emitted, silence
 from harness.lowering.program import UnpackedDelegate
+from harness.mil import BrokenRule
 
 
 class NotRunnable(Exception):
@@ -22,6 +23,20 @@ class NotRunnable(Exception):
 
 class LoadFailed(Exception):
     """The unit refused the package (`load_error`)."""
+
+
+class LoadRuleBroken(LoadFailed):
+    """The package breaks rules that Core ML's loader is publicly known to have: `broken`, at least one."""
+
+    def __init__(self, broken: Sequence[BrokenRule]) -> None:
+        self.broken = tuple(broken)
+        more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+        super().__init__(f"{broken[0]}{more}")
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Names of the rules, each once."""
+        return tuple(dict.fromkeys(broken.rule.name for broken in self.broken))
 
 
 class PredictFailed(Exception):

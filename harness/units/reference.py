@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,15 @@ from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Unit
 from harness.lowering.program import UnpackedDelegate
 from harness.mil.context import OPEN
-from harness.units.base import Feature, LoadFailed, NotRunnable, PredictFailed, Prediction, ProgramContradiction
+from harness.units.base import (
+    Feature,
+    LoadFailed,
+    LoadRuleBroken,
+    NotRunnable,
+    PredictFailed,
+    Prediction,
+    ProgramContradiction,
+)
 from harness.units.whole_program import DelegateUnit
 
 #: Feature data types of the package's description, as numpy names them.
@@ -21,8 +30,10 @@ _DTYPES = {"FLOAT16": "float16", "FLOAT32": "float32", "DOUBLE": "float64", "INT
 
 
 class ReferenceUnit(DelegateUnit):
-    """`mode` is the interpreter's: `wide` is what the unit reports, `exact` tells a precision effect from a defect.
-    So are `reading` and `filling`, which run what no documentation settles in another way."""
+    """It refuses what Core ML's loader is publicly known to refuse, and interprets the rest.
+
+    `mode` is the interpreter's: `wide` is what the unit reports, `exact` tells a precision effect from a defect. So are
+    `reading` and `filling`, which run what no documentation settles in another way."""
 
     unit = UnitSpec(Unit.REFERENCE)
 
@@ -41,17 +52,26 @@ class ReferenceUnit(DelegateUnit):
             raise LoadFailed(str(error)) from error
         if delegate.function and delegate.function not in model.functions:
             raise ProgramContradiction(f"the package lacks function {delegate.function}")
+        broken = mil.broken_rules(model.program)
+        if refused := [b for b in broken if b.certain]:
+            raise LoadRuleBroken(refused)
         missing = model.missing_kernels(delegate.function or None)
         if missing:
             raise NotRunnable(f"the reference executor has no kernel for MIL {', '.join(missing)}")
-        return OpenReference(model, delegate, self)
+        notes = [Note(NoteCode.REFUSED_BY_NEWER_SYSTEMS, str(b)) for b in broken]
+        return OpenReference(model, delegate, self, notes)
 
 
 class OpenReference:
-    """A package ready to be interpreted. Nothing is placed anywhere, so `placement` is empty."""
+    """A package ready to be interpreted. Nothing is placed anywhere, so `placement` is empty.
 
-    def __init__(self, model: mil.Model, delegate: UnpackedDelegate, unit: ReferenceUnit) -> None:
+    `notes` go before those of each prediction."""
+
+    def __init__(
+        self, model: mil.Model, delegate: UnpackedDelegate, unit: ReferenceUnit, notes: Sequence[Note] = ()
+    ) -> None:
         self._model = model
+        self._notes = tuple(notes)
         self._how: dict[str, Any] = {"mode": unit.mode, "reading": unit.reading, "filling": unit.filling}
         self._outputs = delegate.output_names
         self._function = delegate.function or None
@@ -92,7 +112,7 @@ class OpenReference:
         if missing:
             raise ProgramContradiction(f"the program does not return {', '.join(missing)}")
         outputs = [np.atleast_1d(np.asarray(result.outputs[name])) for name in self._outputs]
-        return outputs, [_note(d) for d in result.diagnostics]
+        return outputs, [*self._notes, *(_note(d) for d in result.diagnostics)]
 
     def read_state(self) -> dict[str, np.ndarray]:
         return {name: np.array(value) for name, value in self._states[0].items()}

@@ -57,6 +57,8 @@ def stage_of(record: Record, reference: Record, apart: Difference | None) -> str
         return RUNTIME
     if reference.outcome is Outcome.NOT_RUN:
         return ""
+    if reference.load_rules and record.outcome in _ANSWERED:
+        return ""  # it loads here, so the rule is wrong, and what it kept from being run is not known
     if reference.outcome in _ANSWERED and record.outcome not in _ANSWERED:
         return RUNTIME  # it fails with a program that runs
     if apart is not None and apart.kind and RIGHT_WHEN_WIDENED not in reference.notes:
@@ -68,6 +70,8 @@ def _summary(reference: Record, apart: Difference | None) -> dict[str, Any]:
     summary: dict[str, Any] = {"outcome": str(reference.outcome)}
     if reference.outcome is Outcome.NOT_RUN:
         summary["reason"] = reference.reason
+    if reference.load_rules:
+        summary["load_rules"] = reference.load_rules
     if apart is None:
         return summary
     summary["equal"] = apart.equal

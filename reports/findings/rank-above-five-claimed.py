@@ -2,7 +2,8 @@
 
 Core ML's limit of five dimensions is checked when the program is complete, and the check names the first layer beyond
 it; only a transpose between two reshapes is rewritten before. The partitioner sees the shapes of all values and does
-not look, so the nodes are not left to ExecuTorch's kernels, which take more.
+not look, so the nodes are not left to ExecuTorch's kernels, which take more. Inputs and compressed constants are not
+checked; in fp16 the cast that follows an input is.
 """
 
 import coremltools as ct

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from harness.evidence.causes import Causes, Script, error_line, read_causes
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import HarnessError, Kind, Phase
 
@@ -63,6 +64,7 @@ RECORD = {
     "delegated": {"aten.gelu.default": 1},
     "fallback": {"aten.sort.default": 1, "aten.abs.default": 2},
     "mil_ops": {"gelu": 1, "cast": 2},
+    "notes": [Note(NoteCode.LOAD_RULE, "no-outputs"), Note(NoteCode.TRUTH, "state-data-type")],
 }
 
 
@@ -96,6 +98,9 @@ RECORD = {
         ({"delegated": "aten.abs.*"}, False),
         ({"mil": "cast"}, True),
         ({"mil": "erf"}, False),
+        ({"load_rule": "no-outputs"}, True),
+        ({"load_rule": "no-*"}, True),
+        ({"load_rule": "state-data-type"}, False),
         ({"outcome": ["wrong_shape", "wrong_value"], "op": "aten.gelu.*"}, True),
         ({"outcome": "wrong_shape", "op": "aten.gelu.*"}, False),
         ({"op": "aten.gelu.*", "mil": "gelu", "error": "took", "fallback": "*sort*", "reason": "got 1"}, True),
@@ -202,6 +207,9 @@ SCRIPT = {"module": "def forward(self, x):\n    return -x", "inputs": "(torch.on
         (cause(script=SCRIPT | {"compared": "colour"}), "script: compared 'colour' is none of values, shape"),
         (cause(script=SCRIPT | {"error": "boom", "rtol": 0.1}), "script: error beside rtol, compared or precision"),
         (cause(script=SCRIPT | {"through": "partitioner"}), "script: lacks error"),
+        (cause(script=SCRIPT | {"refused": "True", "error": "boom"}), "script: refused beside error, rtol or compared"),
+        (cause(script=SCRIPT | {"refused": "True", "rtol": 0.1}), "script: refused beside error, rtol or compared"),
+        (cause(script=SCRIPT | {"refused": "True", "through": "partitioner"}), "script: lacks error"),
         (cause(title=" "), "title: expected text"),
         (cause(sees=3), "sees: expected text, got 3"),
         (cause(url="issue 3"), "url: expected https"),

@@ -28,6 +28,19 @@ def test_show_lists_operators(package, capsys):
     assert "1 mul" in capsys.readouterr().out
 
 
+def test_show_tells_what_core_ml_does_not_load(bench, package, capsys):
+    assert main(["show", package]) == 0
+    assert "not loaded" not in capsys.readouterr().out
+    volume = bench.package(
+        lambda x: mb.pad(x=x, pad=[1, 1, 0, 0, 0, 0], mode="reflect"), {"x": np.ones((3, 2, 2), "f4")}
+    )
+    assert main(["show", volume]) == 0
+    assert "\nnot loaded: pad-before-the-last-two-dimensions: pad -> " in capsys.readouterr().out
+    same = bench.package(lambda x: x, {"x": np.float32([1, 2])})
+    assert main(["show", same]) == 0
+    assert "\nnote: input-returned-as-output: x: " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arrays", "options", "message"),
     [

@@ -27,7 +27,7 @@ from harness.units.base import LoadFailed, NotRunnable, PredictFailed, Predictio
 from harness.units.reference import OpenReference, ReferenceUnit
 from harness.units.whole_program import DelegateUnit
 from harness.verdict.difference import Difference
-from harness.verdict.stage import RIGHT_WHEN_WIDENED, STILL_WRONG, stage_of
+from harness.verdict.stage import RIGHT_WHEN_WIDENED, STILL_WRONG, beside, stage_of
 
 FP32, FP16 = Recipe.parse("fp32-ios18"), Recipe.parse("fp16-ios18")
 X = torch.tensor([0.5, 1.0, 2.0])
@@ -280,8 +280,6 @@ def test_a_wrong_program_hides_nothing_of_what_the_unit_adds(unit: Unit, outcome
 def test_out_of_range_because_it_is_wrong_is_wrong_on_every_unit() -> None:
     """As the record of the reference says: the same entry of the known issues is for both."""
     wrong = lambda outcome: Record("c", "r", "reference", outcome, Phase.VALUE, notes=[STILL_WRONG])  # noqa: E731
-    from harness.verdict.stage import beside
-
     unit = wrong(Outcome.OUT_OF_RANGE).with_(unit="cpu_only", notes=[])
     record = beside(unit, [torch.tensor(math.inf)], wrong(Outcome.WRONG_VALUE), [torch.tensor(math.inf)], "fp16")
     assert (record.outcome, record.stage, record.notes) == (Outcome.WRONG_VALUE, "lowering", [STILL_WRONG])
@@ -416,3 +414,19 @@ def test_the_stage(outcome: str, reference: str, note: Note | None, apart: Diffe
     unit = Record("c", "r", "cpu_only", Outcome(outcome), Phase.VALUE)
     told = Record("c", "r", "reference", Outcome(reference), Phase.VALUE, notes=[note] if note else [])
     assert stage_of(unit, told, apart) == stage
+
+
+@pytest.mark.parametrize(
+    ("outcome", "stage"),
+    [("load_error", "lowering"), ("crash", "lowering"), ("pass", ""), ("wrong_value", ""), ("out_of_range", "")],
+)
+def test_what_a_rule_of_the_loader_kept_from_the_reference(outcome: str, stage: str) -> None:
+    """Where the unit loads the program all the same the rule is wrong, and the reference has said nothing."""
+    unit = Record("c", "r", "cpu_only", Outcome(outcome), Phase.VALUE)
+    told = Record("c", "r", "reference", Outcome.LOAD_ERROR, Phase.LOAD, notes=[Note(NoteCode.LOAD_RULE, "no-outputs")])
+    assert stage_of(unit, told, None) == stage
+    assert beside(unit, [], told, [], "fp32").against_reference == {
+        "outcome": "load_error",
+        "load_rules": ["no-outputs"],
+    }
+    assert beside(unit, [], told, [], "fp32").load_rules == ["no-outputs"]

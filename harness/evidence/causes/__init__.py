@@ -49,7 +49,8 @@ class Rule:
     """Fits a failing record when every key given does; `None` and `()` stand for a key not given.
 
     `texts` are tests of fields (`op`, `api`, `case`, `recipe`, `dtype`), `names` of the keys of counts (`fallback`,
-    `delegated`, `mil`): one of them must pass. `error` is searched in `<type>: <message>`, `reason` in the reason.
+    `delegated`, `mil`) and of load rules (`load_rule`): one of them must pass. `error` is searched in
+    `<type>: <message>`, `reason` in the reason.
     """
 
     outcomes: frozenset[Outcome]
@@ -91,14 +92,16 @@ class Script:
 
     `module` is the body of a `torch.nn.Module`, `inputs` the tuple it is called with, `setup` what stands before both.
     `error` is text in the exception that shows the defect (an assertion without a message: `assert ...`, its line).
-    Where it is empty, `compared` says what of the program converted in `precision` does: the values, off by more than
-    `rtol`, or the shape.
+    `refused` is Python over `main`, coremltools' function of the program converted in `precision`: whether it holds
+    what Core ML does not load. Where both are empty, `compared` says what of the program shows it: values, off by more
+    than `rtol`, or the shape.
     `expected` says in words what should come instead.
     """
 
     module: str
     inputs: str
     error: str = ""
+    refused: str = ""
     expected: str = ""
     setup: str = ""
     through: str = CALLS[0]
@@ -261,14 +264,16 @@ def _script(entry: Any) -> Script | str:
             raise HarnessError(f"script: {key} {entry[key]!r} is none of {', '.join(known)}")
     if "error" in entry and not {"rtol", "compared", "precision"}.isdisjoint(entry):
         raise HarnessError("script: error beside rtol, compared or precision: an exception or the program shows it")
+    if "refused" in entry and not {"error", "rtol", "compared"}.isdisjoint(entry):
+        raise HarnessError("script: refused beside error, rtol or compared: what Core ML does not load has no result")
     if "error" not in entry and "through" in entry:
         raise HarnessError("script: lacks error: programs are compared as ct.convert makes them")
     return Script(**entry)
 
 
-#: Keys of a rule that are globs, with the field of a record each is held against: first texts, then counts by name.
+#: Keys of a rule that are globs, with the field of a record each is held against: first texts, then names.
 _TEXTS = {"op": "op", "api": "api", "case": "case", "recipe": "recipe", "dtype": "dtype"}
-_NAMES = {"fallback": "fallback", "delegated": "delegated", "mil": "mil_ops"}
+_NAMES = {"fallback": "fallback", "delegated": "delegated", "mil": "mil_ops", "load_rule": "load_rules"}
 _PATTERNS = ("error", "reason")
 #: One of these must be there: what is left would fit any defect of a recipe or a dtype.
 _TELLING = ("op", "api", "case", *_NAMES, *_PATTERNS)
