@@ -17,6 +17,7 @@ from harness.cases import find
 from harness.cases.case import Built, Case, CaseFault
 from harness.check import Checker, check
 from harness.evidence.check import Check
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import HarnessError, Kind, Level, Outcome, Phase
@@ -26,7 +27,7 @@ from harness.mil.kernels import KERNELS
 from harness.units import executorch as executorch_unit
 from harness.units import whole_program
 from harness.units.base import UnitDied
-from harness.units.reference import UNDOCUMENTED_NOTE, ReferenceUnit
+from harness.units.reference import ReferenceUnit
 
 FP32, FP16 = Recipe.parse("fp32-ios18"), Recipe.parse("fp16-ios18")
 X = torch.tensor([0.5, 1.0, 2.0])
@@ -287,7 +288,7 @@ def test_not_run_when_the_verdict_hangs_on_undocumented_semantics(monkeypatch: p
     def noted(*arguments: Any, **options: Any) -> Any:
         result = right(*arguments, **options)
         result.outputs = [result.outputs[0] + 1]
-        result.notes.append(f"{UNDOCUMENTED_NOTE}: topk: order of ties")
+        result.notes.append(Note(NoteCode.UNDOCUMENTED, "undocumented semantics: topk: order of ties"))
         return result
 
     monkeypatch.setattr(corridor, "run_program", noted)
@@ -310,9 +311,9 @@ def test_invalid_case_when_eager_fails() -> None:
 
 
 def test_invalid_case_when_a_result_is_no_tensor() -> None:
-    record = check(Check.of(case_of(lambda x: (x * 2, 3), X), FP32, "reference"))
+    record = check(Check.of(case_of(lambda x: (x * 2, "three"), X), FP32, "reference"))
     assert (record.outcome, record.phase) == (Outcome.INVALID_CASE, Phase.EAGER)
-    assert "int" in record.reason
+    assert record.reason == "a result is no tensor: result 1: str"
 
 
 def test_invalid_case_when_it_cannot_be_built() -> None:

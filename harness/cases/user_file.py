@@ -1,4 +1,5 @@
-"""Cases of a user's own file: each public function without parameters that returns `(module, example_inputs)`."""
+"""Cases of a user's own file: each public function without parameters that returns `(module, example_inputs)`, with
+options or without."""
 
 from __future__ import annotations
 
@@ -110,22 +111,17 @@ def _case(path: Path, name: str, function: Callable[[], Any]) -> Case:
 
 
 def _build(path: Path, name: str, function: Callable[[], Any]) -> Built:
-    """Raises `HarnessError` when the function returns something else, `CaseFault` when it raises."""
+    """Raises `NoCase` when the function returns something else, `CaseFault` when it raises."""
     import torch
+
+    from harness.cases.user_forms import built_of
 
     torch.manual_seed(SEED)
     try:
         result = function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CaseFault(f"{name}() raised {type(error).__name__}: {_one_line(error)}") from None
-    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], torch.nn.Module)):
-        raise HarnessError(f"{path}::{name}: returned {type(result).__name__}, expected (module, example_inputs)")
-    module, inputs = result
-    if isinstance(inputs, torch.Tensor):
-        inputs = (inputs,)
-    if not isinstance(inputs, (tuple, list)) or not all(isinstance(t, torch.Tensor) for t in inputs):
-        raise HarnessError(f"{path}::{name}: example_inputs must be a tuple of tensors")
-    return Built(module.eval(), tuple(inputs), SEED)
+    return built_of(result, f"{path}::{name}", SEED)
 
 
 def _one_line(error: BaseException) -> str:
