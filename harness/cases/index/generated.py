@@ -231,9 +231,12 @@ def _uneven(label: str) -> bool:
 
 
 def results_of(calls: Sequence[Call], asked: Callable[[Call], str] | None = None) -> list[str]:
-    """`result_of` each call (or `asked`), in another process: some arguments end it, which is a refusal too."""
+    """`result_of` each call (or `asked`), in another process: some arguments end it, which is a refusal too.
+
+    A call that ends it is asked again in a new one: it may have been an earlier call that wrote where it should not."""
     global _process
     answers: list[str] = []
+    ended = -1
     while len(answers) < len(calls):
         if _process is None:
             # Spawned, not forked: a fork of a process whose threads hold locks may wait for them for ever.
@@ -247,8 +250,11 @@ def results_of(calls: Sequence[Call], asked: Callable[[Call], str] | None = None
             _process.send((asked or result_of, calls[len(answers)]))
             answers.append(_process.recv())
         except (EOFError, OSError):
-            answers.append("")  # the call ended it
             _process = None
+            if ended == len(answers):
+                answers.append("")
+            else:
+                ended = len(answers)
     return answers
 
 

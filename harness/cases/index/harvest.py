@@ -3,17 +3,20 @@
 Each sample is run three ways: as the graph before dispatch (composite operators still whole), through the
 dispatcher (what eager runs), and decomposed to Core ATen. Of all calls seen of an overload the plainest is kept:
 tensors of ordinary size and rank, few arguments away from their defaults.
-`coreml-harness index harvest` writes them anew (some minutes).
+
+Cases are named after their seed call, so an operator keeps the one it has for as long as eager takes it, whatever
+samples come and go: `coreml-harness index harvest` looks for calls of the others.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
-from harness.cases.calls import Call, Name, TensorSpec
+from harness.cases.calls import Call, Name, TensorSpec, read_calls
+from harness.cases.index.generated import HARVEST_PATH, results_of
 from harness.cases.index.opinfo import read_index
 from harness.cases.opinfo import _entries, _samples
 from harness.evidence.made_with import first_line
@@ -29,21 +32,26 @@ _HEAD = """\
 """
 
 
-def harvest(universe: Collection[str], show: Callable[[str], None]) -> list[Call]:
-    """The plainest call of each overload of `universe` that some OpInfo sample comes down to, sorted by name."""
+def harvest(universe: Collection[str], kept: Iterable[Call], show: Callable[[str], None]) -> list[Call]:
+    """A call of each overload of `universe`, sorted by name: that of `kept` where eager takes it, otherwise the
+    plainest that some OpInfo sample comes down to, where one does."""
     import torch
 
+    kept = [call for call in kept if call.op in universe]
+    standing = {call.op: call for call, result in zip(kept, results_of(kept), strict=True) if result}
+    missing = set(universe) - set(standing)
     best: dict[str, tuple[tuple[Any, ...], Call]] = {}
     entries = [entry for entry in read_index(torch.__version__) if entry.overloads]
     for number, entry in enumerate(entries, start=1):
         show(f"{number} of {len(entries)} entries")
         for sample_number in entry.standard:
             for call in _calls_of(entry.name, entry.variant, entry.dtype, sample_number):
-                if call.op in universe:
+                if call.op in missing:
                     rank = (*_plainness(call), number, sample_number)
                     if call.op not in best or rank < best[call.op][0]:
                         best[call.op] = rank, call
-    return [best[op][1] for op in sorted(best)]
+    found = standing | {op: call for op, (_, call) in best.items()}
+    return [found[op] for op in sorted(found)]
 
 
 def _plainness(call: Call) -> tuple[Any, ...]:
@@ -170,5 +178,6 @@ def index_text(show: Callable[[str], None]) -> str:
     """The seed calls as the installed torch gives them, by the indexes of operators and samples."""
     import torch
 
-    calls = harvest(read_universe().operators, show)
+    kept = read_calls(HARVEST_PATH.read_text(encoding="utf-8")) if HARVEST_PATH.exists() else []
+    calls = harvest(read_universe().operators, kept, show)
     return first_line({"torch": torch.__version__}, comment=True) + _HEAD + "".join(f"{call}\n" for call in calls)

@@ -1,5 +1,7 @@
 import fnmatch
+import functools
 import operator
+import subprocess
 
 import pytest
 import torch
@@ -60,6 +62,14 @@ def test_what_eager_refuses_is_left_out_and_what_ends_its_process_too():
     # What raises in the other process ends it; the next question is put to a new one.
     assert results_of([bad, good, bad, good], operator.methodcaller("ends")) == [""] * 4
     assert results_of([good]) == [one]
+
+
+def test_a_call_that_ends_the_process_once_is_asked_again(tmp_path):
+    """What an earlier call wrote where it should not ends the process at any later one."""
+    marker = tmp_path / "ended"
+    ends_once = ["sh", "-c", f"test -e {marker} || {{ touch {marker}; exit 1; }}"]
+    assert results_of([-1], functools.partial(subprocess.check_call, ends_once)) == [0]
+    assert marker.exists()
 
 
 def test_large_results_are_left_out():
