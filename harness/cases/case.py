@@ -60,6 +60,13 @@ class Arguments:
         return tree_leaves((self.inputs, dict(self.kwargs)))
 
 
+def argument_name(path: tuple[Any, ...]) -> str:
+    """A place in `(inputs, kwargs)` by its path, as torch.export names it: `*args[0]`, `**kwargs['state'][1]`."""
+    from torch.utils._pytree import keystr
+
+    return ("*args", "**kwargs")[path[0].idx] + keystr(path[1:])
+
+
 @dataclass(frozen=True)
 class Method:
     """A method of a case's program: `module(*inputs, **kwargs)` under this name.

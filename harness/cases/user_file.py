@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from harness.cases import exported_file
 from harness.cases.case import Built, Case, CaseFault
 from harness.evidence.ids import USER, UserCase
 from harness.evidence.vocabulary import HarnessError, Kind, Level
@@ -43,10 +44,14 @@ def load_case(path: Path, case_id: str) -> Case:
 
 
 def load(path: Path, name: str | None = None) -> list[Case]:
-    """The cases of a file, or the one named.
+    """The cases of a file, or the one named: of a `.pt2` its program, else functions, which are not called here.
 
-    Raises `HarnessError` when the file does not exist, does not import, or holds no such case.
+    Raises `HarnessError` when the file does not exist, cannot be read, or holds no such case.
     """
+    if path.suffix == exported_file.SUFFIX:
+        if name not in (None, exported_file.NAME):
+            raise HarnessError(f"{path}: no case named {name!r}: it holds one program, {exported_file.NAME}")
+        return [exported_file.case(path)]
     functions = _functions(_import(path, path.absolute()))
     if name is not None:
         if name not in functions:

@@ -19,7 +19,7 @@ import torch
 from torch._guards import detect_fake_mode
 from torch.export.graph_signature import InputKind
 
-from harness.cases.case import AS_IT_IS, Arguments, Built, Method, Partitioning
+from harness.cases.case import AS_IT_IS, Arguments, Built, Method, Partitioning, argument_name
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
@@ -175,7 +175,7 @@ def refused_call(exported: Exported, built: Built) -> str:
 def _refusal(program: torch.export.ExportedProgram, arguments: Arguments) -> str:
     """What torch.export's own check of its inputs says; empty where they fit."""
     from torch._export.utils import _check_input_constraints_for_graph
-    from torch.utils._pytree import keystr, tree_flatten_with_path
+    from torch.utils._pytree import tree_flatten_with_path
 
     users = {s.arg.name for s in program.graph_signature.input_specs if s.kind is InputKind.USER_INPUT}
     placeholders = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in users]
@@ -183,7 +183,7 @@ def _refusal(program: torch.export.ExportedProgram, arguments: Arguments) -> str
     for (path, value), node in zip(flat, placeholders, strict=False):
         traced = node.meta.get("val")
         if isinstance(traced, torch.Tensor) and isinstance(value, torch.Tensor) and traced.dtype != value.dtype:
-            return f"the input at {keystr(path)} is of {value.dtype}, the program takes {traced.dtype}"
+            return f"the input at {argument_name(path)} is of {value.dtype}, the program takes {traced.dtype}"
     try:
         _check_input_constraints_for_graph(placeholders, flat, program.range_constraints)
     except Exception as error:  # of several types, all of which say the same

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import keystr, tree_flatten, tree_flatten_with_path, tree_map_only
+from torch.utils._pytree import tree_flatten, tree_flatten_with_path, tree_map_only
 
-from harness.cases.case import Arguments
+from harness.cases.case import Arguments, argument_name
 from harness.verdict.control_flow import in_plain_python, run_plainly
 
 WIDE = {
@@ -156,7 +156,7 @@ def effects(module: torch.nn.Module, arguments: Arguments) -> Effects:
     runner = _copied(module, lambda t: t.detach().clone())
     inputs, kwargs = tree_map_only(Tensor, lambda t: t.detach().clone(), (arguments.inputs, dict(arguments.kwargs)))
     leaves: list[tuple[str, Tensor]] = [
-        (keystr(path), t) for path, t in tree_flatten_with_path((inputs, kwargs))[0] if isinstance(t, Tensor)
+        (argument_name(path), t) for path, t in tree_flatten_with_path((inputs, kwargs))[0] if isinstance(t, Tensor)
     ]
     versions = [t._version for _, t in leaves]
     held: dict[str, tuple[Tensor, int]] = {name: (t, t._version) for name, t in runner.named_buffers()}
@@ -167,7 +167,7 @@ def effects(module: torch.nn.Module, arguments: Arguments) -> Effects:
         raise InvalidCase(f"eager fails: {type(error).__name__}: {_first_line(error)}") from error
     written = tuple(name for (name, t), before in zip(leaves, versions, strict=True) if t._version != before)
     after = dict(runner.named_buffers())
-    kept = all(after.get(name) is t and version == t._version for name, (t, version) in held.items())
+    kept = all(version == t._version and after.get(name) is t for name, (t, version) in held.items())
     return Effects(written, not kept or len(after) != len(held))
 
 

@@ -87,9 +87,9 @@ def test_what_a_call_changes_is_told_and_here_not_changed():
     assert effects(Fn(lambda x: x * 2), Arguments((X,))) == Effects()
     assert effects(Counting(), Arguments((X,))) == Effects((), True)
     assert effects(Rebinds(), Arguments((X,))) == Effects((), True)
-    assert effects(Fn(lambda x: x.view(-1).add_(0)), Arguments((X,))) == Effects(("[0][0]",))
+    assert effects(Fn(lambda x: x.view(-1).add_(0)), Arguments((X,))) == Effects(("*args[0]",))
     nested = Fn(lambda x, *, state: x + state["h"].mul_(2))
-    assert effects(nested, Arguments((X,), {"state": {"h": X}})) == Effects(("[1]['state']['h']",))
+    assert effects(nested, Arguments((X,), {"state": {"h": X}})) == Effects(("**kwargs['state']['h']",))
     assert torch.equal(X, kept)
 
 
