@@ -126,7 +126,7 @@ def _build(path: Path, name: str, function: Callable[[], Any]) -> Built:
         result = function()
     except (Exception, SystemExit) as error:
         raise CaseFault(f"{name}() raised {type(error).__name__}: {_one_line(error)}") from None
-    return built_of(result, f"{path}::{name}", SEED)
+    return built_of(result, f"{path.name}::{name}", SEED)
 
 
 def _one_line(error: BaseException) -> str:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from harness.commands import inspect
+from harness.commands.inspect import SUFFIX
 from harness.commands.progress import ProgressLine
 from harness.evidence.causes import Cause, Causes, read_causes
 from harness.evidence.check import Check
@@ -52,6 +54,8 @@ def run(
     of workers, and for something else than evidence to resume from.
     """
     path, _, name = file.partition("::")
+    if Path(path).suffix == SUFFIX:
+        return inspect.run(Path(path), list(dict.fromkeys(map(UnitSpec.parse, unit))))
     recipes = recipes_of(precision, target)
     units = list(dict.fromkeys(map(UnitSpec.parse, unit))) or units_here(recipes[0].target)
     most = workers_of(workers)
