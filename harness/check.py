@@ -271,6 +271,8 @@ class Checker:
             return _Answer(record, answer.outputs)
 
 
+#: Ends the reason of a case whose module gives something else, such as a cache of its own class.
+_RETURNED = "; a program returns tensors, numbers and None, in lists, tuples and dicts"
 #: Ends the reason of a case whose module writes to its arguments.
 _CHANGES_INPUTS = (
     "a lowered program leaves its inputs as they are: work on a copy (`x = x.clone()`), or return the new value"
@@ -291,7 +293,7 @@ def _truths(method: Method, users_own: bool) -> list[Truth]:
         try:
             right = truth(method.module, arguments.inputs, arguments.kwargs, method.arguments[:number] if state else ())
             if right.non_tensors:
-                raise InvalidCase(f"a result is no tensor: {', '.join(right.non_tensors)}")
+                raise InvalidCase(f"a result is no tensor: {', '.join(right.non_tensors)}{_RETURNED}")
         except InvalidCase as error:
             raise InvalidCase(f"calls[{number - 1}]: {error}" if number else str(error)) from None
         truths.append(right)

@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.cases import exported_file
 from harness.cases.case import Built, Case, CaseFault
+from harness.cases.torchvision_ops import declare_on_import
 from harness.evidence.ids import USER, UserCase
 from harness.evidence.vocabulary import HarnessError, Kind, Level
 
@@ -75,6 +76,7 @@ def _import(path: Path, absolute: Path) -> ModuleType:
         raise HarnessError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    declare_on_import()
     # A user's file may import its neighbours, as it does when it is run.
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)

@@ -122,8 +122,10 @@ def truth(
                 what = ", ".join(sorted(drawn)) or "a generator or state outside of PyTorch's operators"
                 raise InvalidCase(f"eager is not deterministic: the result depends on {what}")
         reference, non_tensors = _tensors(first)
-        if not reference:
-            raise InvalidCase(f"nothing to compare among the results ({', '.join(non_tensors) or 'none at all'})")
+        leaves = tree_flatten(first)[0]
+        if not any(isinstance(leaf, Tensor) for leaf in leaves):
+            kinds = [f"result {i}: {type(leaf).__name__}" for i, leaf in enumerate(leaves) if leaf is not None]
+            raise InvalidCase(f"no tensor among the results ({', '.join(kinds) or 'none at all'})")
         layouts = {str(t.layout).removeprefix("torch.") for t in reference} - {"strided"}
         if layouts:
             raise InvalidCase(f"a result is not a dense tensor ({', '.join(sorted(layouts))})")

@@ -220,7 +220,9 @@ def test_eager_failure_is_an_invalid_case_with_the_message():
 
 
 def test_no_tensor_and_no_dense_tensor_are_invalid():
-    with pytest.raises(InvalidCase, match="nothing to compare"):
+    with pytest.raises(InvalidCase, match=r"no tensor among the results \(result 0: int, result 2: bool\)"):
+        truth(Fn(lambda x: (x.shape[0], None, True)), (X,))
+    with pytest.raises(InvalidCase, match=r"no tensor among the results \(none at all\)"):
         truth(Fn(lambda x: None), (X,))
     with pytest.raises(InvalidCase, match="sparse_coo"):
         truth(Fn(lambda x: x.to_sparse()), (X,))
