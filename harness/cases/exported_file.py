@@ -30,14 +30,14 @@ def case(path: Path) -> Case:
         dtype="mixed",
         origin="user file",
         level=Level.SMOKE,
-        build=functools.partial(_build, path.absolute(), path),
+        build=functools.partial(_build, path.absolute()),
         whole_model=True,
         named=False,
     )
 
 
-def _build(path: Path, named: Path) -> Built:
-    """`named` is the user's name for the file. Raises `HarnessError` for one that holds no program, or no inputs."""
+def _build(path: Path) -> Built:
+    """Raises `HarnessError` for a file that holds no program, or no inputs."""
     import torch
 
     from harness.cases.user_forms import evaluating
@@ -47,9 +47,13 @@ def _build(path: Path, named: Path) -> Built:
         program = torch.export.load(path)
     except Exception as error:
         text = " ".join(str(error).split())[:200]
-        raise HarnessError(f"{named}: cannot be read by torch.export.load: {type(error).__name__}: {text}") from None
+        raise HarnessError(
+            f"{path.name}: cannot be read by torch.export.load: {type(error).__name__}: {text}"
+        ) from None
     if program.example_inputs is None:
-        raise HarnessError(f"{named}: holds no example inputs; export them with the program, or check it in a .py file")
+        raise HarnessError(
+            f"{path.name}: holds no example inputs; export them with the program, or check it in a .py file"
+        )
     inputs, kwargs = program.example_inputs
     module = evaluating(program.module())
     return Built(module, tuple(inputs), 0, kwargs=dict(kwargs or {}), program=program, judge_beside=True)

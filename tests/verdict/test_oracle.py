@@ -37,14 +37,14 @@ def test_nested_results_are_flattened_and_others_named():
 
 
 def test_numbers_among_the_results_are_tensors_of_rank_0():
-    got = truth(Fn(lambda x: (x.shape[0], None, 1.5, True)), (X,))
+    got = truth(Fn(lambda x: (x * 2, x.shape[0], None, 1.5, True)), (X,))
     assert got.non_tensors == []
-    assert [(t.dtype, t.item()) for t in got.reference] == [
+    assert [(t.dtype, t.item()) for t in got.reference[1:]] == [
         (torch.int64, X.shape[0]),
         (torch.float32, 1.5),
         (torch.bool, True),
     ]
-    assert [t.dtype for t in got.outputs] == [torch.int64, torch.float64, torch.bool]
+    assert [t.dtype for t in got.outputs] == [torch.float64, torch.int64, torch.float64, torch.bool]
 
 
 def test_arguments_are_any_pytree_and_have_names():
