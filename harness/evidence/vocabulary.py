@@ -178,7 +178,7 @@ OUTCOMES: tuple[OutcomeRow, ...] = (
         Outcome.INVALID_CASE,
         Effect.NOTHING,
         Trait.SETTLED | Trait.CAUSED,
-        "a fault of the case, not of the backend: eager itself fails, the result is random, or what was given cannot be checked",
+        "a fault of the case, not of the backend: eager fails, the result is random, or the form is not taken",
     ),
     OutcomeRow(
         Outcome.NOT_RUN,
