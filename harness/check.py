@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from harness.cases.case import Built, Case, CaseFault
+from harness.cases.case import Built, Case, CaseFault, Method
 from harness.evidence.check import Check
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import Outcome, Phase, Trait, Unit, outcomes_with
+from harness.evidence.vocabulary import WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
 from harness.lowering.cache import LoweringCache
-from harness.lowering.lower import Emitted, Exported, Lowered, export, lower
+from harness.lowering.lower import Emitted, Exported, Lowered, export, lower, refused_call
 from harness.lowering.readback import read_back, written
 from harness.lowering.signatures import error_info
 from harness.units.base import (
@@ -40,7 +41,7 @@ from harness.units.base import (
 from harness.units.reference import ReferenceUnit
 from harness.units.registry import make_unit
 from harness.verdict.judge import Judgement, Question, judge, judge_readings, question, undocumented
-from harness.verdict.oracle import InvalidCase, Truth, truth
+from harness.verdict.oracle import InvalidCase, Truth, effects, truth
 from harness.verdict.stage import RIGHT_WHEN_WIDENED, STILL_WRONG, beside
 
 PhaseListener = Callable[[Phase], None]
@@ -70,14 +71,23 @@ class _Faulty:
 
 @dataclass
 class _Real:
-    """What the checks of one case share. By recipe, `reference` is what the reference executor made of the program."""
+    """What the checks of one case share. `truths` are those of the methods that are judged, call by call. By recipe,
+    and by method, `reference` is what the reference executor made of the program."""
 
     case: Case
     built: Built
-    truth: Truth
+    truths: dict[str, list[Truth]]
     exported: Exported | None = None
     lowered: dict[Recipe, Lowered] = field(default_factory=dict)
-    reference: dict[Recipe, _Answer] = field(default_factory=dict)
+    reference: dict[tuple[Recipe, str], _Answer] = field(default_factory=dict)
+
+    def questions(self, method: Method, recipe: Recipe, lowered: Lowered, emitted: Emitted) -> list[Question]:
+        """What is asked of a method's program, call by call."""
+        asked = []
+        for arguments, right in zip(method.arguments, self.truths[method.name], strict=True):
+            built = replace(self.built, module=method.module, inputs=arguments.inputs, kwargs=arguments.kwargs)
+            asked.append(question(self.case, built, right, recipe, lowered, emitted.program))
+        return asked
 
 
 @dataclass(frozen=True)
@@ -121,19 +131,28 @@ class Checker:
         record = record.with_(timing=dict(lowered.timing), missing_kernels=list(lowered.missing_kernels))
         if (failure := lowered.failure) is not None:
             return record.with_(outcome=failure.outcome, phase=failure.phase, error=failure.error)
-        if (emitted := lowered.emitted) is None:
+        if case.exported is not None and (problem := refused_call(case.exported, case.built)):
+            return record.with_(outcome=Outcome.INVALID_CASE, phase=Phase.EXPORT, reason=problem)
+        if lowered.emitted is None:
             return record.with_(phase=Phase.EMIT, reason=lowered.unplannable)
-        program = emitted.program
-        record = record.with_(delegated=program.delegated_ops, fallback=program.fallback_ops)
-        if case.case.whole_model and (problem := self._read_back(emitted)) is not None:
+        programs = [Emitted(p, lowered.pte) for m in case.built.judged if (p := lowered.method(m.name).program)]
+        record = record.with_(
+            delegated=_summed(emitted.program.delegated_ops for emitted in programs),
+            fallback=_summed(emitted.program.fallback_ops for emitted in programs),
+        )
+        if case.case.whole_model and (problem := self._read_back(programs)):
             error = ErrorInfo("EmittedProgram", problem, problem)
             return record.with_(outcome=Outcome.EMIT_ERROR, phase=Phase.EMIT, error=error)
-        asked = question(case.case, case.built, case.truth, check.recipe, lowered, program)
-        answer = self._run(record, unit, asked, emitted, ladder, plan)
-        if check.unit.runs_core_ml:
-            return self._beside_reference(check, answer, case, asked, emitted, ladder)
-        case.reference[check.recipe] = answer
-        return answer.record
+        answers = []
+        for method, emitted in zip(case.built.judged, programs, strict=True):
+            asked = case.questions(method, check.recipe, lowered.method(method.name), emitted)
+            answer = self._run(record, unit, asked, emitted, ladder, plan)
+            if check.unit.runs_core_ml:
+                answer = self._beside_reference(check, answer, case, method, asked, emitted, ladder)
+            else:
+                case.reference[check.recipe, method.name] = answer
+            answers.append((f"method {method.name}: " if method.name != case.built.method else "", answer))
+        return _together(answers).record
 
     def _unit(self, unit: UnitSpec) -> UnitRunner:
         if unit not in self._units:
@@ -152,12 +171,10 @@ class Checker:
             with self.watch.stage("build"):
                 built = case.build()
             with self.watch.stage("eager"):
-                right = truth(built.module, built.inputs)
+                truths = {m.name: _truths(m, users_own=case.kind is Kind.USER) for m in built.judged}
         except (CaseFault, InvalidCase) as error:
             return _Faulty(case, str(error), built)
-        if right.non_tensors:
-            return _Faulty(case, f"a result is no tensor: {', '.join(right.non_tensors)}", built)
-        return _Real(case, built, right)
+        return _Real(case, built, truths)
 
     def _lower(self, case: _Real, recipe: Recipe, ladder: _Ladder) -> Lowered:
         def enter(phase: Phase) -> None:
@@ -180,17 +197,25 @@ class Checker:
             case.lowered[recipe] = found
         return case.lowered[recipe]
 
-    def _read_back(self, emitted: Emitted) -> str | None:
-        with self.watch.stage("emit"), written(emitted.pte) as path:
-            return read_back(path, emitted.program)
+    def _read_back(self, programs: Sequence[Emitted]) -> str:
+        with self.watch.stage("emit"), written(programs[0].pte) as path:
+            return next((p for emitted in programs if (p := read_back(path, emitted.program))), "")
 
     def _run(
-        self, record: Record, unit: UnitRunner, asked: Question, emitted: Emitted, ladder: _Ladder, plan: bool
+        self,
+        record: Record,
+        unit: UnitRunner,
+        asked: Sequence[Question],
+        emitted: Emitted,
+        ladder: _Ladder,
+        plan: bool,
     ) -> _Answer:
+        """One method's program on a unit: every call of it, in order."""
         started = time.perf_counter()
+        first, *then = [one.built.leaves for one in asked]
         try:
             with self.watch.stage("execute"):
-                result = unit.run(emitted, asked.built.inputs, ladder.enter, plan=plan)
+                result = unit.run(emitted, first, ladder.enter, plan=plan, then=then)
         except NotRunnable as error:
             return _Answer(record.with_(phase=ladder.current, reason=str(error)), [])
         except tuple(kind for kind, _ in _UNIT_FAILURES) as error:
@@ -205,19 +230,32 @@ class Checker:
             notes=list(dict.fromkeys(result.notes)),
         )
         with self.watch.stage("judge"):
-            return _judged(record, unit.unit, asked, emitted, result)
+            answers = []
+            for number, found in enumerate([result, *result.then]):
+                noted = record.with_(notes=list(dict.fromkeys(found.notes)))
+                answer = _judged(noted, unit.unit, asked[: number + 1], emitted, found)
+                answers.append((f"calls[{number - 1}]: " if number else "", answer))
+            return _together(answers)
 
     def _beside_reference(
-        self, check: Check[Case], answer: _Answer, case: _Real, asked: Question, emitted: Emitted, ladder: _Ladder
-    ) -> Record:
+        self,
+        check: Check[Case],
+        answer: _Answer,
+        case: _Real,
+        method: Method,
+        asked: Sequence[Question],
+        emitted: Emitted,
+        ladder: _Ladder,
+    ) -> _Answer:
         """With the stage of what is wrong, and the distance from the reference executor's answer.
 
         That runs once for all units of a case, and costs little beside lowering: an operator about 40 ms, a whole
         model up to some seconds where its lowering takes half a minute.
         """
         if answer.record.outcome is Outcome.NOT_RUN:
-            return answer.record
-        if check.recipe not in case.reference:
+            return answer
+        key = check.recipe, method.name
+        if key not in case.reference:
             ladder.enter(Phase.VALUE)  # what happens from here on is not the unit's doing
             unit = ReferenceUnit()
             made = Record.of(Check(case.case, check.recipe, unit.unit), Outcome.NOT_RUN, ladder.current)
@@ -226,10 +264,12 @@ class Checker:
             except Exception as error:  # of the reference executor's own: its own check shows it
                 reason = f"the reference executor failed: {type(error).__name__}: {error}"
                 found = _Answer(made.with_(reason=reason), [])
-            case.reference[check.recipe] = found
-        reference = case.reference[check.recipe]
+            case.reference[key] = found
+        reference = case.reference[key]
         with self.watch.stage("judge"):
-            return beside(answer.record, answer.outputs, reference.record, reference.outputs, asked.precision)
+            precision = asked[0].precision
+            record = beside(answer.record, answer.outputs, reference.record, reference.outputs, precision)
+            return _Answer(record, answer.outputs)
 
 
 def _failed(record: Record, outcome: Outcome, phase: Phase, error: Exception) -> Record:
@@ -242,12 +282,76 @@ def _failed(record: Record, outcome: Outcome, phase: Phase, error: Exception) ->
     return record.with_(outcome=outcome, phase=phase, error=info, notes=notes)
 
 
-def _judged(record: Record, unit: UnitSpec, asked: Question, emitted: Emitted, result: ProgramResult) -> _Answer:
+#: Ends the reason of a case whose module gives something else, such as a cache of its own class.
+_RETURNED = "; a program returns tensors, numbers and None, in lists, tuples and dicts"
+#: Ends the reason of a case whose module writes to its arguments.
+_CHANGES_INPUTS = (
+    "a lowered program leaves its inputs as they are: work on a copy (`x = x.clone()`), or return the new value"
+)
+
+
+def _truths(method: Method, users_own: bool) -> list[Truth]:
+    """What is right, call by call. Raises `InvalidCase` with the reason, for a user's own module also where it changes
+    its own inputs."""
+    state = False
+    if users_own or method.calls:
+        found = effects(method.module, method.arguments[0])
+        state = found.state
+        if users_own and found.inputs:
+            raise InvalidCase(f"the module changes its own input {found.inputs[0]} in place; {_CHANGES_INPUTS}")
+    truths = []
+    for number, arguments in enumerate(method.arguments):
+        try:
+            right = truth(method.module, arguments.inputs, arguments.kwargs, method.arguments[:number] if state else ())
+            if right.non_tensors:
+                raise InvalidCase(f"a result is no tensor: {', '.join(right.non_tensors)}{_RETURNED}")
+        except InvalidCase as error:
+            raise InvalidCase(f"calls[{number - 1}]: {error}" if number else str(error)) from None
+        truths.append(right)
+    return truths
+
+
+def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(total)
+
+
+def _together(answers: Sequence[tuple[str, _Answer]]) -> _Answer:
+    """One answer of several, each with what its reason is to begin with: that of the first that is wrong, else of one
+    that was not judged, else of all."""
+    if len(answers) == 1:
+        return answers[0][1]
+    outputs = [value for _, answer in answers for value in answer.outputs]
+    notes = list(dict.fromkeys(note for _, answer in answers for note in answer.record.notes))
+    wrong = [(label, a.record) for label, a in answers if a.record.outcome not in WORKING]
+    wrong.sort(key=lambda one: one[1].outcome is Outcome.NOT_RUN)
+    if wrong:
+        label, record = wrong[0]
+        error = record.error and replace(record.error, message=label + record.error.message)
+        return _Answer(record.with_(reason=label + record.reason, error=error, notes=notes), outputs)
+    records = [answer.record for _, answer in answers]
+    closest = min(records, key=lambda r: r.numerics.headroom if r.numerics and r.numerics.headroom else float("inf"))
+    outcomes = {record.outcome for record in records}
+    outcome = outcomes.pop() if len(outcomes) == 1 else Outcome.PARTIAL
+    mil_ops = _summed(record.mil_ops for record in records if record.mil_ops is not records[0].mil_ops)
+    together = records[0].with_(
+        outcome=outcome, numerics=closest.numerics, notes=notes, mil_ops=_summed([records[0].mil_ops, mil_ops])
+    )
+    return _Answer(together, outputs)
+
+
+def _judged(
+    record: Record, unit: UnitSpec, calls: Sequence[Question], emitted: Emitted, result: ProgramResult
+) -> _Answer:
+    """The verdict on the last of the calls, whose result it is."""
+    asked = calls[-1]
     found = judge(asked, result.outputs, result.buffers, result.again)
     hangs_on = undocumented(found.verdict, result.notes) if unit.kind is Unit.REFERENCE else None
     reason = ""
     if hangs_on is not None:
-        settled = _by_every_reading(asked, emitted, result)
+        settled = _by_every_reading(calls, emitted, result)
         if settled is None or settled.verdict.outcome is Outcome.PASS:
             reason = f"{hangs_on}; {found.verdict.reason}"
         else:
@@ -261,7 +365,7 @@ def _judged(record: Record, unit: UnitSpec, asked: Question, emitted: Emitted, r
         if reason:
             return _Answer(record.with_(phase=Phase.VALUE, reason=reason), found.outputs)
         if outcome in _MAYBE_PRECISION:
-            note = _precision_note(asked, emitted)
+            note = _precision_note(calls, emitted)
             record = record.with_(notes=[*record.notes, note])
             if outcome is Outcome.OUT_OF_RANGE and note is STILL_WRONG:
                 outcome = Outcome.WRONG_VALUE  # it leaves the range because it is wrong
@@ -269,14 +373,20 @@ def _judged(record: Record, unit: UnitSpec, asked: Question, emitted: Emitted, r
     return _Answer(record.with_(outcome=outcome, phase=verdict.phase, error=error), found.outputs)
 
 
-def _by_every_reading(asked: Question, emitted: Emitted, first: ProgramResult) -> Judgement | None:
+def _by_every_reading(calls: Sequence[Question], emitted: Emitted, first: ProgramResult) -> Judgement | None:
     """The judgement of a program's most favourable reading; None where it does not run by another."""
     with contextlib.suppress(Exception):
-        inputs = asked.built.inputs
-        others = [ReferenceUnit(reading=reading).run(emitted, inputs) for reading in (1, 2)]
-        filled = [ReferenceUnit(filling=filling).run(emitted, inputs) for filling in (1, 2)]
-        return judge_readings(asked, first, others, filled)
+        others = [_last_result(ReferenceUnit(reading=reading), calls, emitted) for reading in (1, 2)]
+        filled = [_last_result(ReferenceUnit(filling=filling), calls, emitted) for filling in (1, 2)]
+        return judge_readings(calls[-1], first, others, filled)
     return None
+
+
+def _last_result(unit: ReferenceUnit, calls: Sequence[Question], emitted: Emitted) -> ProgramResult:
+    """The result of the last of the calls, made one after the other."""
+    first, *then = [asked.built.leaves for asked in calls]
+    result = unit.run(emitted, first, then=then)
+    return [result, *result.then][-1]
 
 
 def _working(emitted: Emitted) -> Outcome:
@@ -286,11 +396,11 @@ def _working(emitted: Emitted) -> Outcome:
     return Outcome.PARTIAL if emitted.program.fallback_ops else Outcome.PASS
 
 
-def _precision_note(asked: Question, emitted: Emitted) -> Note:
+def _precision_note(calls: Sequence[Question], emitted: Emitted) -> Note:
     """Run again with every float widened: still wrong is a lowering defect, now right an effect of precision."""
     with contextlib.suppress(Exception):
-        result = ReferenceUnit(mode="exact").run(emitted, asked.built.inputs)
-        right = judge(asked, result.outputs, result.buffers).verdict.outcome is Outcome.PASS
+        last = _last_result(ReferenceUnit(mode="exact"), calls, emitted)
+        right = judge(calls[-1], last.outputs, last.buffers).verdict.outcome is Outcome.PASS
         return RIGHT_WHEN_WIDENED if right else STILL_WRONG
     detail = "not told from precision: the program does not run with every float widened"
     return Note(NoteCode.NOT_WIDENED, detail)

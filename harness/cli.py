@@ -448,7 +448,7 @@ def doctor(devices: bool) -> int:
     return run(ask_core_ml=devices)
 
 
-@cli.command(short_help="Check your own modules.")
+@cli.command(short_help="Check your own modules, or an emitted program.")
 @click.argument("file", metavar="FILE[::NAME]")
 @click.option("--precision", type=click.Choice([*PRECISIONS, "both"]), default="both", show_default=True)
 @click.option(
@@ -465,7 +465,12 @@ def doctor(devices: bool) -> int:
 @click.option("--no-cache", is_flag=True, help="Lower again, whatever the cache holds.")
 @click.option("--resume", is_flag=True, help="Go on with OUT.jsonl: what is recorded there is not checked again.")
 def check(file: str, **options: Any) -> int:
-    """Check your own modules: each public function of FILE without arguments that returns (module, example_inputs)."""
+    """Check your own modules: each public function of FILE without arguments that returns (module, example_inputs) or
+    (module, example_inputs, options); inputs are any pytree, a dict is keyword arguments, and options are kwargs,
+    dynamic_shapes, calls, methods and partitioner. FILE may also be a .pt2 of torch.export.save.
+
+    A .pte is inspected instead: its delegates, what is left to ExecuTorch, and with two units, whether they agree.
+    """
     from harness.commands.check_file import run
 
     return run(file, **options)

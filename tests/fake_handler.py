@@ -210,12 +210,19 @@ def make_explored():
 def make_user_file():
     """Makes a user's case and answers that it passes: the loading is real, nothing is lowered."""
     from harness.cases import user_file
+    from harness.cases.case import CaseFault, NoCase
 
     def handle(request, send):
         case = user_file.load_case(Path(request["file"]), request["case"])
-        case.build()
         ids = request["case"], request["recipe"], request["unit"]
-        return Record(*ids, Outcome.PASS, Phase.VALUE, environment=request["environment"]).to_json()
+        record = Record(*ids, Outcome.PASS, Phase.VALUE, environment=request["environment"])
+        try:
+            case.build()
+        except NoCase as error:
+            return {"no_case": str(error)}
+        except CaseFault as error:
+            record = record.with_(outcome=Outcome.INVALID_CASE, phase=Phase.EAGER, reason=str(error))
+        return record.to_json()
 
     return handle
 

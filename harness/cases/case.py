@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.evidence.check import Subject
 from harness.evidence.names import OpName
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 class CaseFault(Exception):
     """The case itself is at fault (`invalid_case`); the message is the reason."""
+
+
+class NoCase(HarnessError):
+    """What was taken for a case is none: a function of a user's file that returns something else."""
 
 
 @dataclass(frozen=True)
@@ -39,32 +43,95 @@ AS_IT_IS = Partitioning()
 
 
 @dataclass(frozen=True)
+class Arguments:
+    """What a module is called with: `module(*inputs, **kwargs)`, pytrees of tensors, numbers and None.
+
+    Numbers and None are constants of the lowered program, which takes them in their places all the same.
+    """
+
+    inputs: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def leaves(self) -> list[Any]:
+        """Everything in it, flattened: the inputs of the lowered program, in its order."""
+        from torch.utils._pytree import tree_leaves
+
+        return tree_leaves((self.inputs, dict(self.kwargs)))
+
+
+def argument_name(path: tuple[Any, ...]) -> str:
+    """A place in `(inputs, kwargs)` by its path, as torch.export names it: `*args[0]`, `**kwargs['state'][1]`."""
+    from torch.utils._pytree import keystr
+
+    return ("*args", "**kwargs")[path[0].idx] + keystr(path[1:])
+
+
+@dataclass(frozen=True)
 class Method:
-    """Another method of a case's program: `module(*inputs)` under this name."""
+    """A method of a case's program: `module(*inputs, **kwargs)` under this name.
+
+    `calls` are further ones, in order, of the same program: each finds what the ones before have left in its state.
+    `dynamic_shapes` is passed to `torch.export` as it is. `program` is the module as it was exported by the user, where
+    it was: it is lowered as it is.
+    """
 
     name: str
     module: torch.nn.Module
-    inputs: tuple[torch.Tensor, ...]
+    inputs: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    dynamic_shapes: object = None
+    calls: tuple[Arguments, ...] = ()
+    program: torch.export.ExportedProgram | None = None
+
+    @property
+    def arguments(self) -> tuple[Arguments, ...]:
+        """Those of every call, in order; of one at least."""
+        return (Arguments(self.inputs, self.kwargs), *self.calls)
 
 
 @dataclass(frozen=True)
 class Built:
-    """A case made real: eager PyTorch runs `module(*inputs)`.
+    """A case made real: eager PyTorch runs `module(*inputs, **kwargs)`, and each of `calls` after it.
 
-    `inputs` are tensors, each an input of the lowered program. `seed` is what torch was seeded with.
-    `module` is in eval mode and takes no keyword arguments. `dynamic_shapes` is passed to `torch.export` as it is.
-    `call` is the call as text where the case itself could not tell it.
-    `method` is what the module is called in the program; the methods `beside` are lowered into the same program.
+    `inputs`, `kwargs`, `dynamic_shapes`, `calls` and `program` are as in `Method`. `seed` is what torch was seeded
+    with. `module` is in eval mode. `call` is the call as text where the case itself could not tell it.
+    `method` is what the module is called in the program; the methods `beside` are lowered into the same program, and
+    judged with it where `judge_beside`.
     """
 
     module: torch.nn.Module
-    inputs: tuple[torch.Tensor, ...]
+    inputs: tuple[Any, ...]
     seed: int
     dynamic_shapes: object = None
     partitioning: Partitioning = AS_IT_IS
     call: str = ""
     method: str = "forward"
     beside: tuple[Method, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    calls: tuple[Arguments, ...] = ()
+    program: torch.export.ExportedProgram | None = None
+    judge_beside: bool = False
+
+    @property
+    def leaves(self) -> list[Any]:
+        """The arguments of the case's own first call, flattened."""
+        return self.own.arguments[0].leaves
+
+    @property
+    def own(self) -> Method:
+        """The case's own method of the program."""
+        return Method(self.method, self.module, self.inputs, self.kwargs, self.dynamic_shapes, self.calls, self.program)
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """All methods of the program, the case's own first."""
+        return (self.own, *self.beside)
+
+    @property
+    def judged(self) -> tuple[Method, ...]:
+        """The methods whose results decide over the case."""
+        return self.methods if self.judge_beside else (self.own,)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,5 @@
-"""Cases of a user's own file: each public function without parameters that returns `(module, example_inputs)`."""
+"""Cases of a user's own file: each public function without parameters that returns `(module, example_inputs)`, with
+options or without."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from harness.cases import exported_file
 from harness.cases.case import Built, Case, CaseFault
+from harness.cases.torchvision_ops import declare_on_import
 from harness.evidence.ids import USER, UserCase
 from harness.evidence.vocabulary import HarnessError, Kind, Level
 
@@ -42,10 +45,14 @@ def load_case(path: Path, case_id: str) -> Case:
 
 
 def load(path: Path, name: str | None = None) -> list[Case]:
-    """The cases of a file, or the one named.
+    """The cases of a file, or the one named: of a `.pt2` its program, else functions, which are not called here.
 
-    Raises `HarnessError` when the file does not exist, does not import, or holds no such case.
+    Raises `HarnessError` when the file does not exist, cannot be read, or holds no such case.
     """
+    if path.suffix == exported_file.SUFFIX:
+        if name not in (None, exported_file.NAME):
+            raise HarnessError(f"{path}: no case named {name!r}: it holds one program, {exported_file.NAME}")
+        return [exported_file.case(path)]
     functions = _functions(_import(path, path.absolute()))
     if name is not None:
         if name not in functions:
@@ -69,6 +76,7 @@ def _import(path: Path, absolute: Path) -> ModuleType:
         raise HarnessError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    declare_on_import()
     # A user's file may import its neighbours, as it does when it is run.
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)
@@ -110,22 +118,17 @@ def _case(path: Path, name: str, function: Callable[[], Any]) -> Case:
 
 
 def _build(path: Path, name: str, function: Callable[[], Any]) -> Built:
-    """Raises `HarnessError` when the function returns something else, `CaseFault` when it raises."""
+    """Raises `NoCase` when the function returns something else, `CaseFault` when it raises."""
     import torch
+
+    from harness.cases.user_forms import built_of
 
     torch.manual_seed(SEED)
     try:
         result = function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CaseFault(f"{name}() raised {type(error).__name__}: {_one_line(error)}") from None
-    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], torch.nn.Module)):
-        raise HarnessError(f"{path}::{name}: returned {type(result).__name__}, expected (module, example_inputs)")
-    module, inputs = result
-    if isinstance(inputs, torch.Tensor):
-        inputs = (inputs,)
-    if not isinstance(inputs, (tuple, list)) or not all(isinstance(t, torch.Tensor) for t in inputs):
-        raise HarnessError(f"{path}::{name}: example_inputs must be a tuple of tensors")
-    return Built(module.eval(), tuple(inputs), SEED)
+    return built_of(result, f"{path.name}::{name}", SEED)
 
 
 def _one_line(error: BaseException) -> str:

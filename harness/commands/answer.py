@@ -36,6 +36,7 @@ def _make_handler(*, suites: bool) -> Handler:
         from torch.testing._internal.common_methods_invocations import op_db  # noqa: F401
 
     from harness.cases import find, opinfo, user_file
+    from harness.cases.case import NoCase
     from harness.check import Checker
     from harness.lowering import speedups
     from harness.lowering.backend import import_failure
@@ -72,7 +73,10 @@ def _make_handler(*, suites: bool) -> Handler:
         def phase(entered: Phase) -> None:
             send({"phase": str(entered)})
 
-        record = checkers[key].check(check, phase, plan=request["plan"])
+        try:
+            record = checkers[key].check(check, phase, plan=request["plan"])
+        except NoCase as error:
+            return {"no_case": str(error)}
         if request["times"]:
             send({"spent": watch.take()})
         return record.to_json()

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from harness.commands import inspect
+from harness.commands.inspect import SUFFIX
 from harness.commands.progress import ProgressLine
 from harness.evidence.causes import Cause, Causes, read_causes
 from harness.evidence.check import Check
@@ -19,7 +21,7 @@ from harness.evidence.vocabulary import OUTCOME_MEANINGS, WORKING, HarnessError,
 from harness.process.child import Stop
 from harness.process.isolation import FILE_HANDLER, MODEL_DEADLINE, IsolatedChecker, Settings
 from harness.process.preparing import prepare
-from harness.process.workers import Share, Workers
+from harness.process.workers import LeftOut, Share, Workers
 from harness.units import host
 from harness.units.registry import connected, units_here
 
@@ -45,11 +47,15 @@ def run(
     Records are in `json_out` as soon as they exist. With `resume` those it holds already, of this environment, stand:
     their checks are not run again.
 
+    Functions that turn out to be no cases are left out, with a line each. A `.pte` is inspected instead.
+
     Returns 0 when every program works (`pass`, `partial`, `fallback`), 1 otherwise. Raises `HarnessError` for a file
-    that does not exist, does not import or holds no such case, for an unknown unit, precision or target, for no number
+    that does not exist, cannot be read or holds no such case, for an unknown unit, precision or target, for no number
     of workers, and for something else than evidence to resume from.
     """
     path, _, name = file.partition("::")
+    if Path(path).suffix == SUFFIX:
+        return inspect.run(Path(path), list(dict.fromkeys(map(UnitSpec.parse, unit))))
     recipes = recipes_of(precision, target)
     units = list(dict.fromkeys(map(UnitSpec.parse, unit))) or units_here(recipes[0].target)
     most = workers_of(workers)
@@ -91,7 +97,10 @@ def run(
             if json_out is not None:
                 write_evidence(json_out, Evidence({environment: block}, list(records)), with_timing=True)
 
-        return exit_code(_check(team, shares, order, known, keep, Causes(read_causes())))
+        found, left_out = _check(team, shares, order, known, keep, Causes(read_causes()))
+        if left_out and not found:
+            raise HarnessError(left_out[0].why if len(left_out) == 1 else f"{path}: no case: {left_out[0].why}")
+        return exit_code(found)
     finally:
         team.close()
 
@@ -103,11 +112,14 @@ def _check(
     known: dict[str, Record],
     keep: Callable[[Iterable[Record]], None],
     causes: Causes,
-) -> list[Record]:
-    """Check the shares, print what is found in `order`, and keep it beside what is known already, also of others.
+) -> tuple[list[Record], list[LeftOut]]:
+    """Check the shares, print what is found in `order`, and keep it beside what is known already, also of others. With
+    the records come the cases that turned out to be none.
 
     A report waits for those before it; where the end comes early, those that still wait are printed.
     """
+    ids = {share.checks[0].case.id: [str(check) for check in share.checks] for share in shares}
+    left_out: list[LeftOut] = []
     found = {one: causes.name(record) for one, record in known.items()}
     done = [found[one] for one in order if one in found]
     reports = _InOrder(order)
@@ -124,15 +136,23 @@ def _check(
             line.advance(failing=fails(record))
             say(reports.add(record))
 
+        def on_left_out(one: LeftOut) -> None:
+            left_out.append(one)
+            line.fewer(len(ids[one.case.id]))
+            if len(ids) > 1:
+                line.say(f"left out: {one.why}")
+            for check in ids[one.case.id]:
+                say(reports.skip(check))
+
         if done:
             keep(found.values())
         for record in done:
             say(reports.add(record))
         try:
-            team.check(shares, on_record)
+            team.check(shares, on_record, on_left_out)
         finally:
             say(reports.rest())
-    return [found[one] for one in order]
+    return [found[one] for one in order if one in found], left_out
 
 
 class _InOrder:
@@ -141,21 +161,30 @@ class _InOrder:
     def __init__(self, order: list[str]) -> None:
         self._order = order
         self._next = 0
-        self._waiting: dict[str, Record] = {}
+        self._waiting: dict[str, Record | None] = {}
 
     def add(self, record: Record) -> list[Record]:
         """What can be given out with it."""
         self._waiting[record.check_id] = record
+        return self._ready()
+
+    def skip(self, check: str) -> list[Record]:
+        """What can be given out, now that there will be no record of this check."""
+        self._waiting[check] = None
+        return self._ready()
+
+    def _ready(self) -> list[Record]:
         ready = []
         while self._next < len(self._order) and self._order[self._next] in self._waiting:
-            ready.append(self._waiting.pop(self._order[self._next]))
+            if (record := self._waiting.pop(self._order[self._next])) is not None:
+                ready.append(record)
             self._next += 1
         return ready
 
     def rest(self) -> list[Record]:
         """What waits for others that will not come."""
         waiting, self._waiting = self._waiting, {}
-        return [waiting[one] for one in self._order if one in waiting]
+        return [record for one in self._order if (record := waiting.get(one)) is not None]
 
 
 def workers_of(text: str) -> int:

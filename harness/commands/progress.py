@@ -41,6 +41,12 @@ class ProgressLine:
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, advance=1, failing=self._failing)
 
+    def fewer(self, count: int) -> None:
+        """So many checks turned out to be none."""
+        if self._progress is not None and self._task is not None:
+            total = self._progress.tasks[self._task].total or 0
+            self._progress.update(self._task, total=total - count)
+
     def say(self, text: str) -> None:
         """Print on stdout; where that is the same terminal, above the line."""
         paused = self._progress if sys.stdout.isatty() else None

@@ -118,7 +118,7 @@ def localise(case: Case, recipe: Recipe) -> Localisation:
     with _quiet():
         try:
             built = case.build()
-            right = truth(built.module, built.inputs)
+            right = truth(built.module, built.inputs, built.kwargs)
         except (CaseFault, InvalidCase) as error:
             raise HarnessError(f"{case.id}: no truth to compare with: {error}") from None
         # Asked again at each state, and slow: few CPUs compute in fp16.
@@ -175,7 +175,7 @@ class _Search:
     def _judged(self, unit: DelegateOpener) -> tuple[Outcome, str, list[Note]]:
         """Outcome, reason and notes of the whole program on a unit."""
         try:
-            result = run_program(self.program, unit, self.asked.built.inputs)
+            result = run_program(self.program, unit, self.asked.built.leaves)
         except ProgramContradiction as error:
             return Outcome.INVALID_PROGRAM, str(error), []
         except (LoadFailed, PredictFailed, FallbackFailed) as error:

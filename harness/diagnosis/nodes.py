@@ -87,7 +87,7 @@ class NodeValues(torch.nn.Module):
         }
         self.resolve = resolve
 
-    def forward(self, *inputs: Tensor) -> dict[int, Tensor]:
+    def forward(self, *inputs: Any) -> dict[int, Tensor]:
         values: dict[int, Any] = dict(zip(self.users, inputs, strict=True))
         values.update((number, getattr(self, name)) for name, number in self.held.items())
         for step in self.steps:

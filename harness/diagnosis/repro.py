@@ -33,11 +33,17 @@ def script(record: Record, built: Built, recipe: Recipe) -> str:
     template = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True)
     text = Path(__file__).with_name("repro.py.j2").read_text(encoding="utf-8")
     try:
-        exported: Any = torch.export.export(built.module, built.inputs, dynamic_shapes=built.dynamic_shapes)  # type: ignore[arg-type]
+        exported: Any = built.program or torch.export.export(
+            built.module,
+            built.inputs,
+            dict(built.kwargs),
+            dynamic_shapes=built.dynamic_shapes,  # type: ignore[arg-type]
+        )
         parts = _module_of(exported)
     except Exception as error:  # not exportable: that is the finding, and the graph cannot be shown
         parts = {"forward": "", "constants": [], "why": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
-    size = sum(t.numel() for t in built.inputs) + sum(t.numel() for _, t in parts["constants"])
+    leaves = built.leaves
+    size = sum(t.numel() for t in leaves if isinstance(t, torch.Tensor)) + sum(t.numel() for _, t in parts["constants"])
     if size > LARGEST:
         parts = {"forward": "", "constants": [], "why": f"{size} constants are too many for a script"}
     return template.from_string(text).render(
@@ -49,7 +55,7 @@ def script(record: Record, built: Built, recipe: Recipe) -> str:
         forward=parts["forward"],
         why=parts.get("why", ""),
         constants=[(name, literal(tensor)) for name, tensor in parts["constants"]],
-        inputs=[literal(tensor) for tensor in built.inputs] if parts["forward"] else [],
+        inputs=[literal(t) if isinstance(t, torch.Tensor) else repr(t) for t in leaves] if parts["forward"] else [],
         precision=PRECISIONS[recipe.precision],
         target=recipe.target,
         partitioning=built.partitioning,

@@ -178,7 +178,7 @@ OUTCOMES: tuple[OutcomeRow, ...] = (
         Outcome.INVALID_CASE,
         Effect.NOTHING,
         Trait.SETTLED | Trait.CAUSED,
-        "eager itself fails, or the operator is random: a fault of the case, not of the backend",
+        "a fault of the case, not of the backend: eager fails, the result is random, or the form is not taken",
     ),
     OutcomeRow(
         Outcome.NOT_RUN,

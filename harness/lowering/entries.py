@@ -22,7 +22,7 @@ from harness.lowering import program
 from harness.lowering.debug_info import EdgeNode
 from harness.lowering.lower import Failure, Lowered
 
-_MAGIC = b"coreml-harness lowering 4\n"
+_MAGIC = b"coreml-harness lowering 5\n"
 _DIGEST = hashlib.sha256().digest_size
 
 #: All that an entry may hold besides tensors, dtypes, numbers, text, bytes and collections of them.

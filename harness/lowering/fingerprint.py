@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cases.case import Built, Method
+from harness.cases.case import Built
 
 if TYPE_CHECKING:
     import torch
@@ -85,11 +85,11 @@ def built_digest(built: Built) -> str:
     What else a module does is in its code: two cases of one digest are told apart by their ids.
     """
     digest = hashlib.sha256()
-    own = Method(built.method, built.module, built.inputs)
-    for method in (own, *built.beside):
+    for method in built.methods:
         kind = type(method.module)
         digest.update(f"{method.name} {kind.__module__}.{kind.__qualname__}".encode())
-        _add_values(digest, {str(number): value for number, value in enumerate(method.inputs)})
+        leaves = (leaf for arguments in method.arguments for leaf in arguments.leaves)
+        _add_values(digest, {str(number): value for number, value in enumerate(leaves)})
         module = method.module
         _add_values(digest, dict([*module.named_parameters(), *module.named_buffers()]))
     return digest.hexdigest()
@@ -97,10 +97,16 @@ def built_digest(built: Built) -> str:
 
 def _add_values(digest: hashlib._Hash, values: Mapping[str, object]) -> None:
     import torch
+    from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
     for name, value in sorted(values.items()):
         digest.update(name.encode())
-        if isinstance(value, torch.Tensor):
+        if isinstance(value, torch.Tensor) and is_traceable_wrapper_subclass(value):
+            # A quantized weight: several tensors, and how they make up one.
+            parts, how = value.__tensor_flatten__()
+            digest.update(f"{type(value).__qualname__} {value.dtype} {tuple(value.shape)} {how}".encode())
+            _add_values(digest, {part: getattr(value, part) for part in parts})
+        elif isinstance(value, torch.Tensor):
             digest.update(f"{value.dtype} {tuple(value.shape)} {_strides(value)}".encode())
             if value.layout is not torch.strided:
                 digest.update(repr(value).encode())

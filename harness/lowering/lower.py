@@ -12,13 +12,14 @@ import functools
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch._guards import detect_fake_mode
+from torch.export.graph_signature import InputKind
 
-from harness.cases.case import AS_IT_IS, Built, Partitioning
+from harness.cases.case import AS_IT_IS, Arguments, Built, Method, Partitioning, argument_name
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
@@ -74,14 +75,15 @@ class Exported:
 class Converted:
     """What `to_edge_transform_and_lower` gave by one recipe: its manager of programs, or the failure.
 
-    `plan` is what there is to run, None with the reason in `unplannable`. To be emitted once, which rewrites the
-    programs in place. Seconds in `timing`.
+    `plan` is what there is to run, None with the reason in `unplannable`, `beside` the same of the other methods. To be
+    emitted once, which rewrites the programs in place. Seconds in `timing`.
     """
 
     exported: Exported
     manager: Any = field(default=None, repr=False)
     failure: Failure | None = None
     plan: LoweredProgram | None = None
+    beside: dict[str, LoweredProgram] = field(default_factory=dict)
     unplannable: str = ""
     timing: dict[str, float] = field(default_factory=dict)
 
@@ -101,7 +103,8 @@ class Lowered:
     `exported_ops` counts the ATen overloads of the exported graph. `missing_kernels` are operators left to
     ExecuTorch for which its own registry has no kernel: the program would not load. `pte` is the emitted program.
     `unplannable` says why the program, though lowered, cannot be run here. Seconds in `timing`.
-    Of a program of several methods `pte` holds all of them, the rest is about the case's own.
+    Of a program of several methods `pte` holds all of them; `beside` has the others' programs and counts of ATen
+    overloads by name, the rest is about the case's own.
     """
 
     program: LoweredProgram | None = None
@@ -111,6 +114,14 @@ class Lowered:
     pte: bytes = b""
     unplannable: str = ""
     timing: dict[str, float] = field(default_factory=dict)
+    beside: dict[str, tuple[LoweredProgram, dict[str, int]]] = field(default_factory=dict)
+
+    def method(self, name: str) -> Lowered:
+        """The same about another method of the program; itself for its own."""
+        if name not in self.beside:
+            return self
+        program, ops = self.beside[name]
+        return replace(self, program=program, exported_ops=ops)
 
     @property
     def emitted(self) -> Emitted | None:
@@ -128,13 +139,56 @@ def export(built: Built, on_phase: PhaseListener = silence) -> Exported:
     started = time.perf_counter()
     try:
         with _quiet():
-            program = torch.export.export(built.module, built.inputs, dynamic_shapes=built.dynamic_shapes)  # type: ignore[arg-type]
-            beside = {method.name: torch.export.export(method.module, method.inputs) for method in built.beside}
+            program = _exported(built.own)
+            beside = {method.name: _exported(method) for method in built.beside}
     except Exception as error:
         return Exported(None, _failure(Phase.EXPORT, error))
     seconds = time.perf_counter() - started
     ops = count_ops(program.graph)
     return Exported(program, None, ops, seconds, built.partitioning, built.method, beside)
+
+
+def _exported(method: Method) -> torch.export.ExportedProgram:
+    if method.program is not None:
+        return method.program
+    return torch.export.export(
+        method.module,
+        method.inputs,
+        dict(method.kwargs),
+        dynamic_shapes=method.dynamic_shapes,  # type: ignore[arg-type]
+    )
+
+
+def refused_call(exported: Exported, built: Built) -> str:
+    """Which of the further calls an exported program does not take, and why; empty where it takes all."""
+    if exported.program is None:
+        return ""
+    programs = methods(exported)
+    for method in built.methods:
+        for number, arguments in enumerate(method.calls):
+            if problem := _refusal(programs[method.name], arguments):
+                where = "" if method.name == built.method else f"method {method.name}: "
+                return f"{where}calls[{number}]: {problem}"
+    return ""
+
+
+def _refusal(program: torch.export.ExportedProgram, arguments: Arguments) -> str:
+    """What torch.export's own check of its inputs says; empty where they fit."""
+    from torch._export.utils import _check_input_constraints_for_graph
+    from torch.utils._pytree import tree_flatten_with_path
+
+    users = {s.arg.name for s in program.graph_signature.input_specs if s.kind is InputKind.USER_INPUT}
+    placeholders = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in users]
+    flat, _ = tree_flatten_with_path((arguments.inputs, dict(arguments.kwargs)))
+    for (path, value), node in zip(flat, placeholders, strict=False):
+        traced = node.meta.get("val")
+        if isinstance(traced, torch.Tensor) and isinstance(value, torch.Tensor) and traced.dtype != value.dtype:
+            return f"the input at {argument_name(path)} is of {value.dtype}, the program takes {traced.dtype}"
+    try:
+        _check_input_constraints_for_graph(placeholders, flat, program.range_constraints)
+    except Exception as error:  # of several types, all of which say the same
+        return " ".join(str(error).split())[:300]
+    return ""
 
 
 def forget_unbound_symbols(program: torch.export.ExportedProgram) -> None:
@@ -204,10 +258,11 @@ def convert(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silenc
     try:
         # Before emitting, which rewrites the graph in place. What else it raises is a fault of ours, no finding.
         plan = plan_of(manager.exported_program(exported.method), exported.method)
+        beside = {name: plan_of(manager.exported_program(name), name) for name in exported.beside}
     except UnplannableGraph as error:
         reason = f"the lowered graph cannot be run outside ExecuTorch: {error}"
         return Converted(exported, manager, unplannable=reason, timing=timing)
-    return Converted(exported, manager, plan=plan, timing=timing)
+    return Converted(exported, manager, plan=plan, beside=beside, timing=timing)
 
 
 def emit(converted: Converted, on_phase: PhaseListener = silence) -> Lowered:
@@ -231,6 +286,7 @@ def emit(converted: Converted, on_phase: PhaseListener = silence) -> Lowered:
         pte=pte,
         unplannable=converted.unplannable,
         timing=timing,
+        beside={name: (plan, count_ops(exported.beside[name].graph)) for name, plan in converted.beside.items()},
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cases.case import NoCase
 from harness.evidence.check import Check
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import ErrorInfo, Record
@@ -101,7 +102,8 @@ class IsolatedChecker:
         on_phase: Callable[[Phase], None] = lambda _phase: None,
         file: Path | None = None,
     ) -> Record:
-        """Always gives a record; raises `HarnessError` only for a request that cannot be carried out.
+        """Always gives a record; raises `NoCase` for what turns out to be none, `HarnessError` for a request that
+        cannot be carried out.
 
         Where asking for a compute plan ends the process or gives no answer, that says nothing about the program: the
         check is repeated once without it, in a deadline of its own. `file` is the user's file of a `check/` case.
@@ -208,6 +210,8 @@ class IsolatedChecker:
             return attempt(_ended(blank.with_(phase=phases[-1] if phases else Phase.EAGER), error), error)
         except ChildRaised as error:
             return attempt(_faulty(blank.with_(phase=phases[-1] if phases else Phase.EAGER), str(error), error.trace))
+        if "no_case" in answer:
+            raise NoCase(answer["no_case"])
         try:
             return attempt(Record.from_json(answer))
         except HarnessError as error:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cases.case import Case
+from harness.cases.case import Case, NoCase
 from harness.evidence.check import Check
 from harness.evidence.record import Record
 from harness.process.child import Stop, Stopped
@@ -27,6 +27,14 @@ class Share:
 
     checks: tuple[Check[Case], ...]
     file: Path | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A case that turned out to be none, and why in one line."""
+
+    case: Case
+    why: str
 
 
 class Workers:
@@ -50,16 +58,21 @@ class Workers:
         """As `IsolatedChecker.devices`; the other workers get ready meanwhile."""
         return self._checkers[0].devices()
 
-    def check(self, shares: Sequence[Share], on_record: Callable[[Record], None]) -> None:
+    def check(
+        self,
+        shares: Sequence[Share],
+        on_record: Callable[[Record], None],
+        on_left_out: Callable[[LeftOut], None] = lambda _: None,
+    ) -> None:
         """Check them all, once: the next share, in order, is the next free worker's. `on_record` hears each record in
-        the calling thread, as soon as it exists.
+        the calling thread, as soon as it exists, `on_left_out` of a share whose case is none.
 
         What a worker raises is raised here. Whatever ends this, all children are gone then, and each record that exists
         was heard of.
         """
         todo = iter(shares)
         lock = threading.Lock()
-        found: queue.SimpleQueue[Record | BaseException | None] = queue.SimpleQueue()
+        found: queue.SimpleQueue[Record | LeftOut | BaseException | None] = queue.SimpleQueue()
 
         def work(checker: IsolatedChecker) -> None:
             try:
@@ -68,8 +81,11 @@ class Workers:
                         share = next(todo, None)
                     if share is None:
                         return
-                    for check in share.checks:
-                        found.put(checker.check(check, file=share.file))
+                    try:
+                        for check in share.checks:
+                            found.put(checker.check(check, file=share.file))
+                    except NoCase as error:
+                        found.put(LeftOut(share.checks[0].case, str(error)))
             except Stopped:
                 return
             except BaseException as error:
@@ -91,6 +107,8 @@ class Workers:
                     working -= 1
                 elif isinstance(one, BaseException):
                     raise one
+                elif isinstance(one, LeftOut):
+                    on_left_out(one)
                 else:
                     on_record(one)
         finally:

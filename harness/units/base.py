@@ -122,6 +122,7 @@ class ProgramResult:
     `buffers` are what the call left in the buffers of the module that it writes to, by name; a state in the dtype the
     unit gives it, and left out where the package has none for its buffer. None where the unit cannot tell.
     `again` are the outputs of a second, equal call where some delegate's two predictions differed; None elsewhere.
+    `then` are the results of the calls after this one, whose counts and notes are with the first.
     """
 
     outputs: list[Any] = field(default_factory=list)
@@ -131,6 +132,7 @@ class ProgramResult:
     placement: dict[str, dict[str, Any]] = field(default_factory=dict)
     aten_placement: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    then: list[ProgramResult] = field(default_factory=list)
 
 
 class UnitRunner(Protocol):
@@ -145,12 +147,14 @@ class UnitRunner(Protocol):
     def run(
         self,
         emitted: Emitted,
-        inputs: Sequence[torch.Tensor],
+        inputs: Sequence[Any],
         on_phase: Callable[[Phase], None] = silence,
         *,
         plan: bool = True,
+        then: Sequence[Sequence[Any]] = (),
     ) -> ProgramResult:
-        """Load the program and call it once; inputs are not changed. Without `plan` no compute plan is asked for.
+        """Load the program and call it with `inputs`, then with each of `then`; each is an argument list, flattened, of
+        tensors, numbers and None. They are not changed. Without `plan` no compute plan is asked for.
 
         Raises `NotRunnable`, `LoadFailed`, `PredictFailed`, `FallbackFailed`, `UnitDied`, `ProgramContradiction` and
         `EmittedOtherwise`.

@@ -28,6 +28,7 @@ from harness.lowering.program import LoweredProgram
 from harness.lowering.readback import read_back, written
 from harness.units import host
 from harness.units.base import EmittedOtherwise, LoadFailed, NotRunnable, PredictFailed, ProgramResult
+from harness.units.whole_program import numbered
 
 #: Where a wheel has the backend's code, below the package's folder; a build of one's own may have it in the other.
 LIBRARIES = ("lib/libexecutorch_backend_coreml.dylib", "extension/pybindings/_C*.so")
@@ -61,10 +62,11 @@ class ExecuTorchUnit:
     def run(
         self,
         emitted: Emitted,
-        inputs: Sequence[torch.Tensor],
+        inputs: Sequence[Any],
         on_phase: Callable[[Phase], None] = silence,
         *,
         plan: bool = True,
+        then: Sequence[Sequence[Any]] = (),
     ) -> ProgramResult:
         """The outputs of the program's method, flattened, as copies, and those of a second, equal call where they
         differ bit by bit. A program with state is loaded anew for the second.
@@ -88,10 +90,11 @@ class ExecuTorchUnit:
                 raise NotRunnable(reason)
             method = _load(path, program)
             on_phase(Phase.RUN)
-            first = _execute(method, inputs)
-            again = _execute(_load(path, program) if program.stateful else method, inputs)
-        same = len(first) == len(again) and all(map(_same_bits, first, again))
-        return ProgramResult(outputs=first, again=None if same else again)
+            calls = [inputs, *then]
+            firsts = _execute_all(method, calls)
+            seconds = _execute_all(_load(path, program) if program.stateful else method, calls)
+        result, *result.then = map(_result, firsts, seconds)
+        return result
 
 
 class _Loaded:
@@ -119,21 +122,40 @@ def _load(path: Path, program: LoweredProgram) -> _Loaded:
         raise LoadFailed(message) from error
 
 
-def _execute(loaded: _Loaded, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+def _result(first: list[Any], again: list[Any]) -> ProgramResult:
+    same = len(first) == len(again) and all(map(_same_bits, first, again))
+    return ProgramResult(outputs=first, again=None if same else again)
+
+
+def _execute_all(loaded: _Loaded, calls: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    found = [_execute(loaded, calls[0])]
+    for number, inputs in enumerate(calls[1:]):
+        with numbered(number):
+            found.append(_execute(loaded, inputs))
+    return found
+
+
+def _execute(loaded: _Loaded, inputs: Sequence[Any]) -> list[Any]:
     """Copies throughout: the runtime may work in the memory it is given, and gives out its own."""
 
+    def copied(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        return value.detach().clone(memory_format=torch.contiguous_format)
+
     def call() -> Sequence[Any]:
-        copies = [tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in inputs]
-        return loaded.method.execute(copies)
+        return loaded.method.execute([copied(value) for value in inputs])
 
     try:
         outputs = call()
     except Exception as error:
         raise PredictFailed(_with_log(error, call)) from error
-    return [value.clone() if isinstance(value, torch.Tensor) else torch.tensor(value) for value in outputs]
+    return [value.clone() if isinstance(value, torch.Tensor) else value for value in outputs]
 
 
-def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+def _same_bits(one: Any, other: Any) -> bool:
+    if not (isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor)):
+        return type(one) is type(other) and (one == other or one != one)
     return one.dtype == other.dtype and one.shape == other.shape and torch.equal(_bytes_of(one), _bytes_of(other))
 
 

@@ -34,9 +34,12 @@ from harness.units.base import (
     DelegateOpener,
     FallbackFailed,
     LoadFailed,
+    NotRunnable,
     OpenDelegate,
+    PredictFailed,
     ProgramContradiction,
     ProgramResult,
+    UnitDied,
 )
 from harness.units.boundary import from_feature, to_feature
 from harness.units.placement import combine
@@ -57,7 +60,7 @@ class OpenProgram:
         for delegate in self._delegates:
             self._plan_notes += delegate.plan()
 
-    def run(self, inputs: Sequence[torch.Tensor]) -> ProgramResult:
+    def run(self, inputs: Sequence[Any]) -> ProgramResult:
         """Run the steps in order. Raises what the unit raises (`harness.units.base`) and `FallbackFailed`.
 
         The inputs are not changed."""
@@ -92,13 +95,14 @@ class OpenProgram:
         result.outputs, result.again = outputs[0], outputs[1] if len(outputs) > 1 else None
         return result
 
-    def _bind(self, inputs: Sequence[torch.Tensor], buffers: dict[int, Any]) -> dict[int, Any]:
+    def _bind(self, inputs: Sequence[Any], buffers: dict[int, Any]) -> dict[int, Any]:
         supply = iter(inputs)
         values: dict[int, Any] = {}
         with torch.no_grad():
             for placeholder in self._program.inputs:
                 number = placeholder.value.number
-                values[number] = (next(supply) if placeholder.kind == "user" else buffers[number]).clone()
+                value = next(supply) if placeholder.kind == "user" else buffers[number]
+                values[number] = value.clone() if isinstance(value, torch.Tensor) else value
         return values
 
     def _states(self) -> dict[str, torch.Tensor]:
@@ -141,13 +145,23 @@ class DelegateUnit(ABC):
     def run(
         self,
         emitted: Emitted,
-        inputs: Sequence[torch.Tensor],
+        inputs: Sequence[Any],
         on_phase: Callable[[Phase], None] = silence,
         *,
         plan: bool = True,
+        then: Sequence[Sequence[Any]] = (),
     ) -> ProgramResult:
         """As `UnitRunner.run`."""
-        return run_program(emitted.program, self, inputs, on_phase, plan=plan)
+        return run_program(emitted.program, self, inputs, on_phase, plan=plan, then=then)
+
+
+@contextmanager
+def numbered(number: int) -> Iterator[None]:
+    """What a unit raises within it is about one of the calls after the first."""
+    try:
+        yield
+    except (NotRunnable, PredictFailed, FallbackFailed, ProgramContradiction, UnitDied) as error:
+        raise type(error)(f"calls[{number}]: {error}") from error
 
 
 @contextmanager
@@ -161,14 +175,16 @@ def open_program(program: LoweredProgram, unit: DelegateOpener) -> Iterator[Open
 def run_program(
     program: LoweredProgram,
     unit: DelegateOpener,
-    inputs: Sequence[torch.Tensor],
+    inputs: Sequence[Any],
     on_phase: Callable[[Phase], None] = silence,
     *,
     plan: bool = True,
+    then: Sequence[Sequence[Any]] = (),
 ) -> ProgramResult:
-    """Load a program, ask for its compute plan unless `plan` is false, and call it once.
+    """Load a program, ask for its compute plan unless `plan` is false, and call it with `inputs`, then with each of
+    `then`.
 
-    Raises what the unit raises and `FallbackFailed`; the inputs are not changed.
+    Raises what the unit raises and `FallbackFailed`, about a later call with its number; the inputs are not changed.
     """
     on_phase(Phase.LOAD)
     with open_program(program, unit) as opened:
@@ -176,7 +192,11 @@ def run_program(
             on_phase(Phase.PLAN)
             opened.plan()
         on_phase(Phase.RUN)
-        return opened.run(inputs)
+        result = opened.run(inputs)
+        for number, later in enumerate(then):
+            with numbered(number):
+                result.then.append(opened.run(later))
+        return result
 
 
 def _open(stack: ExitStack, unit: DelegateOpener, program: LoweredProgram, number: int) -> OpenDelegate:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.cases.case import Arguments
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.verdict.compare import Verdict, compare
 from harness.verdict.oracle import truth_of_buffers
@@ -23,9 +24,13 @@ def judge_buffers(
     inputs: tuple[Any, ...],
     rule: Rule,
     precision: str,
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    before: Sequence[Arguments] = (),
 ) -> Verdict:
-    """The buffers `written` after one call of the program, `got`, against those of `module(*inputs)`, which is not
-    changed. A value comes as the unit holds it, a state in float16, and is compared in the buffer's own dtype.
+    """The buffers `written` after a call of the program, `got`, against those of `module(*inputs, **kwargs)`, called
+    with each of `before` first; it is not changed. A value comes as the unit holds it, a state in float16, and is
+    compared in the buffer's own dtype.
 
     A state that lost its buffer is a wrong value. Raises `InvalidCase` as `truth_of_buffers` does.
     """
@@ -33,7 +38,7 @@ def judge_buffers(
     if lost:
         reason = f"buffer {lost[0]}: what is written to it is lost, the package has no state for it"
         return Verdict(Outcome.WRONG_VALUE, Phase.VALUE, reason=reason)
-    truth = truth_of_buffers(module, inputs, written)
+    truth = truth_of_buffers(module, inputs, written, kwargs, before)
     values = [got[name].to(expected.dtype) for name, expected in zip(written, truth.reference, strict=True)]
     verdict = compare(values, truth, rule, precision)
     numerics = verdict.numerics

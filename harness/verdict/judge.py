@@ -67,7 +67,8 @@ def question(
     operators = [op for op, count in lowered.exported_ops.items() for _ in range(count)]
     rule = MODEL if case.whole_model and not within_budget(right) else rule_for(case.op, operators)
     states = [torch.empty(0, dtype=torch.float16)] if any(d.buffers for d in program.delegates) else []
-    precision = effective_precision(recipe.precision, program.delegates, built.inputs, right.reference, states)
+    inputs = [leaf for leaf in built.leaves if isinstance(leaf, Tensor)]
+    precision = effective_precision(recipe.precision, program.delegates, inputs, right.reference, states)
     return Question(right, built, rule, precision, program.written)
 
 
@@ -85,8 +86,18 @@ def judge(
     first = as_tensors(outputs)
     verdict = compare(first, asked.truth, asked.rule, asked.precision)
     if buffers is not None and asked.written:
-        module, inputs = asked.built.module, asked.built.inputs
-        verdict = both(verdict, judge_buffers(buffers, asked.written, module, inputs, asked.rule, asked.precision))
+        built, right = asked.built, asked.truth
+        found = judge_buffers(
+            buffers,
+            asked.written,
+            built.module,
+            built.inputs,
+            asked.rule,
+            asked.precision,
+            kwargs=built.kwargs,
+            before=right.before,
+        )
+        verdict = both(verdict, found)
     if again is None:
         return Judgement(verdict, first)
     second = as_tensors(again)
@@ -119,7 +130,8 @@ def judge_readings(asked: Question, first: Answer, others: Sequence[Answer], fil
     def held(group: Sequence[Answer]) -> list[list[Tensor]]:
         return [[(answer.buffers or {})[name] for name in names] for answer in group]
 
-    right = truth_of_buffers(asked.built.module, asked.built.inputs, names).outputs
+    built = asked.built
+    right = truth_of_buffers(built.module, built.inputs, names, built.kwargs, asked.truth.before).outputs
     buffers = nearest(held([first])[0], held(others), held(filled), right)
     return judge(asked, outputs, dict(zip(names, buffers, strict=True)))
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map_only
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_flatten, tree_flatten_with_path, tree_map_only
+
+from harness.cases.case import Arguments, argument_name
+from harness.verdict.control_flow import in_plain_python, run_plainly
 
 WIDE = {
     torch.float32: torch.float64,
@@ -52,9 +55,10 @@ class Truth:
     """What the right answer is.
 
     `outputs` are the tensors of the result in order, floating ones as float64 (complex128), integer and bool ones in
-    their own dtype; `reference` the same from eager in the case's dtype, for shapes and dtypes. `exactness` is
-    `float64`, or says what the truth is instead and why; then eager's own rounding belongs to the bound.
-    `non_tensors` names results that are no tensors.
+    their own dtype; a number among the results is a tensor of rank 0, and None is none. `reference` is the same from
+    eager in the case's dtype, for shapes and dtypes. `exactness` is `float64`, or says what the truth is instead and
+    why; then eager's own rounding belongs to the bound. `non_tensors` names results that are nothing of that.
+    `inputs` and `kwargs` are those of the call, `before` the arguments of the calls before it.
     """
 
     outputs: list[Tensor]
@@ -63,6 +67,8 @@ class Truth:
     non_tensors: list[str] = field(default_factory=list)
     module: torch.nn.Module | None = None
     inputs: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    before: tuple[Arguments, ...] = ()
     cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -76,64 +82,115 @@ class Truth:
         """
         if self.module is None:
             raise InvalidCase("this truth holds values only")
-        return _tensors(_run(self.module, self.inputs, wide=self.exact, change=change))[0]
+        return _tensors(_run(self.module, self._calls, wide=self.exact, change=change))[0]
 
     def in_precision(self, dtype: torch.dtype) -> list[Tensor] | None:
         """What eager itself gives when inputs, parameters and buffers are of `dtype`; None where it refuses."""
         if self.module is None:
             return None
         try:
-            found = _tensors(_run(self.module, self.inputs, wide=False, change=lambda t: t.to(dtype)))[0]
+            found = _tensors(_run(self.module, self._calls, wide=False, change=lambda t: t.to(dtype)))[0]
         except Exception:  # not every kernel exists in every precision
             return None
         return found if [t.shape for t in found] == [t.shape for t in self.outputs] else None
 
+    @property
+    def _calls(self) -> list[Arguments]:
+        return [*self.before, Arguments(self.inputs, self.kwargs)]
 
-def truth(module: torch.nn.Module, inputs: tuple[Any, ...]) -> Truth:
-    """Eager's answer for `module(*inputs)`. Neither is changed. Raises `InvalidCase` with the reason.
+
+def truth(
+    module: torch.nn.Module,
+    inputs: tuple[Any, ...],
+    kwargs: Mapping[str, Any] | None = None,
+    before: Sequence[Arguments] = (),
+) -> Truth:
+    """Eager's answer for `module(*inputs, **kwargs)`, called with each of `before` first. None of them is changed.
+    Raises `InvalidCase` with the reason.
 
     The result is held to be random when it changes with the seed or with what uninitialised memory holds. Operators
     that reseed themselves are found by their ATen tag and reseeded at the call.
     """
-    if any(isinstance(t, Tensor) and t.layout is not torch.strided for t in tree_flatten(inputs)[0]):
+    calls = [*before, Arguments(inputs, kwargs or {})]
+    if any(isinstance(t, Tensor) and t.layout is not torch.strided for t in calls[-1].leaves):
         raise InvalidCase("an input is not a dense tensor")
     with _quiet_rng():
-        first, drawn = _scrambled(module, inputs, salt=0)
+        first, drawn = _scrambled(module, calls, salt=0)
         for salt in range(1, 4 if drawn else 2):
-            other, _ = _scrambled(module, inputs, salt)
+            other, _ = _scrambled(module, calls, salt)
             if not _same(first, other):
                 what = ", ".join(sorted(drawn)) or "a generator or state outside of PyTorch's operators"
                 raise InvalidCase(f"eager is not deterministic: the result depends on {what}")
         reference, non_tensors = _tensors(first)
-        if not reference:
-            raise InvalidCase(f"no tensor among the results ({', '.join(non_tensors) or 'none at all'})")
+        leaves = tree_flatten(first)[0]
+        if not any(isinstance(leaf, Tensor) for leaf in leaves):
+            kinds = [f"result {i}: {type(leaf).__name__}" for i, leaf in enumerate(leaves) if leaf is not None]
+            raise InvalidCase(f"no tensor among the results ({', '.join(kinds) or 'none at all'})")
         layouts = {str(t.layout).removeprefix("torch.") for t in reference} - {"strided"}
         if layouts:
             raise InvalidCase(f"a result is not a dense tensor ({', '.join(sorted(layouts))})")
         try:
             with _WidenFactories():
-                outputs, _ = _tensors(_run(module, inputs, wide=True))
+                outputs, _ = _tensors(_run(module, calls, wide=True))
             problem = _mismatch(outputs, reference)
         except Exception as error:  # float64 has fewer kernels than float32: any refusal means the same
             problem = _first_line(error)
+    exactness = "float64"
     if problem:
-        wide = [_widen(t) for t in reference]
+        outputs = reference
         dtype = str(reference[0].dtype).removeprefix("torch.")
-        return Truth(wide, reference, f"eager in the case's dtype ({dtype}): {problem}", non_tensors, module, inputs)
-    return Truth([_widen(t) for t in outputs], reference, "float64", non_tensors, module, inputs)
+        exactness = f"eager in the case's dtype ({dtype}): {problem}"
+    wide = [_widen(t) for t in outputs]
+    return Truth(wide, reference, exactness, non_tensors, module, inputs, kwargs or {}, tuple(before))
 
 
-def truth_of_buffers(module: torch.nn.Module, inputs: tuple[Any, ...], names: Sequence[str]) -> Truth:
-    """What the buffers `names` (`cache.keys`) hold after one call of `module(*inputs)`, an output each, in that order.
+@dataclass(frozen=True)
+class Effects:
+    """What a call changes besides giving its results: `inputs` names the tensors among its arguments that it writes
+    to, `state` says whether anything the module holds is another afterwards."""
 
-    What a program writes to its buffers decides its next call, and is compared like any result. Neither argument is
+    inputs: tuple[str, ...] = ()
+    state: bool = False
+
+
+def effects(module: torch.nn.Module, arguments: Arguments) -> Effects:
+    """What `module(*inputs, **kwargs)` changes; here it changes copies. Raises `InvalidCase` when eager fails."""
+    runner = _copied(module, lambda t: t.detach().clone())
+    inputs, kwargs = tree_map_only(Tensor, lambda t: t.detach().clone(), (arguments.inputs, dict(arguments.kwargs)))
+    leaves: list[tuple[str, Tensor]] = [
+        (argument_name(path), t) for path, t in tree_flatten_with_path((inputs, kwargs))[0] if isinstance(t, Tensor)
+    ]
+    versions = [t._version for _, t in leaves]
+    held: dict[str, tuple[Tensor, int]] = {name: (t, t._version) for name, t in runner.named_buffers()}
+    try:
+        with torch.no_grad(), in_plain_python(), _quiet_rng():
+            runner(*inputs, **kwargs)
+    except Exception as error:
+        raise InvalidCase(f"eager fails: {type(error).__name__}: {_first_line(error)}") from error
+    written = tuple(name for (name, t), before in zip(leaves, versions, strict=True) if t._version != before)
+    after = dict(runner.named_buffers())
+    kept = all(version == t._version and after.get(name) is t for name, (t, version) in held.items())
+    return Effects(written, not kept or len(after) != len(held))
+
+
+def truth_of_buffers(
+    module: torch.nn.Module,
+    inputs: tuple[Any, ...],
+    names: Sequence[str],
+    kwargs: Mapping[str, Any] | None = None,
+    before: Sequence[Arguments] = (),
+) -> Truth:
+    """What the buffers `names` (`cache.keys`) hold after one call of `module(*inputs, **kwargs)`, those `before` made
+    first: an output each, in that order.
+
+    What a program writes to its buffers decides its next call, and is compared like any result. No argument is
     changed. Raises `InvalidCase` as `truth` does, and for a name that is no buffer.
     """
     buffers = dict(module.named_buffers())
     for name in names:
         if name not in buffers:
             raise InvalidCase(f"the module has no buffer {name!r}")
-    return truth(_Buffers(module, names), inputs)
+    return truth(_Buffers(module, names), inputs, kwargs, before)
 
 
 class _Buffers(torch.nn.Module):
@@ -144,8 +201,8 @@ class _Buffers(torch.nn.Module):
         self.inner, self.names = inner, tuple(names)
         self.training = inner.training
 
-    def forward(self, *inputs: Any) -> tuple[Tensor, ...]:
-        self.inner(*inputs)
+    def forward(self, *inputs: Any, **kwargs: Any) -> tuple[Tensor, ...]:
+        self.inner(*inputs, **kwargs)
         buffers = dict(self.inner.named_buffers())
         return tuple(buffers[name] for name in self.names)
 
@@ -163,8 +220,12 @@ class _Scramble(TorchDispatchMode):
         self.salt = salt
         self.seen: set[str] = set()
 
+    supports_higher_order_operators = True
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if isinstance(func, torch._ops.HigherOrderOperator):
+            return run_plainly(self, func, args, kwargs)
         packet = func._schema.name
         if torch.Tag.nondeterministic_seeded in func.tags and packet not in DRAWS_ONLY_WITH_DROPOUT:
             self.seen.add(packet)
@@ -196,23 +257,42 @@ class _Scramble(TorchDispatchMode):
 class _WidenFactories(TorchDispatchMode):
     """float64 where a program asks for float32 by name (`dtype=`, `.float()`); casts to fp16 and bf16 do round."""
 
+    supports_higher_order_operators = True
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
+        if isinstance(func, torch._ops.HigherOrderOperator):
+            return run_plainly(self, func, args, kwargs)
         if kwargs.get("dtype") in (torch.float32, torch.complex64):
             kwargs["dtype"] = WIDE[kwargs["dtype"]]
         return func(*args, **kwargs)
 
 
 def _run(
-    module: torch.nn.Module, inputs: tuple[Any, ...], wide: bool, change: Callable[[Tensor], Tensor] | None = None
+    module: torch.nn.Module,
+    calls: Sequence[Arguments],
+    wide: bool,
+    change: Callable[[Tensor], Tensor] | None = None,
 ) -> Any:
-    """`module(*inputs)` on copies; `wide` makes floating inputs, parameters, buffers and tensor attributes float64."""
+    """What the last of the calls gives, on copies; `wide` makes floating inputs, parameters, buffers and tensor
+    attributes float64."""
 
     def prepare(t: Tensor) -> Tensor:
         t = t.detach().clone()
         t = _widen(t) if wide else t
         return change(t) if change and (t.is_floating_point() or t.is_complex()) else t
 
+    runner = _copied(module, prepare)
+    result = None
+    with torch.no_grad(), in_plain_python():
+        for call in calls:
+            inputs, kwargs = tree_map_only(Tensor, prepare, (call.inputs, dict(call.kwargs)))
+            result = runner(*inputs, **kwargs)
+    return result
+
+
+def _copied(module: torch.nn.Module, prepare: Callable[[Tensor], Tensor]) -> torch.nn.Module:
+    """The module with each of its tensors prepared."""
     # Parameters and buffers are copied below, once.
     kept = (*module.parameters(), *module.buffers())
     runner = copy.deepcopy(module, {id(value): value for value in kept})
@@ -225,9 +305,7 @@ def _run(
         for name, value in list(part.__dict__.items()):
             if not name.startswith(("_parameters", "_buffers", "_modules")):
                 part.__dict__[name] = tree_map_only(Tensor, prepare, value) if _holds_tensor(value) else value
-    copies = tree_map_only(Tensor, prepare, inputs)
-    with torch.no_grad():
-        return runner(*copies)
+    return runner
 
 
 def _holds_tensor(value: Any) -> bool:
@@ -236,12 +314,12 @@ def _holds_tensor(value: Any) -> bool:
     return isinstance(value, (list, tuple, dict)) and any(isinstance(leaf, Tensor) for leaf in tree_flatten(value)[0])
 
 
-def _scrambled(module: torch.nn.Module, inputs: tuple[Any, ...], salt: int) -> tuple[Any, set[str]]:
+def _scrambled(module: torch.nn.Module, calls: Sequence[Arguments], salt: int) -> tuple[Any, set[str]]:
     torch.manual_seed(12345 + salt)
     mode = _Scramble(salt)
     try:
         with mode:
-            out = _run(module, inputs, wide=False)
+            out = _run(module, calls, wide=False)
     except Exception as error:  # whatever a user's module raises is the case's own fault, and the reason
         raise InvalidCase(f"eager fails: {type(error).__name__}: {_first_line(error)}") from error
     return out, mode.seen
@@ -249,8 +327,15 @@ def _scrambled(module: torch.nn.Module, inputs: tuple[Any, ...], salt: int) -> t
 
 def _tensors(result: Any) -> tuple[list[Tensor], list[str]]:
     leaves, _ = tree_flatten(result)
-    others = [f"result {i}: {type(leaf).__name__}" for i, leaf in enumerate(leaves) if not isinstance(leaf, Tensor)]
-    return [_plain(leaf) for leaf in leaves if isinstance(leaf, Tensor)], others
+    known = (Tensor, int, float, bool)
+    others = [
+        f"result {i}: {type(leaf).__name__}"
+        for i, leaf in enumerate(leaves)
+        if leaf is not None and not isinstance(leaf, known)
+    ]
+    with _disable_current_modes():  # who watches operators would see numbers made
+        found = [leaf if isinstance(leaf, Tensor) else torch.tensor(leaf) for leaf in leaves if isinstance(leaf, known)]
+    return [_plain(leaf) for leaf in found], others
 
 
 def _widen(t: Tensor) -> Tensor:

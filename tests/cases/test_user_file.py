@@ -3,8 +3,8 @@ import textwrap
 import pytest
 import torch
 
-from harness.cases.case import CaseFault
-from harness.cases.user_file import functions_in_sight, load
+from harness.cases.case import CaseFault, NoCase
+from harness.cases.user_file import functions_in_sight, load, load_case
 from harness.evidence.vocabulary import HarnessError
 
 
@@ -62,12 +62,17 @@ def test_the_module_is_in_eval_mode(cases):
     assert not case.build().module.training
 
 
-@pytest.mark.parametrize(
-    "returned", ["None", "torch.nn.ReLU()", "(1, 2)", "(torch.nn.ReLU, ())", "(torch.nn.ReLU(), 1)"]
-)
-def test_a_function_that_returns_something_else_is_refused_by_name(cases, returned):
+@pytest.mark.parametrize("returned", ["None", "torch.nn.ReLU()", "(1, 2)", "(torch.nn.ReLU, ())"])
+def test_a_function_that_returns_something_else_is_no_case(cases, returned):
     (case,) = cases(f"import torch\ndef f(): return {returned}")
-    with pytest.raises(HarnessError, match=r"mine\.py::f: "):
+    with pytest.raises(NoCase, match=r"mine\.py::f: "):
+        case.build()
+
+
+@pytest.mark.parametrize("body", ["raise SystemExit(2)", "import torch; return torch.nn.ReLU(), 1"])
+def test_a_case_that_cannot_be_made_is_at_fault(cases, body):
+    (case,) = cases(f"def f(): {body}")
+    with pytest.raises(CaseFault):
         case.build()
 
 
@@ -90,3 +95,13 @@ def test_cases_are_counted_without_running_the_file(tmp_path, text, count):
     path.write_text(text)
     assert functions_in_sight(path) == count
     assert functions_in_sight(tmp_path / "nowhere.py") == 0
+
+
+def test_a_pt2_holds_one_case(tmp_path):
+    path = tmp_path / "mine.pt2"
+    torch.export.save(torch.export.export(torch.nn.ReLU(), (torch.ones(2),)), path)
+    (case,) = load(path)
+    assert case.id == "check/mine/forward"
+    assert load_case(path, case.id).build().inputs[0].shape == (2,)
+    with pytest.raises(HarnessError, match="no case named 'other': it holds one program"):
+        load(path, "other")

@@ -225,20 +225,48 @@ GOOD_THEN_WRONG = """
 @pytest.mark.parametrize(
     ("returned", "says"),
     [
-        ("3", "mine.py::wrong: returned int, expected (module, example_inputs)"),
-        ("torch.nn.ReLU()", "mine.py::wrong: returned ReLU"),
-        ("torch.relu, (torch.ones(2),)", "mine.py::wrong: returned tuple"),
-        ("torch.nn.ReLU(), (1.5,)", "mine.py::wrong: example_inputs must be a tuple of tensors"),
-        ("torch.nn.ReLU(), 'x'", "mine.py::wrong: example_inputs must be a tuple of tensors"),
+        ("3", "left out: mine.py::wrong: returned int, expected (module, example_inputs)"),
+        ("torch.nn.ReLU()", "left out: mine.py::wrong: returned ReLU"),
+        ("torch.relu, (torch.ones(2),)", "left out: mine.py::wrong: returned a tuple of"),
     ],
 )
-def test_a_function_that_returns_something_else_is_refused_and_the_others_are_kept(check, capsys, returned, says):
+def test_a_function_that_is_no_case_is_left_out_with_one_line(check, returned, says):
     Path("mine.py").write_text(textwrap.dedent(GOOD_THEN_WRONG.format(returned=returned)))
-    with pytest.raises(HarnessError) as caught:
-        check("mine.py", json_out=Path("out.jsonl"))
-    assert says in str(caught.value)
-    assert capsys.readouterr().out.count(": pass") == 2
-    assert [r.case for r in read_evidence(Path("out.jsonl")).records] == ["check/mine/good", "check/mine/single"]
+    code, out = check("mine.py", json_out=Path("out.jsonl"), precision="both")
+    assert code == 0
+    assert [line[: len(says)] for line in out.splitlines() if "wrong" in line] == [says]
+    assert out.count(": pass") == 4
+    assert {r.case for r in read_evidence(Path("out.jsonl")).records} == {"check/mine/good", "check/mine/single"}
+
+
+def test_one_that_was_named_or_is_alone_ends_the_command(check):
+    Path("mine.py").write_text(textwrap.dedent(GOOD_THEN_WRONG.format(returned="3")))
+    Path("alone.py").write_text("def helper(): return 'x'\ndef other(): return None")
+    with pytest.raises(HarnessError, match=r"^mine\.py::wrong: returned int, expected"):
+        check("mine.py::wrong")
+    with pytest.raises(HarnessError, match=r"^alone\.py: no case: alone\.py::\w+: returned \w+, expected"):
+        check("alone.py")
+
+
+@pytest.mark.parametrize(
+    ("returned", "says"),
+    [
+        ("torch.nn.ReLU(), 1.5", "example_inputs: a tensor, a tuple of arguments or a dict"),
+        ("torch.nn.ReLU(), 'x'", "example_inputs: a tensor"),
+        ("torch.nn.ReLU(), (torch.ones(2),), {'call': []}", "options: unknown key 'call': known are kwargs"),
+        ("1 / 0", "wrong() raised ZeroDivisionError"),
+        ("exit(3)", "wrong() raised SystemExit"),
+    ],
+)
+def test_a_bad_case_costs_one_record(check, returned, says):
+    Path("mine.py").write_text(textwrap.dedent(GOOD_THEN_WRONG.format(returned=returned)))
+    code, out = check("mine.py", json_out=Path("out.jsonl"))
+    assert code == 1
+    assert out.count(": pass") == 2
+    by_case = {r.case.rpartition("/")[2]: r for r in read_evidence(Path("out.jsonl")).records}
+    assert by_case.keys() == {"good", "single", "wrong"}
+    assert by_case["wrong"].outcome is Outcome.INVALID_CASE
+    assert by_case["wrong"].reason.startswith(says)
 
 
 def test_one_function_may_be_named_and_a_file_may_import_its_neighbour(check):

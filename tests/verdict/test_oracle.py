@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from harness.cases.case import Arguments
 from harness.verdict.compare import compare
-from harness.verdict.oracle import InvalidCase, truth, truth_of_buffers
+from harness.verdict.oracle import Effects, InvalidCase, effects, truth, truth_of_buffers
 from harness.verdict.table import rule_for
 
 
@@ -14,8 +15,8 @@ class Fn(nn.Module):
         super().__init__()
         self.fn = fn
 
-    def forward(self, *args):
-        return self.fn(*args)
+    def forward(self, *args, **kwargs):
+        return self.fn(*args, **kwargs)
 
 
 X = torch.tensor([1.0, 2.0, 3.0])
@@ -30,9 +31,85 @@ def test_values_in_float64_dtypes_of_the_case():
 
 
 def test_nested_results_are_flattened_and_others_named():
-    got = truth(Fn(lambda x: {"a": (x, [x + 1]), "b": 3, "c": None}), (X,))
+    got = truth(Fn(lambda x: {"a": (x, [x + 1]), "b": "three", "c": None}), (X,))
     assert len(got.outputs) == 2
-    assert any("int" in text for text in got.non_tensors)
+    assert got.non_tensors == ["result 2: str"]
+
+
+def test_numbers_among_the_results_are_tensors_of_rank_0():
+    got = truth(Fn(lambda x: (x * 2, x.shape[0], None, 1.5, True)), (X,))
+    assert got.non_tensors == []
+    assert [(t.dtype, t.item()) for t in got.reference[1:]] == [
+        (torch.int64, X.shape[0]),
+        (torch.float32, 1.5),
+        (torch.bool, True),
+    ]
+    assert [t.dtype for t in got.outputs] == [torch.float64, torch.int64, torch.float64, torch.bool]
+
+
+def test_arguments_are_any_pytree_and_have_names():
+    fn = Fn(lambda x, pair, *, scale, other=None: x * pair["a"][0] * scale)
+    got = truth(fn, (X, {"a": [X, 3]}), {"scale": 2})
+    assert torch.equal(got.outputs[0], X.double() ** 2 * 2)
+
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, x, *, by=1):
+        self.calls += by
+        return x + self.calls
+
+
+def test_a_later_call_finds_what_the_ones_before_left():
+    module = Counting()
+    before = (Arguments((X,), {"by": 2}), Arguments((X,)))
+    got = truth(module, (X,), {"by": 10}, before)
+    assert torch.equal(got.outputs[0], X.double() + 13)
+    assert torch.equal(got.again()[0], got.outputs[0])
+    assert torch.equal(truth_of_buffers(module, (X,), ["calls"], {"by": 10}, before).outputs[0], torch.tensor([13.0]))
+    assert module.calls.item() == 0
+
+
+def test_what_a_call_changes_is_told_and_here_not_changed():
+    class Rebinds(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("last", torch.zeros(X.shape))
+
+        def forward(self, x):
+            self.last = x
+            return x * 2
+
+    kept = X.clone()
+    assert effects(Fn(lambda x: x * 2), Arguments((X,))) == Effects()
+    assert effects(Counting(), Arguments((X,))) == Effects((), True)
+    assert effects(Rebinds(), Arguments((X,))) == Effects((), True)
+    assert effects(Fn(lambda x: x.view(-1).add_(0)), Arguments((X,))) == Effects(("*args[0]",))
+    nested = Fn(lambda x, *, state: x + state["h"].mul_(2))
+    assert effects(nested, Arguments((X,), {"state": {"h": X}})) == Effects(("**kwargs['state']['h']",))
+    assert torch.equal(X, kept)
+
+
+@pytest.mark.parametrize(
+    ("fn", "expected"),
+    [
+        (lambda x: torch.cond(x.sum() > 1e9, lambda t: t + 1, lambda t: t - 1, (x,)), X - 1),
+        (lambda x: torch.cond(x.sum() < 1e9, lambda t: t + 1, lambda t: t - 1, (x,)), X + 1),
+        (lambda x: torch.while_loop(lambda t: t.sum() < 1e9, lambda t: (t * 2,), (x.abs() + 1,))[0] * 0, X * 0),
+    ],
+)
+def test_control_flow_has_a_truth(fn, expected):
+    got = truth(Fn(fn), (X,))
+    assert got.exact
+    assert torch.allclose(got.outputs[0], expected.double())
+
+
+def test_chance_within_a_branch_is_seen():
+    with pytest.raises(InvalidCase, match=r"not deterministic.*rand"):
+        truth(Fn(lambda x: torch.cond(x.sum() < 1e9, torch.rand_like, lambda t: t - 1, (x,))), (X,))
 
 
 class Everything(nn.Module):
@@ -143,8 +220,10 @@ def test_eager_failure_is_an_invalid_case_with_the_message():
 
 
 def test_no_tensor_and_no_dense_tensor_are_invalid():
-    with pytest.raises(InvalidCase, match="no tensor"):
-        truth(Fn(lambda x: x.shape[0]), (X,))
+    with pytest.raises(InvalidCase, match=r"no tensor among the results \(result 0: int, result 2: bool\)"):
+        truth(Fn(lambda x: (x.shape[0], None, True)), (X,))
+    with pytest.raises(InvalidCase, match=r"no tensor among the results \(none at all\)"):
+        truth(Fn(lambda x: None), (X,))
     with pytest.raises(InvalidCase, match="sparse_coo"):
         truth(Fn(lambda x: x.to_sparse()), (X,))
     with pytest.raises(InvalidCase, match="input"):
