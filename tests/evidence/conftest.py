@@ -9,6 +9,7 @@ from harness.evidence.check import Check, Subject
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.vocabulary import Kind, Outcome, Phase
 
+CASE = "ops/aten.neg.default/float32/opinfo-1df5b9"
 PHASES = {
     Outcome.UNSUPPORTED: Phase.EDGE,
     Outcome.CONVERT_ERROR: Phase.CONVERT,
@@ -19,7 +20,7 @@ PHASES = {
 
 
 def make_record(
-    outcome="pass", case="ops/aten.neg.default/float32/opinfo-1df5b9", recipe="fp16-ios18", unit="reference", **f
+    outcome="pass", case=CASE, recipe="fp16-ios18", unit="reference", **f
 ):
     """A record of this outcome in the phase that goes with it; `signature` gives it an error."""
     outcome = Outcome(outcome)
@@ -34,7 +35,7 @@ def record():
     return make_record
 
 
-def make_check(case="ops/aten.neg.default/float32/opinfo-0", recipe="fp16-ios18", unit="reference", **f):
+def make_check(case=CASE, recipe="fp16-ios18", unit="reference", **f):
     """The check that a record of `make_record` is of."""
     fields = {"kind": Kind.OPERATOR, "op": case.split("/")[1], "api": "", "dtype": "", "origin": ""}
     return Check.of(Subject(id=case, **(fields | f)), recipe, unit)
