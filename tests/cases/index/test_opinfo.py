@@ -1,8 +1,11 @@
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.cases.index import opinfo as opinfo_index
 from harness.cases.index.opinfo import (
     STANDARD_SAMPLES,
     STANDARD_SAMPLES_OWN_DTYPES,
@@ -10,11 +13,13 @@ from harness.cases.index.opinfo import (
     _dtypes_of,
     _entry,
     choose_varied,
-    index_path,
     plainest,
     plainest_of_each,
     read_index,
+    shortened,
+    to_text,
 )
+from harness.evidence.vocabulary import HarnessError
 
 INDEX = read_index(torch.__version__)
 #: Entries compared with what the installed torch makes now, from all over OpInfo; of few samples, to be quick.
@@ -34,7 +39,13 @@ def test_the_committed_index_is_what_the_installed_torch_gives(op_db, entry):
     (op,) = [op for op in op_db if (op.name, op.variant_test_name) == (entry.name, entry.variant)]
     dtypes = _dtypes_of(op)
     wanted = STANDARD_SAMPLES if len(dtypes) == 1 else STANDARD_SAMPLES_OWN_DTYPES
-    assert _entry(op, getattr(torch, entry.dtype), wanted) == entry
+    made = _entry(op, getattr(torch, entry.dtype), wanted)
+    (short,) = shortened([made])
+    # Others of the table may ask for a digit more.
+    assert all(
+        whole.startswith(label.partition("-")[0]) for whole, label in zip(made.labels, entry.labels, strict=True)
+    )
+    assert dataclasses.replace(short, labels=entry.labels) == entry
 
 
 def test_every_entry_of_opinfo_is_in_the_index_in_each_of_its_dtypes(op_db):
@@ -79,10 +90,14 @@ def test_a_line_comes_back_as_its_entry():
         assert Entry.from_line(entry.to_line()) == entry
 
 
-def test_the_index_of_another_torch_is_another_file():
-    assert index_path("2.13.0+cpu") == index_path("2.13.0")
-    with pytest.raises(FileNotFoundError):
+def test_the_index_of_another_torch_is_none_of_this_one(monkeypatch, tmp_path):
+    with pytest.raises(
+        HarnessError, match=r"no index of OpInfo samples for torch 0\.0\.1, .*: run coreml-harness index"
+    ):
         read_index("0.0.1")
+    monkeypatch.setattr(opinfo_index, "PATH", tmp_path / "opinfo.jsonl")
+    opinfo_index.PATH.write_text(to_text(INDEX[:3], "0.0.1+cpu"))
+    assert read_index("0.0.1") == read_index("0.0.1+cpu") == INDEX[:3]
 
 
 SETS = st.lists(st.frozensets(st.sampled_from("abcdef")), min_size=1, max_size=8)
