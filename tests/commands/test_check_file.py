@@ -359,10 +359,10 @@ def test_a_killed_check_keeps_its_records_and_goes_on(check, monkeypatch):
     Path("mine.py").write_text(THREE)
     whole = IsolatedChecker.check
 
-    def killed(self, case, *arguments, **options):
-        if case.api == "second":
+    def killed(self, one, *arguments, **options):
+        if one.case.api == "second":
             raise KeyboardInterrupt
-        return whole(self, case, *arguments, **options)
+        return whole(self, one, *arguments, **options)
 
     out = Path("out.jsonl")
     with monkeypatch.context() as patch:

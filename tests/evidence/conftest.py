@@ -19,9 +19,7 @@ PHASES = {
 }
 
 
-def make_record(
-    outcome="pass", case=CASE, recipe="fp16-ios18", unit="reference", **f
-):
+def make_record(outcome="pass", case=CASE, recipe="fp16-ios18", unit="reference", **f):
     """A record of this outcome in the phase that goes with it; `signature` gives it an error."""
     outcome = Outcome(outcome)
     fields = {"phase": PHASES.get(outcome, Phase.VALUE), "op": case.split("/")[1], "environment": "here"}
