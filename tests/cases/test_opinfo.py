@@ -1,7 +1,9 @@
+import dataclasses
 import functools
 import math
 import random
 import re
+import traceback
 import types
 import warnings
 
@@ -9,11 +11,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.testing._internal import common_utils
+from torch.testing._internal.opinfo import core as opinfo_core
+from torch.testing._internal.opinfo.core import SampleInput
 
 from harness.cases import opinfo
-from harness.cases.case import CaseFault
+from harness.cases.case import CaseFault, levels_at
 from harness.cases.find import find
+from harness.cases.index import opinfo as opinfo_index
 from harness.cases.index.opinfo import STANDARD_SAMPLES, read_index
+from harness.cases.index.sample_text import DIGITS, SHUFFLED, labelled
 from harness.cases.opinfo import build, cases, on_fp16_grid
 from harness.evidence.vocabulary import HarnessError, Level
 
@@ -58,6 +65,53 @@ def test_a_torch_without_an_index_is_named(monkeypatch):
     monkeypatch.setattr(opinfo, "version_of", lambda _d: "0.0.1")
     with pytest.raises(HarnessError, match=r"no index of OpInfo samples for torch 0\.0\.1"):
         opinfo._index.__wrapped__()
+
+
+# A sample put before all others.
+
+PARTS = 12
+PLANTED = "aten.planted.default"
+
+
+def with_one_first(name, generate):
+    """The sample generator of an entry with a sample more, drawn before the others."""
+
+    def samples(*arguments, **options):
+        values = torch.rand(7, 11, 13).to(arguments[2])
+        yield SampleInput(values, kwargs={SHUFFLED[name]: ""} if name in SHUFFLED else {})
+        yield from generate(*arguments, **options)
+
+    return samples
+
+
+def ids_of(entry):
+    return [case.id for case in opinfo._cases_of(entry, levels_at(Level.FULL))]
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_sample_put_first_changes_no_other_id(part, monkeypatch):
+    """In every entry of OpInfo: what the ids in the table were made of is drawn anew, with one sample more."""
+    # PyTorch looks through the stack for each sample, and below pytest that is long: for a test of its own, and to keep
+    # it with the seed for every kind of device it has not begun to use.
+    monkeypatch.setattr(opinfo_core, "extract_test_fn", lambda: None)
+    monkeypatch.setattr(common_utils, "extract_test_fn", lambda: None)
+    monkeypatch.setattr(traceback, "format_stack", list)
+    for entry in [entry for entry in read_index(torch.__version__) if entry.overloads][part::PARTS]:
+        op = opinfo._entries()[entry.name, entry.variant]
+        overloads = iter((PLANTED, *entry.overloads))
+        with monkeypatch.context() as patch:
+            patch.setattr(op, "sample_inputs_func", with_one_first(op.name, op.sample_inputs_func))
+            # Tracing, which tells them, takes most of the time and has nothing to do with labels.
+            patch.setattr(opinfo_index, "primary_overload", lambda _op, _sample, given=overloads: next(given))
+            made = opinfo_index._entry(op, getattr(torch, entry.dtype), STANDARD_SAMPLES)
+        # How many digits tell them apart is a matter of the whole table.
+        lengths = {
+            digest: len(label.partition("-")[0]) for digest, label in zip(made.labels[1:], entry.labels, strict=True)
+        }
+        labels = labelled(made.labels, lambda digest, known=lengths: known.get(digest, DIGITS))
+        after = dataclasses.replace(made, labels=tuple(labels))
+        (planted,) = [identity for identity in ids_of(after) if PLANTED in identity]
+        assert ids_of(after) == [planted, *ids_of(entry)]
 
 
 # Cases made real.
