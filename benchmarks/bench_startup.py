@@ -16,15 +16,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.isolation import FILE_HANDLER
-
 from benchmarks.processes import ROOT, run
 from benchmarks.section import Findings, Goal, Section, Table
 from benchmarks.sizes import Size
 from benchmarks.spread import Spread, figures, quartiles
 from benchmarks.store import Measurement
 from harness.evidence.record import Record
-from harness.units import serve
+from harness.process import serve
+from harness.process.isolation import FILE_HANDLER
 
 MODULE = "benchmarks.bench_startup"
 #: CPU-seconds a command that imports no torch is to start within, and to read so many records.

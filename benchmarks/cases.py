@@ -39,9 +39,11 @@ def shuffled() -> list[Any]:
     """The operator cases of level standard for the reference unit, in an order that is the same each time."""
     from harness.cases.case import at_level
     from harness.cases.find import operators
-    from harness.evidence.vocabulary import Level
+    from harness.evidence.unit import UnitSpec
+    from harness.evidence.vocabulary import Level, Unit
 
-    cases = [case for case in at_level(operators(), Level.STANDARD) if case.runs_on("reference")]
+    reference = UnitSpec(Unit.REFERENCE)
+    cases = [case for case in at_level(operators(), Level.STANDARD) if case.runs_on(reference)]
     random.Random(SEED).shuffle(cases)
     return cases
 

@@ -19,6 +19,7 @@ import click
 from harness import __version__
 from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_evidence
 from harness.evidence.journal import latest_run, read_run_or_file
+from harness.evidence.recipe import PRECISIONS
 from harness.evidence.vocabulary import HarnessError, Level, Outcome
 
 OK, FINDINGS, FAILED, INTERRUPTED = 0, 1, 2, 130
@@ -449,7 +450,7 @@ def doctor(devices: bool) -> int:
 
 @cli.command(short_help="Check your own modules, or an emitted program.")
 @click.argument("file", metavar="FILE[::NAME]")
-@click.option("--precision", type=click.Choice(["fp16", "fp32", "both"]), default="both", show_default=True)
+@click.option("--precision", type=click.Choice([*PRECISIONS, "both"]), default="both", show_default=True)
 @click.option(
     "--unit",
     multiple=True,

@@ -225,3 +225,19 @@ def make_user_file():
         return record.to_json()
 
     return handle
+
+
+def make_preparer():
+    """In the place of the runner app's: what happens is the device's name."""
+
+    def handle(request, send):
+        send({"show": f"building for {request['device']}"})
+        if request["device"] == "refused":
+            raise HarnessError("no signing identity")
+        if request["device"] == "raises":
+            raise RuntimeError("xcodebuild is gone")
+        if request["device"] in ENDINGS:
+            ENDINGS[request["device"]]()
+        return {}
+
+    return handle

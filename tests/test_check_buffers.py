@@ -42,7 +42,7 @@ def check(checker: Checker, name: str, recipe: Recipe = FP16) -> Record:
 
 def test_a_value_left_in_a_state_is_judged(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
     for recipe in (FP16, FP32):
-        record = check(Check.of(checker, "total-unread", recipe))
+        record = check(checker, "total-unread", recipe)
         assert record.outcome is Outcome.PASS, record.reason
     read_state = OpenReference.read_state
 

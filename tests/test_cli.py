@@ -8,6 +8,7 @@ import types
 import pytest
 
 from harness.cli import main
+from harness.evidence.check import Check, Subject
 from harness.evidence.files import Evidence, read_evidence, write_evidence
 from harness.evidence.journal import Journal, write_environment
 from harness.evidence.record import ErrorInfo, Numerics, Record
@@ -269,7 +270,7 @@ def test_triage_puts_checks_to_causes_and_tells_the_rest(run, tmp_path, describe
     assert "known issues: 2 patterns in 2 causes, unchanged" in run("triage")[1]
     described.write_text(CAUSE.replace("^ValueError: boom", "^ValueError: b.*ng").replace("cause: boom", "cause: bang"))
     out = run("triage")[1]
-    assert "1  boom -> convert-error-boom-" in out
+    assert "1  boom -> convert-error-valueerror-boom-" in out
     assert "-> bang" in out
 
 
@@ -369,7 +370,9 @@ def test_merge_tells_checks_that_disagree_and_the_last_wins(run, tmp_path):
 def test_merge_takes_a_check_in_flight_for_a_crash(run, tmp_path):
     path = run_dir(tmp_path / "one", record("aten.b.default"))
     journal = Journal(path, "other")
-    journal.begin(record().check_id, 1, Phase.CONVERT)
+    begun = record()
+    subject = Subject(id=begun.case, kind=begun.kind, op=begun.op, api="", dtype="float32", origin="")
+    journal.begin(Check.of(subject, begun.recipe, begun.unit), 1, Phase.CONVERT)
     journal.close()
     code, out, _ = run("merge", "one")
     assert code == 0

@@ -3,9 +3,11 @@ they show. Needs no Sphinx: `make docs` builds the pages."""
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import functools
 import importlib.util
+import io
 import re
 import shlex
 import textwrap
@@ -203,6 +205,17 @@ def options_of_pytest(config: pytest.Config) -> set[str]:
     return {name for group in groups for option in group.options for name in option.names()}
 
 
+@functools.cache
+def mil_commands() -> set[str]:
+    """What `python -m harness.mil` takes as its first word, by its own help."""
+    from harness.mil.__main__ import main
+
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+        main(["--help"])
+    return set(re.search(r"\{([\w,]+)\}", shown.getvalue())[1].split(","))
+
+
 def unknown(words: list[str], of_pytest: set[str]) -> str | None:
     """What a command names that does not exist; None for nothing."""
     words = words[2:] if words[:2] == ["caffeinate", "-i"] else words
@@ -227,6 +240,8 @@ def unknown(words: list[str], of_pytest: set[str]) -> str | None:
         targets = re.findall(r"^([\w$()-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
         asked = [word.replace(".venv/.ready", "$(READY)") for word in rest if "=" not in word]
         return ", ".join(sorted({*asked} - {*targets})) or None
+    if name == "python" and rest[:2] == ["-m", "harness.mil"]:
+        return None if rest[2] in mil_commands() else f"command {rest[2]} of harness.mil"
     if name == "python" and rest[:1] == ["-m"]:
         return None if importlib.util.find_spec(rest[1]) else f"module {rest[1]}"
     if name == "python" and "--" in rest:
@@ -253,11 +268,13 @@ def test_a_command_that_does_not_exist_is_found(pytestconfig: pytest.Config) -> 
 pytest suites/opps --levle smoke
 make everything LEVEL=full && python tests/simulated/ran.py
 python -m harness.nothing
+python -m harness.mil levitate && python -m harness.mil show small.mlpackage
 python tests/simulated/run.py -- python -m harness doctor --quick
 ```
 """
     assert [unknown(words, known) for words in commands(text)] == [
-        *("--levle, suites/opps", "everything", "file tests/simulated/ran.py", "module harness.nothing", "--quick"),
+        *("--levle, suites/opps", "everything", "file tests/simulated/ran.py", "module harness.nothing"),
+        *("command levitate of harness.mil", None, "--quick"),
         *("--localize", "command explian"),
     ]
 

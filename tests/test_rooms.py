@@ -5,16 +5,65 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Modules whose tests stand in another's file: they have no behaviour but what shows there.
+TESTED_ELSEWHERE = {
+    "mil/kernels/*.py": "mil/properties/test_kernel_properties.py",
+    "verdict/table/*.py": "verdict/test_table.py",
+    "cases/index/ane.py": "cases/test_ane.py",
+    "cases/torchvision_ops.py": "cases/test_models.py",
+    "commands/answer.py": "process/test_isolation.py",
+    "diagnosis/eager.py": "diagnosis/test_localise.py",
+    "diagnosis/nodes.py": "diagnosis/test_localise.py",
+    "diagnosis/replay.py": "diagnosis/test_localise.py",
+    "evidence/made_with.py": "evidence/test_partitioner_rules.py",
+    "lowering/entries.py": "lowering/test_cache.py",
+    "mil/errors.py": "mil/test_interpreter.py",
+    "mil/protobuf.py": "mil/test_package.py",
+    "plugin/refusal.py": "plugin/test_conformance.py",
+    "plugin/run.py": "plugin/test_conformance.py",
+    "plugin/selection.py": "plugin/test_conformance.py",
+    "plugin/summary.py": "plugin/test_conformance.py",
+    "publish/rendering.py": "publish/test_pages.py",
+    "units/base.py": "units/test_registry.py",
+    "units/runner_app.py": "units/test_device.py",
+}
 DOORS = {"__init__.py", "__main__.py", "check.py", "cli.py", "py.typed"}
 
 
 def test_nothing_loose_stands_beside_the_rooms():
     assert {path.name for path in (ROOT / "harness").iterdir() if path.is_file()} <= DOORS
+
+
+def file_of_tests(module: str) -> str:
+    """The test file of a module: the one of its name, unless `TESTED_ELSEWHERE` says another."""
+    for pattern, test in TESTED_ELSEWHERE.items():
+        if fnmatch(module, pattern):
+            return test
+    room, _, name = module.rpartition("/")
+    return f"{room}/test_{name}" if room else f"test_{name}"
+
+
+def test_every_module_has_its_tests():
+    modules = [path.relative_to(ROOT / "harness").as_posix() for path in (ROOT / "harness").rglob("*.py")]
+    own = [module for module in modules if not module.endswith(("__init__.py", "__main__.py"))]
+    assert len(own) > 100
+    lacking = {module: test for module in own if not (ROOT / "tests" / (test := file_of_tests(module))).is_file()}
+    assert lacking == {}, "modules without the test file named beside them"
+
+
+def test_no_module_is_said_to_be_tested_elsewhere_in_vain():
+    for pattern in TESTED_ELSEWHERE:
+        found = list((ROOT / "harness").glob(pattern))
+        assert found, pattern
+        for path in found:
+            module = path.relative_to(ROOT / "harness")
+            assert not (ROOT / "tests" / module.parent / f"test_{module.name}").exists(), module
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +88,7 @@ def linted(folder: Path) -> tuple[int, str]:
         ("loose.py", "", "harness.loose"),
         ("attic/__init__.py", "", "harness.attic"),
         ("evidence/upwards.py", "import harness.cases.case\n", "harness.evidence.upwards -> harness.cases.case"),
-        ("publish/measuring.py", "import harness.evidence.recipe\n", "harness.publish.measuring -> harness.lowering"),
+        ("publish/measuring.py", "import harness.lowering.lower\n", "harness.publish.measuring -> harness.lowering"),
         ("verdict/running.py", "import harness.units.base\n", "harness.verdict.running -> harness.units.base"),
         ("mil/knowing.py", "import harness.evidence.record\n", "harness.mil.knowing -> harness.evidence.record"),
     ],

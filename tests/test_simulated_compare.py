@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent / "simulated"))
 from compare import compare, main, unlabelled
 
 from harness.evidence.files import Evidence, write_evidence
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import ErrorInfo, Numerics, Record
 from harness.evidence.vocabulary import HARDWARE_UNITS, Outcome, Phase
 
@@ -94,7 +95,7 @@ def test_a_reference_with_a_placement_is_none() -> None:
 
 
 def test_a_note_says_why_there_is_no_placement() -> None:
-    result = compare(five(unit={"placement": {}, "notes": ["placement unknown: no answer"]}))
+    result = compare(five(unit={"placement": {}, "notes": [Note(NoteCode.PLACEMENT_UNKNOWN, "no answer")]}))
     assert (dict(result.differences), result.placed, result.unplaced) == ({}, 3, 1)
 
 

@@ -106,7 +106,7 @@ def test_a_fault_costs_its_own_check_what_it_should(fault: str, measured) -> Non
     assert len(found) >= len(expected.units)
     for record in found:
         assert (str(record.outcome), str(record.phase)) == (expected.outcome, expected.phase), record.to_line()
-        said = [record.reason, record.error.message if record.error else "", *record.notes]
+        said = [record.reason, record.error.message if record.error else "", *map(str, record.notes)]
         assert any(expected.text in text for text in said), said
 
 

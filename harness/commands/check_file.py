@@ -199,8 +199,9 @@ def workers_of(text: str) -> int:
 def recipes_of(precision: str, target: str) -> list[Recipe]:
     """The recipes of `--precision` and `--target`; raises `HarnessError` for unknown ones."""
     if target.lower() not in TARGETS:
-        raise HarnessError(f"unknown target {target!r}: expected one of {', '.join(TARGETS.values())}")
-    chosen = PRECISIONS if precision == "both" else (precision,)
+        known = ", ".join(row.name for row in TARGETS.values())
+        raise HarnessError(f"unknown target {target!r}: expected one of {known}")
+    chosen = tuple(PRECISIONS) if precision == "both" else (precision,)
     return [Recipe.parse(f"{name}-{target.lower()}") for name in chosen]
 
 

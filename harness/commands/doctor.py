@@ -16,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from harness import __version__
 from harness.commands.machine import Facts, gather
 from harness.evidence.recipe import DEFAULT_RECIPES, Recipe
+from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import HARDWARE_UNITS, Unit
 from harness.units import devicectl, host
 from harness.units.devicectl import ConnectedDevice
@@ -219,7 +220,7 @@ def _form(unit: Unit) -> str:
 
 def _unit(facts: Facts, unit: Unit) -> Remark:
     subject = f"unit {_form(unit)}"
-    if unit is Unit.REFERENCE:
+    if not UnitSpec(unit).runs_core_ml:
         return Remark(Level.OK, subject, "runs here")
     if unit is Unit.DEVICE:
         return _device_unit(facts, subject)

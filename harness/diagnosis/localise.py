@@ -8,7 +8,6 @@ pass of the conversion (`harness.diagnosis.replay`), the pass after which the re
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import io
 import itertools
@@ -25,34 +24,31 @@ import torch
 
 from harness import mil
 from harness.cases.case import Case, CaseFault
-from harness.diagnosis.nodes import Culprit, EdgeProgram, Join, Judge, Node, Result, first_inaccurate, first_outside
+from harness.diagnosis.eager import Answer, EagerUnit
+from harness.diagnosis.nodes import Culprit, Join, Judge, Node, Result, first_inaccurate, first_outside
 from harness.diagnosis.replay import Conversion, Replay, State, conversions, converter_source, first_wrong, pass_source
 from harness.evidence.check import Check
 from harness.evidence.ids import UserCase, split_check_id
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
-from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import HarnessError, Outcome, Unit
 from harness.lowering.graph import UnplannableGraph
 from harness.lowering.lower import export, lower
-from harness.lowering.program import Delegate, DelegateCall, LoweredProgram, UnpackedDelegate
+from harness.lowering.program import Delegate, DelegateCall, LoweredProgram
 from harness.mil.program import NamedType, Operation
 from harness.units.base import (
     DelegateOpener,
     FallbackFailed,
-    Feature,
     LoadFailed,
     NotRunnable,
     PredictFailed,
-    Prediction,
     ProgramContradiction,
 )
 from harness.units.boundary import to_feature
 from harness.units.reference import ReferenceUnit
-from harness.units.whole_program import resolve, run_program
+from harness.units.whole_program import run_program
 from harness.verdict.judge import Question, judge, question
 from harness.verdict.oracle import InvalidCase, truth
-from harness.verdict.tolerance import Rule
 
 # Stages, in the order in which a value can go wrong.
 DECOMPOSITION = "decomposition"
@@ -152,7 +148,7 @@ class _Search:
         if outcome in (Outcome.PASS, Outcome.NOT_RUN):
             return base
         try:
-            eager = _EagerUnit(self.program, self.conversions, self.asked.rule, self.asked.precision)
+            eager = EagerUnit(self.program, self.conversions, self.asked.rule, self.asked.precision)
             alone, why, _ = self._judged(eager)
         except (UnplannableGraph, InvalidCase, RuntimeError) as error:
             raise HarnessError(f"the delegated graph cannot be run node by node: {error}") from None
@@ -165,8 +161,8 @@ class _Search:
         for number in dict.fromkeys(s.delegate for s in self.program.steps if isinstance(s, DelegateCall)):
             inputs, judge = eager.inputs[number], eager.judges[number]
 
-            def right(outputs: Sequence[Any], number: int = number) -> bool:
-                return self._judged(eager.instead(number, outputs))[0] is Outcome.PASS
+            def right(answer: Answer, number: int = number) -> bool:
+                return self._judged(eager.instead(number, answer))[0] is Outcome.PASS
 
             found = _Site(self.program.delegates[number], self.conversions[number], judge, right).found(inputs)
             if found is None:
@@ -190,81 +186,12 @@ class _Search:
         return verdict.outcome, verdict.reason, result.notes
 
 
-class _EagerUnit:
-    """A unit that computes a delegate by eager, from the edge program it was made from, and keeps its inputs.
-
-    `given` are results of delegates, by their numbers, to be taken instead.
-    """
-
-    unit = UnitSpec(Unit.REFERENCE)
-
-    def __init__(self, program: LoweredProgram, conversions: Sequence[Conversion], rule: Rule, precision: str) -> None:
-        self._delegates, self._rule, self._precision = program.delegates, rule, precision
-        self._edges = [EdgeProgram(conversion.program, resolve) for conversion in conversions]
-        self._opened = 0
-        self.given: dict[int, Sequence[Any]] = {}
-        self.inputs: dict[int, list[torch.Tensor]] = {}
-        self.judges: dict[int, Judge] = {}
-
-    def instead(self, number: int, outputs: Sequence[Any]) -> _EagerUnit:
-        """The same with the results of one delegate given."""
-        other = copy.copy(self)
-        other.given, other._opened = {number: outputs}, 0
-        return other
-
-    def open(self, delegate: UnpackedDelegate) -> _OpenEager:
-        # `run_program` opens the delegates in their order.
-        self._opened += 1
-        return _OpenEager(self, self._opened - 1)
-
-    def compute(self, number: int, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        if number in self.given:
-            return [np.atleast_1d(np.asarray(value)) for value in self.given[number]]
-        tensors = []
-        for array, spec in zip(arrays, self._delegates[number].inputs, strict=True):
-            tensor = torch.from_numpy(array)
-            if spec is not None:
-                tensor = tensor.to(spec.torch_dtype)
-                tensor = tensor.reshape(()) if spec.shape == () else tensor
-            tensors.append(tensor)
-        judge = Judge(self._edges[number], tensors, self._rule, self._precision)
-        self.inputs.setdefault(number, tensors)
-        self.judges.setdefault(number, judge)
-        return [(t.float() if t.dtype is torch.bfloat16 else t).numpy() for t in judge.right]
-
-    def features(self, number: int) -> list[Feature]:
-        specs = self._delegates[number].inputs
-        kinds = [("float32" if s is None or s.dtype == "bfloat16" else s.dtype) for s in specs]
-        return [Feature(f"input {position}", kind, None) for position, kind in enumerate(kinds)]
-
-
-class _OpenEager:
-    def __init__(self, unit: _EagerUnit, number: int) -> None:
-        self._unit, self._number = unit, number
-        self.features = unit.features(number)
-        self.mil_ops: dict[str, int] = {}
-        self.placement: dict[str, dict[str, Any]] = {}
-        self.aten_placement: dict[str, dict[str, Any]] = {}
-
-    def plan(self) -> list[Note]:
-        return []
-
-    def predict(self, inputs: list[np.ndarray], second: list[np.ndarray] | None = None) -> Prediction:
-        return Prediction(self._unit.compute(self._number, inputs))
-
-    def read_state(self) -> dict[str, np.ndarray]:
-        return {}
-
-    def close(self) -> None:
-        pass
-
-
 @dataclass
 class _Ran:
-    """What came of running a program: results of its operators in order, its outputs or the error that ended it."""
+    """What came of running a program: results of its operators in order, its answer or the error that ended it."""
 
     results: list[Result] = field(default_factory=list)
-    outputs: list[Any] = field(default_factory=list)
+    answer: Answer = field(default_factory=Answer)
     error: mil.MilError | None = None
 
 
@@ -272,9 +199,9 @@ class _Site:
     """One delegate, alone."""
 
     def __init__(
-        self, delegate: Delegate, conversion: Conversion, judge: Judge, right: Callable[[Sequence[Any]], bool]
+        self, delegate: Delegate, conversion: Conversion, judge: Judge, right: Callable[[Answer], bool]
     ) -> None:
-        """`right` tells whether the check passes with these results of the delegate, all others being eager's."""
+        """`right` tells whether the check passes with this answer of the delegate, all others being eager's."""
         self.delegate, self.conversion, self.judge, self.right = delegate, conversion, judge, right
 
     def found(self, inputs: Sequence[torch.Tensor]) -> dict[str, Any] | None:
@@ -317,7 +244,7 @@ class _Site:
         }
 
     def _right(self, ran: _Ran) -> bool:
-        return ran.error is None and self.right(ran.outputs)
+        return ran.error is None and self.right(ran.answer)
 
     def _snapshot(self, model: mil.Model, arrays: Sequence[np.ndarray]) -> tuple[bool | None, str]:
         """Whether a program in the middle of its conversion is right; None with the reason where it does not run."""
@@ -375,8 +302,9 @@ def _run(
         ran.results += [Result(operation, output, value, place) for output, value in enumerate(results)]
 
     try:
-        found = model.run(arguments, mode=mode, state=model.make_state(), observer=observe)
-        ran.outputs = [found.outputs[name] for name in (outputs or found.outputs)]
+        state = model.make_state()
+        found = model.run(arguments, mode=mode, state=state, observer=observe)
+        ran.answer = Answer([found.outputs[name] for name in (outputs or found.outputs)], state)
     except mil.MilError as error:
         ran.error = error
     return ran
@@ -401,6 +329,8 @@ def in_words(found: Localisation, unit: str = Unit.REFERENCE) -> str:
     facts.append(("or one of", "\n".join(others)))
     if culprit is not None:
         facts.append(("values", culprit.reason))
+    elif found.stage in (FRONTEND, MIL_PASS, FP16_CAST):  # no operator's value is wrong: a state is not written
+        facts.append(("values", found.reason))
     facts += [("converter", found.source), ("pass", found.pass_source)]
     facts.append(("passes", _steps(found)))
     if found.stage and found.widened is not None:

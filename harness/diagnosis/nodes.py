@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.export.graph_signature import OutputKind
 
 from harness.evidence.names import OpName
 from harness.evidence.vocabulary import Outcome, ToleranceClass
@@ -114,8 +115,14 @@ class EdgeProgram:
         returned = program.graph.output_node().args[0]
         assert isinstance(returned, (list, tuple))
         kept = zip(program.graph_signature.output_specs, returned, strict=True)
-        #: Nodes returned to the caller; a buffer that is written to is state, no result.
-        self.outputs = [numbers[str(value)] for spec, value in kept if "BUFFER_MUTATION" not in str(spec.kind)]
+        #: Nodes returned to the caller, and by its name what is written to a buffer: its state, no result.
+        self.outputs: list[int] = []
+        self.states: dict[str, int] = {}
+        for spec, value in kept:
+            if spec.kind is OutputKind.BUFFER_MUTATION:
+                self.states[str(spec.target)] = numbers[str(value)]
+            else:
+                self.outputs.append(numbers[str(value)])
 
 
 def _node(node: torch.fx.Node) -> Node:
@@ -158,9 +165,16 @@ class Judge:
     @property
     def right(self) -> list[Tensor]:
         """The delegate's results as they should be, in the case's dtype."""
-        t = self._truth
-        found = [self._positions[number] for number in self.edge.outputs]
-        return [t.outputs[i].to(t.reference[i].dtype) for i in found]
+        return [self._right(number) for number in self.edge.outputs]
+
+    @property
+    def right_states(self) -> dict[str, Tensor]:
+        """What the delegate should leave in the buffers it writes to, by their names."""
+        return {buffer: self._right(number) for buffer, number in self.edge.states.items()}
+
+    def _right(self, number: int) -> Tensor:
+        i, t = self._positions[number], self._truth
+        return t.outputs[i].to(t.reference[i].dtype)
 
     def knows(self, number: int) -> bool:
         return number in self._positions

@@ -41,10 +41,16 @@ class UserCase:
 
     @classmethod
     def of(cls, case_id: str) -> UserCase | None:
-        """None for the case of a suite. The name of a function holds no slash; a stem may."""
+        """None for the case of a suite. The name of a function holds no slash; a stem may.
+
+        Raises `HarnessError` for one of a user's file that names no function."""
         suite, _, rest = case_id.partition("/")
+        if suite != USER:
+            return None
         stem, _, function = rest.rpartition("/")
-        return cls(stem, function) if suite == USER and stem else None
+        if not stem or not function:
+            raise HarnessError(f"{case_id!r} is no id of a case of your own file: expected {USER}/<file>/<function>")
+        return cls(stem, function)
 
 
 def explored_id(call: str) -> str:

@@ -244,7 +244,9 @@ _OF_CAUSE = ("title", "stage", "url")
 def _parse(entry: Any, by_slug: Mapping[str, Cause], triage: bool) -> KnownIssue:
     slug = entry.get("cause") if isinstance(entry, dict) else None
     cause = by_slug.get(slug) if isinstance(slug, str) else None
-    require_keys(entry, _KEYS, {"cause", "outcome", "checks"} | (set() if cause or triage else {"title"}))
+    require_keys(entry, _KEYS, {"cause", "outcome", "checks"})
+    if cause is None and not triage and "title" not in entry:
+        raise HarnessError(f"{slug} has no title, and no description among the causes: run `coreml-harness triage`")
     if cause is not None and not triage and (twice := [key for key in _OF_CAUSE if key in entry]):
         raise HarnessError(f"{', '.join(twice)}: said already in the description of {slug}")
     _require_types(entry)

@@ -7,15 +7,29 @@ from dataclasses import dataclass
 
 from harness.evidence.vocabulary import HarnessError
 
-#: Deployment targets by the name used in recipes, and coremltools' name for them.
-TARGETS: dict[str, str] = {
-    "ios15": "iOS15",
-    "ios16": "iOS16",
-    "ios17": "iOS17",
-    "ios18": "iOS18",
-    "ios26": "iOS26",
+
+@dataclass(frozen=True)
+class Target:
+    """A deployment target by coremltools' name, and the oldest systems that load an ML Program made for it."""
+
+    name: str
+    macos: tuple[int, ...]
+    ios: tuple[int, ...]
+
+
+#: By the name used in recipes. A row is all a target needs: what a Mac or a device can load is read from here.
+TARGETS: dict[str, Target] = {
+    target.name.lower(): target
+    for target in (
+        Target("iOS15", macos=(12,), ios=(15,)),
+        Target("iOS16", macos=(13,), ios=(16,)),
+        Target("iOS17", macos=(14,), ios=(17,)),
+        Target("iOS18", macos=(15,), ios=(18,)),
+        Target("iOS26", macos=(26,), ios=(26,)),
+    )
 }
-PRECISIONS: tuple[str, ...] = ("fp32", "fp16")
+#: Compute precisions by the name used in recipes, and coremltools' name for them.
+PRECISIONS: dict[str, str] = {"fp32": "FLOAT32", "fp16": "FLOAT16"}
 DEFAULT_RECIPES: tuple[str, ...] = ("fp32-ios18", "fp16-ios18")
 
 
@@ -40,4 +54,4 @@ class Recipe:
                 f"unknown recipe {name!r}: expected <precision>-<target> with precision one of "
                 f"{', '.join(PRECISIONS)} and target one of {', '.join(TARGETS)}"
             )
-        return Recipe(precision, TARGETS[target])
+        return Recipe(precision, TARGETS[target].name)

@@ -235,6 +235,17 @@ class Unit(StrEnum):
     DEVICE = "device"
 
 
+#: What each runs, in words a page can print.
+UNIT_MEANINGS: dict[Unit, str] = {
+    Unit.REFERENCE: "interpreter of the emitted ML Program",
+    Unit.CPU_ONLY: "Core ML, CPU only",
+    Unit.CPU_AND_GPU: "Core ML, CPU and GPU allowed",
+    Unit.CPU_AND_NE: "Core ML, CPU and ANE allowed",
+    Unit.ALL: "Core ML, every device allowed",
+    Unit.EXECUTORCH: "the .pte on the ExecuTorch runtime",
+    Unit.DEVICE: "Core ML on a connected iPhone or iPad",
+}
+
 #: Core ML's own units, through coremltools on this machine.
 HARDWARE_UNITS: tuple[Unit, ...] = (Unit.CPU_ONLY, Unit.CPU_AND_GPU, Unit.CPU_AND_NE, Unit.ALL)
 

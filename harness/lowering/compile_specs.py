@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.evidence.recipe import Recipe
+from harness.evidence.recipe import PRECISIONS, Recipe
 from harness.evidence.vocabulary import HarnessError
 
 
@@ -20,6 +20,6 @@ def compile_specs(recipe: Recipe) -> list[Any]:
         version = ct.__version__
         raise HarnessError(f"recipe {recipe.name}: coremltools {version} has no deployment target {recipe.target}")
     return CoreMLBackend.generate_compile_specs(
-        compute_precision={"fp16": ct.precision.FLOAT16, "fp32": ct.precision.FLOAT32}[recipe.precision],
+        compute_precision=ct.precision[PRECISIONS[recipe.precision]],
         minimum_deployment_target=getattr(ct.target, recipe.target),
     )

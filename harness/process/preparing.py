@@ -40,7 +40,7 @@ def prepare_device(name: str, show: Callable[[str], None]) -> None:
     except ChildRefused as error:
         raise HarnessError(str(error)) from None
     except ChildDied as error:
-        said = error.stderr.splitlines()[:1]
+        said = error.stderr.strip().splitlines()[:1]
         raise HarnessError(": ".join([f"preparing {name} ended with {error.how}", *said])) from None
     except ChildRaised as error:
         raise HarnessError(f"preparing {name} failed: {error}") from None

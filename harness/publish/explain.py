@@ -11,7 +11,8 @@ from harness.evidence.files import Evidence
 from harness.evidence.ids import UserCase
 from harness.evidence.numerics import in_full
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import OUTCOME_MEANINGS, RUNTIME, HarnessError, Phase, Unit
+from harness.evidence.unit import UnitSpec
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, RUNTIME, UNIT_MEANINGS, HarnessError, Phase
 from harness.publish.ane import ane_supported
 from harness.publish.environments import describe_environment
 from harness.publish.recipe_names import parse_recipe
@@ -74,7 +75,7 @@ def explain(
     """
     lines = [record.check_id, "", f"{record.outcome}: {OUTCOME_MEANINGS[record.outcome]}", ""]
     facts: list[tuple[str, str]] = [("tried", _tried(record)), ("recipe", _recipe(record.recipe))]
-    facts.append(("unit", _unit(record.unit)))
+    facts.append(("unit", _unit(record.unit_spec)))
     facts.append(("reached", f"{record.phase} ({_PHASES[record.phase]})"))
     facts += [("stage", _stage(record)), ("reason", record.reason), ("error", _error(record))]
     facts.append(("cause", _cause(record, cause)))
@@ -124,17 +125,8 @@ def _recipe(recipe: str) -> str:
     return f"{recipe}: {name.precision} compute, deployment target {name.target}{quantization}"
 
 
-def _unit(unit: str) -> str:
-    meanings = {
-        Unit.REFERENCE: "interpreter of the emitted ML Program",
-        Unit.CPU_ONLY: "Core ML, CPU only",
-        Unit.CPU_AND_GPU: "Core ML, CPU and GPU allowed",
-        Unit.CPU_AND_NE: "Core ML, CPU and ANE allowed",
-        Unit.ALL: "Core ML, every device allowed",
-        Unit.EXECUTORCH: "the .pte on the ExecuTorch runtime",
-    }
-    meaning = meanings.get(Unit(unit)) if unit in set(Unit) else None
-    return f"{unit}: {meaning}" if meaning else unit
+def _unit(unit: UnitSpec) -> str:
+    return f"{unit}: {UNIT_MEANINGS[unit.kind]}"
 
 
 def _error(record: Record) -> str:

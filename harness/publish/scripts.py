@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable
 
 from harness.evidence.causes import Cause, Script
+from harness.evidence.recipe import PRECISIONS
 from harness.publish.rendering import render
 
 #: Below the reports.
@@ -34,7 +35,7 @@ def source(cause: Cause, script: Script) -> str:
             "through": script.through if script.error else script.compared,
             "lowers": script.through != "ct.convert",
             "by_line": script.error.startswith("assert "),
-            "precision": {"fp32": "FLOAT32", "fp16": "FLOAT16"}[script.precision],
+            "precision": PRECISIONS[script.precision],
             "functional": "F." in script.module + script.inputs + script.setup,
             "verb": verb,
             "expected": script.expected or f"it {verb}",

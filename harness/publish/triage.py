@@ -50,7 +50,9 @@ def triage_text(
             lines.append(f"{cause.cause}: all it would explain goes to causes before it: {', '.join(taken)}")
             idle.remove(cause)
     if idle:
-        lines.append(f"{counted(len(idle), 'cause')} without a check here: {', '.join(c.cause for c in idle)}")
+        named = ", ".join(cause.cause for cause in idle[:limit])
+        more = f" and {len(idle) - limit} more (--all)" if limit is not None and len(idle) > limit else ""
+        lines.append(f"{counted(len(idle), 'cause')} without a check here: {named}{more}")
     return "\n".join(lines)
 
 

@@ -23,7 +23,7 @@ from harness.publish.summary import what_went_wrong
 PAGE = "units.md"
 Environments = Mapping[str, dict[str, Any]]
 
-_ORDER = (Unit.REFERENCE, *HARDWARE_UNITS, Unit.EXECUTORCH, Unit.DEVICE)
+_ORDER = tuple(Unit)
 HEADERS = ("", "outcome", "error", "bound", "headroom", "at", "from the reference", "stage")
 #: Stages a record may have, and where the reference executor could not tell.
 _STAGES = (RUNTIME, "lowering", "precision", "")
@@ -60,7 +60,7 @@ def beside_text(evidence: Evidence, record: Record) -> str:
 
 def _unit_key(unit: str) -> tuple[int, str]:
     kind = UnitSpec.parse(unit).kind
-    return (_ORDER.index(Unit(kind)) if kind in set(Unit) else len(_ORDER), unit)
+    return (_ORDER.index(kind), unit)
 
 
 def _eager(records: Sequence[Record]) -> str:

@@ -19,18 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.evidence.recipe import TARGETS
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Unit
 from harness.units import host
 
-#: Oldest iOS and iPadOS that load an ML Program of a deployment target (coremltools' table of specification versions).
-MINIMUM_IOS: dict[str, tuple[int, ...]] = {
-    "iOS15": (15,),
-    "iOS16": (16,),
-    "iOS17": (17,),
-    "iOS18": (18,),
-    "iOS26": (26,),
-}
+#: Oldest iOS and iPadOS that load an ML Program of a deployment target.
+MINIMUM_IOS: dict[str, tuple[int, ...]] = {target.name: target.ios for target in TARGETS.values()}
 #: `IPHONEOS_DEPLOYMENT_TARGET` of the runner app's target.
 MINIMUM_IOS_FOR_RUNNER = (17,)
 #: The runner app answers with a compute plan from this one on.

@@ -14,19 +14,15 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from harness.evidence.recipe import TARGETS
+
 #: The native half of coremltools, present in its macOS wheels only.
 NATIVE_MODULE = "coremltools.libcoremlpython"
 #: Attribute of a simulated native module, holding the macOS version it plays; the real one has no such name.
 SIMULATED_MARKER = "simulated_macos"
 
-#: Oldest macOS that loads an ML Program of a deployment target (coremltools' table of specification versions).
-MINIMUM_MACOS: dict[str, tuple[int, ...]] = {
-    "iOS15": (12,),
-    "iOS16": (13,),
-    "iOS17": (14,),
-    "iOS18": (15,),
-    "iOS26": (26,),
-}
+#: Oldest macOS that loads an ML Program of a deployment target.
+MINIMUM_MACOS: dict[str, tuple[int, ...]] = {target.name: target.macos for target in TARGETS.values()}
 #: `ComputeUnit.CPU_AND_NE` itself needs this one, whatever the target.
 MINIMUM_MACOS_FOR_NE = (13,)
 #: MLComputePlan's Python interface needs this one.

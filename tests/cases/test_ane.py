@@ -34,8 +34,9 @@ def test_a_case_says_what_it_is_and_is_found_by_its_id():
 
 @pytest.mark.parametrize("unit", ["reference", "cpu_only", "cpu_and_gpu", "cpu_and_ne", "all", "device:iPhone"])
 def test_it_runs_where_the_ane_may_be_used(unit):
-    assert CASES[0].runs_on(unit) is UnitSpec.parse(unit).may_use_ane
-    assert find.find("ops/aten.neg.default/float32/opinfo-1df5b9").runs_on(unit)
+    spec = UnitSpec.parse(unit)
+    assert CASES[0].runs_on(spec) is spec.may_use_ane
+    assert find.find("ops/aten.neg.default/float32/opinfo-1df5b9").runs_on(spec)
 
 
 def test_listing_imports_no_torch():

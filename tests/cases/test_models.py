@@ -1,22 +1,27 @@
+import contextlib
+import importlib
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 import torch
 
 from harness.cases.case import CaseFault
-from harness.cases.models import Model, _build, cases, settled
+from harness.cases.models import MODELS, Model, _build, cases, settled
+from harness.cases.torchvision_ops import import_torchvision
 from harness.evidence.vocabulary import Level
 
 
 def test_models_are_cases_of_level_standard():
-    assert {case.id.split("/")[1] for case in cases()} == {"mobilenet_v2", "resnet18", "vit", "bert", "llama"}
+    assert {case.id.split("/")[1] for case in cases()} >= {"mobilenet_v2", "resnet18", "vit", "bert", "llama"}
+    assert [name for name, rows in Counter(model.name for model in MODELS).items() if rows > 1] == [], "two rows"
     for case in cases():
         assert (case.level, case.whole_model) == (Level.STANDARD, True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mobilenet_v2", "bert"])
+@pytest.mark.parametrize("name", [model.name for model in MODELS])
 def test_a_model_is_seeded_on_the_fp16_grid_and_in_eval_mode(name):
     (case,) = [case for case in cases() if case.id.split("/")[1] == name]
     torch.manual_seed(77)
@@ -54,8 +59,17 @@ def test_a_model_whose_package_is_missing_is_a_fault_of_the_case():
         _build(Model("m", "m", make))
 
 
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_the_api_of_a_model_is_what_it_is_made_of(model):
+    """Pages name it so, and a user looks for it under that name."""
+    with contextlib.suppress(ImportError):
+        import_torchvision()
+    module, _, name = model.api.rpartition(".")
+    assert hasattr(importlib.import_module(module), name), f"{model.name}: there is no {model.api}"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["vit", "bert", "llama"])
+@pytest.mark.parametrize("name", [model.name for model in MODELS if model.api.startswith("transformers.")])
 def test_a_model_is_built_in_a_process_that_built_no_other(name):
     """transformers imports torchvision by itself, which fails beside a CPU-only torch unless prepared."""
     code = f"from harness.cases.models import cases; [c.build() for c in cases() if '/{name}/' in c.id]"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.cases.partitioner import INPUTS, RULES, TriedRule, build, cases, names_in
+from harness.cases.partitioner import INPUTS, RULES, TriedRule, build, cases, label_of, names_in
 from harness.evidence.causes import read_causes
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.universe import read_universe
@@ -19,8 +19,9 @@ def test_every_rule_is_tried_as_it_stands_once_and_switched_off_on_every_program
     assert len(set(ids)) == len(ids)
     for rule in RULES:
         own = [i.rpartition("/")[2] for i in ids if i.rpartition("/")[2].rpartition("-o")[0] == rule.name]
-        off = [f"{rule.name}-off-{n}" for n in range(len(rule.programs))] if rule.off else []
-        assert sorted(own) == sorted([f"{rule.name}-on-0", *off])
+        digests = [label_of(program) for program in rule.programs]
+        off = [f"{rule.name}-off-{digest}" for digest in digests] if rule.off else []
+        assert sorted(own) == sorted([f"{rule.name}-on-{digests[0]}", *off])
 
 
 def test_they_are_a_few_dozen_and_each_has_one_for_the_smoke_level():

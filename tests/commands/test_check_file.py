@@ -387,10 +387,10 @@ def test_a_killed_check_keeps_its_records_and_goes_on(check, monkeypatch):
     Path("mine.py").write_text(THREE)
     whole = IsolatedChecker.check
 
-    def killed(self, case, *arguments, **options):
-        if case.api == "second":
+    def killed(self, check, *arguments, **options):
+        if check.case.api == "second":
             raise KeyboardInterrupt
-        return whole(self, case, *arguments, **options)
+        return whole(self, check, *arguments, **options)
 
     out = Path("out.jsonl")
     with monkeypatch.context() as patch:

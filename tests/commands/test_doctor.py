@@ -295,7 +295,7 @@ NO_BACKEND = (
 
 def test_here_without_importing_torch() -> None:
     code = (
-        "import sys; from harness import doctor; code = doctor.run();"
+        "import sys; from harness.commands import doctor; code = doctor.run();"
         "print(sorted({'torch', 'coremltools', 'executorch', 'numpy'} & set(sys.modules)), code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -325,23 +325,70 @@ def test_a_fused_operator_has_the_value_of_the_last_node(monkeypatch: pytest.Mon
     assert found.pass_name == "mil_backend::fuse_pow2_sqrt"
 
 
+class Counter(torch.nn.Module):
+    """Writes `update(total, x)` to a buffer of its own, which no result depends on."""
+
+    def __init__(self, update: Callable[..., torch.Tensor], result: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.update, self.result = update, result
+        self.register_buffer("total", torch.zeros(2, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.total.copy_(self.update(self.total, x))
+        return self.result(x)
+
+
+def counter(update: Callable[..., torch.Tensor], result: Callable[..., torch.Tensor] = torch.tanh) -> Case:
+    built = Built(Counter(update, result).eval(), (X.half().float(),), 0)
+    return dataclasses.replace(CHAIN, build=lambda: built)
+
+
 def test_a_state_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
     """A buffer that the delegate writes to is its state; the results are those of the graph."""
-
-    class Counter(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.register_buffer("total", torch.zeros(2, 3))
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            self.total.add_(x)
-            return torch.tanh(x) - torch.cos(x)
-
-    built = Built(Counter().eval(), (X.half().float(),), 0)
-    case = dataclasses.replace(CHAIN, build=lambda: built)
+    case = counter(torch.add, lambda x: torch.tanh(x) - torch.cos(x))
     assert localise(case, FP16).outcome == Outcome.PASS
     converter_swaps(monkeypatch)
     assert names(localise(case, FP16)) == ("sub", "aten.sub.Tensor", FRONTEND)
+
+
+@pytest.mark.parametrize("recipe", [FP32, FP16], ids=lambda recipe: recipe.name)
+def test_a_wrong_buffer(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The results are right: only the next call would show what is wrong."""
+    case = counter(lambda total, x: torch.cos(total) - torch.exp(x))
+    assert localise(case, recipe).outcome == Outcome.PASS
+    converter_swaps(monkeypatch)
+    found = localise(case, recipe)
+    assert found.outcome == Outcome.WRONG_VALUE
+    assert found.reason.startswith("buffer total")
+    assert names(found) == ("sub", "aten.sub.Tensor", FRONTEND)
+
+
+def test_a_buffer_that_a_pass_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    pass_also(monkeypatch, "common::fuse_gelu_exact", "sub", swap)
+    found = localise(counter(lambda total, x: torch.cos(total) - torch.exp(x)), FP32)
+    assert names(found) == ("sub", "aten.sub.Tensor", MIL_PASS)
+    assert found.pass_name == "common::fuse_gelu_exact"
+
+
+def test_a_buffer_of_the_second_delegate(monkeypatch: pytest.MonkeyPatch) -> None:
+    converter_swaps(monkeypatch)
+    found = localise(counter(lambda total, x: total - torch.asinh(torch.sin(x)), torch.cos), FP16)
+    assert names(found) == ("sub", "aten.sub.Tensor", FRONTEND)
+    assert (found.delegate, found.delegates) == (1, 2)
+
+
+def test_a_buffer_that_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every operator is right and what one gives is not kept: the pass is named, and the buffer."""
+
+    def keep(operation: Any) -> None:
+        before = next(o for o in operation.enclosing_block.operations if o.op_type == "read_state")
+        operation.set_inputs(value=before.outputs[0])
+
+    pass_also(monkeypatch, "common::fuse_gelu_exact", "coreml_update_state", keep)
+    found = localise(counter(torch.add), FP32)
+    assert (found.outcome, found.stage) == (Outcome.WRONG_VALUE, MIL_PASS)
+    assert found.pass_name == "common::fuse_gelu_exact"
+    assert "buffer total" in in_words(found)
 
 
 def test_what_is_wrong_with_the_package_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,7 @@ def test_a_script_says_what_it_shows(message):
         ("aten.linear.default", "-constants"),
         ("aten.max.dim", ""),
         ("aten.gelu.default", ""),
-        ("aten.to.dtype", "cdouble-2"),
+        ("aten.to.dtype", "cdouble-652e10"),
         ("aten.full_like.default", ""),
         ("aten.where.self", ""),
     ],
@@ -192,7 +192,7 @@ def test_what_cannot_be_exported_or_is_too_large_is_said_instead():
 
 @pytest.mark.slow
 def test_a_script_shows_the_error_under_a_plain_python(tmp_path):
-    done = ran(script_of(case_of("aten.cosine_similarity.default", "-5")), tmp_path)
+    done = ran(script_of(case_of("aten.cosine_similarity.default", "-constants")), tmp_path)
     assert done.returncode == 1
     assert done.stdout.startswith("eager: [tensor(")
     assert "cosine_similarity" in done.stderr.splitlines()[-1]
@@ -213,14 +213,14 @@ def test_a_script_of_a_program_that_lowers_goes_through(tmp_path):
 @pytest.mark.parametrize(
     ("name", "shows"),
     [
-        ("rejects-asinh-off-0", "no attribute 'asinh'"),
-        ("decomposes-triu-off-0", "triu is not a core aten op"),
-        ("reaches-searchsorted-scalar-off-0", "different ranks of `sorted_sequence`"),
-        ("refuses-part-of-the-graph-on-0", "lower_full_graph=True"),
+        ("rejects-asinh-off", "no attribute 'asinh'"),
+        ("decomposes-triu-off", "triu is not a core aten op"),
+        ("reaches-searchsorted-scalar-off", "different ranks of `sorted_sequence`"),
+        ("refuses-part-of-the-graph-on", "lower_full_graph=True"),
     ],
 )
 def test_a_script_has_the_partitioner_as_the_case_does(name, shows, tmp_path):
-    case = next(c for c in partitioner.cases() if c.id.endswith(name))
+    case = next(c for c in partitioner.cases() if f"/{name}-" in c.id)
     made = ran(script_of(case), tmp_path)
     assert made.returncode == 1
     assert shows in made.stderr

@@ -34,7 +34,7 @@ def record():
     return make_record
 
 
-def make_check(case="ops/aten.neg.default/float32/opinfo-0", recipe="fp16-ios18", unit="reference", **f):
+def make_check(case="ops/aten.neg.default/float32/opinfo-1df5b9", recipe="fp16-ios18", unit="reference", **f):
     """The check that a record of `make_record` is of."""
     fields = {"kind": Kind.OPERATOR, "op": case.split("/")[1], "api": "", "dtype": "", "origin": ""}
     return Check.of(Subject(id=case, **(fields | f)), recipe, unit)

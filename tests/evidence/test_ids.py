@@ -37,9 +37,15 @@ def test_a_users_case_holds_the_stem_and_the_function():
     assert UserCase.of("check/nested/mine/mlp") == UserCase("nested/mine", "mlp")
 
 
-@pytest.mark.parametrize("case", ["ops/aten.gelu.default/float32/seed", "check/mlp", "checks/mine/mlp"])
+@pytest.mark.parametrize("case", ["ops/aten.gelu.default/float32/seed", "checks/mine/mlp"])
 def test_other_cases_are_no_users(case):
     assert UserCase.of(case) is None
+
+
+@pytest.mark.parametrize("case", ["check", "check/mine", "check/mine/"])
+def test_a_users_case_without_its_function_is_one_line(case):
+    with pytest.raises(HarnessError, match="expected check/<file>/<function>"):
+        UserCase.of(case)
 
 
 def test_an_explored_case_holds_its_call():

@@ -317,7 +317,10 @@ def test_what_is_said_of_a_described_cause_stands_in_its_description_alone(tmp_p
     ("entry", "says"),
     [
         (f"- {{cause: boom, title: t, stage: runtime, outcome: crash, checks: ['{CASE}@*@*']}}", "title, stage: said"),
-        (f"- {{cause: other, outcome: crash, checks: ['{CASE}@*@*']}}", "lacks title"),
+        (
+            f"- {{cause: other, outcome: crash, checks: ['{CASE}@*@*']}}",
+            "other has no title, and no description",
+        ),
     ],
 )
 def test_an_entry_that_says_too_much_or_too_little_is_refused_but_can_be_triaged(tmp_path, described, entry, says):
@@ -362,7 +365,7 @@ GOOD = f"cause: a, title: t, outcome: crash, checks: ['{CASE}@*@*']"
         ("\x00", "not readable as YAML"),
         ("cause: a", "expected a list"),
         ("- just words", "entry 1: expected a mapping"),
-        ("- {cause: a}", "entry 1: lacks checks, outcome, title"),
+        ("- {cause: a}", "entry 1: lacks checks, outcome"),
         (f"- {{{GOOD}, colour: red}}", "unknown keys colour"),
         (f"- {{{GOOD}, outcome: splendid}}", "splendid"),
         (f"- {{{GOOD}, outcome: pass}}", "pass is no outcome to be known for"),

@@ -1,7 +1,7 @@
 import pytest
 
 from harness.evidence import partitioner_rules
-from harness.evidence.partitioner_rules import PartitionerRule, Trial, is_switched_off, read_rules, rules_path, to_text
+from harness.evidence.partitioner_rules import PartitionerRule, Trial, is_switched_off, read_rules, to_text
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import HarnessError, Kind, Outcome, Phase
 
@@ -12,28 +12,32 @@ ROW = PartitionerRule(
 
 @pytest.fixture
 def table(monkeypatch, tmp_path):
-    monkeypatch.setattr(partitioner_rules, "rules_path", lambda version: tmp_path / f"{version}.jsonl")
-    return tmp_path / "1.0.jsonl"
+    path = tmp_path / "rules.jsonl"
+    monkeypatch.setattr(partitioner_rules, "PATH", path)
+    return path
 
 
 def test_a_table_is_read_back_as_it_was_written(table):
-    table.write_text(to_text([ROW, ROW]))
-    assert read_rules("1.0") == [ROW, ROW]
+    table.write_text(to_text([ROW, ROW], "1.0"))
+    assert read_rules("1.0") == read_rules("1.0+cpu") == [ROW, ROW]
+    assert read_rules("1.1") == []
 
 
 def test_a_version_without_a_table_has_no_rules(table):
     assert read_rules("1.0") == []
 
 
-@pytest.mark.parametrize("text", ["{", "[]\n", '{"name": "a"}\n', '{"programs": [], "unknown": 1}\n'])
-def test_what_is_no_table_is_named(table, text):
-    table.write_text(text)
-    with pytest.raises(HarnessError, match=r"1\.0\.jsonl: no table of rules"):
+@pytest.mark.parametrize("line", ["{", "[]", '{"name": "a"}', '{"programs": [], "unknown": 1}'])
+def test_what_is_no_table_is_named(table, line):
+    table.write_text(f"{to_text([], '1.0')}{line}\n")
+    with pytest.raises(HarnessError, match=r"rules\.jsonl: no table of rules"):
         read_rules("1.0")
 
 
-def test_a_local_part_of_the_version_makes_no_difference():
-    assert rules_path("1.5.1+cpu") == rules_path("1.5.1")
+def test_a_table_that_does_not_say_its_version_is_none(table):
+    table.write_text("{}\n")
+    with pytest.raises(HarnessError, match="its first line has no versions"):
+        read_rules("1.0")
 
 
 def trial(case, kind=Kind.PARTITIONER):

@@ -10,7 +10,7 @@ from harness.evidence.vocabulary import HarnessError
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_name_says_everything(precision: str, target: str) -> None:
     recipe = Recipe.parse(f"{precision}-{target}")
-    assert (recipe.precision, recipe.target) == (precision, TARGETS[target])
+    assert (recipe.precision, recipe.target) == (precision, TARGETS[target].name)
     assert recipe.name == f"{precision}-{target}"
 
 

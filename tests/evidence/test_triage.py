@@ -329,7 +329,6 @@ def test_a_simulated_host_triages_nothing(record):
 
 
 def test_the_committed_known_issues_are_those_of_the_committed_evidence_and_causes(pytestconfig):
-    """Red: run `coreml-harness triage`."""
     directory = pytestconfig.rootpath / "suites" / "known_issues"
     evidence = merge_evidence(map(read_evidence, (pytestconfig.rootpath / "reports" / "evidence").glob("*.jsonl")))
     causes = read_causes(directory)
@@ -338,4 +337,4 @@ def test_the_committed_known_issues_are_those_of_the_committed_evidence_and_caus
     def places(issues):
         return {(issue.cause, str(issue.phase), pattern) for issue in issues for pattern in issue.checks}
 
-    assert places(issues) ^ places(retriage(issues, evidence, causes)) == set()
+    assert places(issues) ^ places(retriage(issues, evidence, causes)) == set(), "run `coreml-harness triage`"

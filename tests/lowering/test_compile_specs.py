@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.evidence.recipe import Recipe
+from harness.evidence.recipe import PRECISIONS, TARGETS, Recipe
 from harness.evidence.vocabulary import HarnessError
 from harness.lowering.compile_specs import compile_specs
 
@@ -27,3 +27,26 @@ def test_a_target_that_this_coremltools_does_not_have_is_one_line(monkeypatch: p
     with pytest.raises(HarnessError, match=r"^recipe fp16-ios26: coremltools 8\.3\.0 has no deployment target iOS26$"):
         compile_specs(Recipe.parse("fp16-ios26"))
     assert compile_specs(Recipe.parse("fp16-ios18"))
+
+
+def test_targets_are_those_of_coremltools_with_the_systems_it_releases_them_for() -> None:
+    """A target that a new coremltools has is named here until it has its row in `TARGETS`."""
+    import coremltools as ct
+
+    known = ct.target.__members__
+    ml_programs = {target for target in known.values() if target >= ct.target.iOS15}
+    without_row = {target.name for target in ml_programs} - {known[row.name].name for row in TARGETS.values()}
+    assert without_row == set(), "targets of coremltools without a row in harness/evidence/recipe.py"
+    for row in TARGETS.values():
+        assert known[row.name] is known[f"macOS{row.macos[0]}"] is known[f"iOS{row.ios[0]}"], row
+
+
+def test_precisions_are_those_of_coremltools_and_have_bounds() -> None:
+    import coremltools as ct
+
+    from harness.verdict.tolerance import FORMATS, SQNR_THRESHOLD_DB
+
+    assert set(PRECISIONS.values()) == {precision.name for precision in ct.precision}
+    for name in PRECISIONS:
+        assert name in FORMATS, f"{name} has no row in FORMATS of harness/verdict/tolerance.py"
+        assert name in SQNR_THRESHOLD_DB, f"{name} has no row in SQNR_THRESHOLD_DB of harness/verdict/tolerance.py"

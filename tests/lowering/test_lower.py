@@ -13,7 +13,7 @@ from executorch.exir import EdgeProgramManager
 
 from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
-from harness.lowering import graph
+from harness.lowering import graph, partitioning
 from harness.lowering.fingerprint import program_digest
 from harness.lowering.lower import Exported, Lowered, forget_conversion, lower, missing_kernels
 
@@ -246,7 +246,7 @@ def test_a_backend_that_cannot_be_imported_fails_every_lowering_alike(
 
 
 def test_a_recipe_that_cannot_be_carried_out_is_no_outcome(scale: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Recipe, "compile_specs", raising(HarnessError("no such target")))
+    monkeypatch.setattr(partitioning, "compile_specs", raising(HarnessError("no such target")))
     with pytest.raises(HarnessError, match="no such target"):
         lower(scale, FP16)
 

@@ -3,6 +3,7 @@ import torch
 from harness.cases.case import Built, Partitioning
 from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import Outcome, Phase
+from harness.lowering.compile_specs import compile_specs
 from harness.lowering.lower import export, lower
 from harness.lowering.partitioning import edge_config, make_partitioner
 
@@ -28,7 +29,7 @@ def test_by_default_it_is_the_partitioner_itself_with_the_recipes_specs():
 
     made = make_partitioner(Partitioning(), FP32)
     assert type(made) is CoreMLPartitioner
-    assert made.delegation_spec.compile_specs == FP32.compile_specs()
+    assert made.delegation_spec.compile_specs == compile_specs(FP32)
     assert make_partitioner(Partitioning(options=(("lower_full_graph", True),)), FP32).lower_full_graph
 
 

@@ -10,6 +10,7 @@ from harness.cases.case import Case
 from harness.evidence.check import Check
 from harness.evidence.known_issues import KnownIssues
 from harness.evidence.notes import Note, NoteCode
+from harness.evidence.recipe import PRECISIONS, TARGETS
 from harness.evidence.times import Stopwatch
 from harness.evidence.vocabulary import HarnessError, Kind, Level, Outcome, Phase
 from harness.process import child
@@ -215,7 +216,8 @@ def test_a_program_that_core_ml_does_not_survive_is_the_runtimes_fault(checker, 
 
 def test_after_some_plans_lost_in_a_row_a_unit_is_asked_for_no_more(checker, tmp_path):
     one = checker()
-    lost = [one.check(Check.of(case("plan-abort"), f"fp16-ios{n}", "all")) for n in range(PLANS_LOST + 2)]
+    recipes = [f"{precision}-{target}" for precision in PRECISIONS for target in TARGETS][: PLANS_LOST + 2]
+    lost = [one.check(Check.of(case("plan-abort"), recipe, "all")) for recipe in recipes]
     assert {record.outcome for record in lost} == {Outcome.PASS}
     assert [str(record.notes[0]) for record in lost[PLANS_LOST:]] == [
         f"placement unknown: {PLANS_LOST} compute plans in a row cost the process"

@@ -17,6 +17,7 @@ from typing import Any
 
 from harness.evidence.files import Evidence, is_simulated
 from harness.evidence.journal import read_run_or_file
+from harness.evidence.notes import NoteCode
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import HARDWARE_UNITS, RUNTIME, WORKING, HarnessError, Outcome, Unit
 
@@ -32,8 +33,6 @@ FIELDS = (
     "numerics",
     "reason",
 )
-#: A note that begins so says why a working record has no placement.
-PLACEMENT_UNKNOWN = "placement unknown"
 
 Pair = Callable[[Record, Record], bool]
 
@@ -125,7 +124,7 @@ def _compare_pair(reference: Record, unit: Record, result: Comparison) -> None:
     if not unit.against_reference.get("equal", True):
         found.append(f"the answer is not the reference's: {unit.against_reference}")
     if unit.outcome in WORKING and unit.mil_ops:
-        unknown = any(note.startswith(PLACEMENT_UNKNOWN) for note in unit.notes)
+        unknown = any(note.code is NoteCode.PLACEMENT_UNKNOWN for note in unit.notes)
         result.placed += bool(unit.placement)
         result.unplaced += unknown and not unit.placement
         if not unit.placement and not unknown:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.evidence.unit import UnitSpec
 from harness.lowering.program import UnpackedDelegate
 from harness.units import host
 from harness.units.base import NotRunnable
@@ -53,8 +54,8 @@ def _on_simulated_device(folder: Path) -> str:
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="a Mac may have a device")
 def test_elsewhere_there_is_none(tmp_path: Path) -> None:
-    unit = DeviceUnit("Test iPhone:cpu_and_ne")
-    assert unit.name == "device:Test iPhone:cpu_and_ne"
+    unit = DeviceUnit(UnitSpec.parse("device:Test iPhone:cpu_and_ne"))
+    assert str(unit.unit) == "device:Test iPhone:cpu_and_ne"
     assert unit.unavailable("iOS18") == f"a connected device needs a Mac with Xcode; this is {host.system_name()}"
     with pytest.raises(NotRunnable, match="needs a Mac with Xcode"):
         unit.open(UnpackedDelegate(tmp_path, (), ()))

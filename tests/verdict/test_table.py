@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,29 @@ def test_every_row_has_a_reason_and_a_bound():
             assert rule.error is not None, name
         if rule.cls in (C.DOT_PRODUCT, C.REDUCE_PRODUCT):
             assert rule.length is not None, name
+
+
+def test_a_factor_is_the_one_its_source_gives():
+    """`OpenCL: 3 | 1.5 ulp` is a factor of 3 in fp32 and 1.5 in fp16; another factor needs another source."""
+    sourced = {}
+    for name, rule in RULES.items():
+        given = re.search(r"([\d.]+)(?: \| ([\d.]+))? ulp", rule.reason) if rule.cls is C.ULP else None
+        if given:
+            sourced[name] = (float(given[1]), float(given[2] or given[1])), rule.factor
+    assert len(sourced) > 30
+    assert {name: both for name, both in sourced.items() if both[0] != both[1]} == {}
+
+
+def test_a_row_names_something_that_exists():
+    """An operator, or a function by which a case may be named; a misspelt row would bound nothing."""
+    spaces = (torch, torch.nn.functional, torch.Tensor)
+    known = {name.removesuffix(".default") for name in overloads("aten", "prims")}
+    known = {name.replace("prims.", "aten.", 1) for name in known | {name.rsplit(".", 1)[0] for name in known}}
+
+    def exists(name: str) -> bool:
+        return not known.isdisjoint({name, f"{name}_copy", f"{name}_"}) or any(hasattr(s, name[5:]) for s in spaces)
+
+    assert [name for name in RULES if name.startswith("aten.") and not exists(name)] == []
 
 
 def test_two_rows_for_one_operator_are_refused():

@@ -256,7 +256,7 @@ def _script(entry: Any) -> Script | str:
     for key, value in entry.items():
         if not isinstance(value, float if key == "rtol" else str) or value == "":
             raise HarnessError(f"script: {key}: unexpected {value!r}")
-    for key, known in (("through", CALLS), ("precision", PRECISIONS), ("compared", COMPARED)):
+    for key, known in (("through", CALLS), ("precision", tuple(PRECISIONS)), ("compared", COMPARED)):
         if entry.get(key, known[0]) not in known:
             raise HarnessError(f"script: {key} {entry[key]!r} is none of {', '.join(known)}")
     if "error" in entry and not {"rtol", "compared", "precision"}.isdisjoint(entry):

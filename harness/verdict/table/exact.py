@@ -19,7 +19,7 @@ exact(
     fliplr flipud roll rot90 index _unsafe_index _unsafe_masked_index index_select index_copy index_fill gather take
     take_along_dim masked_select masked_fill masked_scatter where constant_pad_nd pad _pad_circular _pad_enum
     reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d
-    select_scatter slice_scatter diagonal_scatter as_strided_scatter slice_inverse scatter tril triu trace_indices
+    select_scatter slice_scatter diagonal_scatter as_strided_scatter slice_inverse scatter tril triu
     im2col pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle embedding upsample_nearest1d
     upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d
     _upsample_nearest_exact3d max_unpool2d max_unpool3d squeeze_ pin_memory unique_consecutive _unique2 unique_dim

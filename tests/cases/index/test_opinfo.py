@@ -1,3 +1,6 @@
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,11 +13,13 @@ from harness.cases.index.opinfo import (
     _dtypes_of,
     _entry,
     choose_varied,
-    index_path,
+    entries_of,
     plainest,
     plainest_of_each,
     read_index,
+    shortened,
 )
+from harness.evidence.vocabulary import HarnessError
 
 INDEX = read_index(torch.__version__)
 #: Entries compared with what the installed torch makes now, from all over OpInfo; of few samples, to be quick.
@@ -34,7 +39,34 @@ def test_the_committed_index_is_what_the_installed_torch_gives(op_db, entry):
     (op,) = [op for op in op_db if (op.name, op.variant_test_name) == (entry.name, entry.variant)]
     dtypes = _dtypes_of(op)
     wanted = STANDARD_SAMPLES if len(dtypes) == 1 else STANDARD_SAMPLES_OWN_DTYPES
-    assert _entry(op, getattr(torch, entry.dtype), wanted) == entry
+    made = _entry(op, getattr(torch, entry.dtype), wanted)
+    # How many digits tell a label apart depends on all entries: what is made of one has whole digests.
+    assert replace(made, labels=entry.labels) == entry
+    assert all(
+        whole.startswith(label.partition("-")[0]) for whole, label in zip(made.labels, entry.labels, strict=True)
+    )
+
+
+def test_a_sample_put_before_all_others_changes_no_other_label(op_db):
+    for name in ("add", "sum", "nn.functional.gelu", "index_select"):
+        (op,) = [op for op in op_db if (op.name, op.variant_test_name) == (name, "")]
+        before = shortened(entries_of(op))
+        generator = op.sample_inputs_func
+
+        def planted(*args, generator=generator, **kwargs):
+            samples = iter(generator(*args, **kwargs))
+            first = next(samples)
+            changed = copy.copy(first)
+            changed.input = torch.full((7, 1, 3), 0.375)
+            yield from (changed, first)
+            yield from samples
+
+        changed_op = copy.copy(op)
+        changed_op.sample_inputs_func = planted
+        after = shortened(entries_of(changed_op))
+        for one, other in zip(before, after, strict=True):
+            assert other.labels[1:] == one.labels
+            assert other.labels[0] not in one.labels
 
 
 def test_every_entry_of_opinfo_is_in_the_index_in_each_of_its_dtypes(op_db):
@@ -79,9 +111,9 @@ def test_a_line_comes_back_as_its_entry():
         assert Entry.from_line(entry.to_line()) == entry
 
 
-def test_the_index_of_another_torch_is_another_file():
-    assert index_path("2.13.0+cpu") == index_path("2.13.0")
-    with pytest.raises(FileNotFoundError):
+def test_the_index_of_another_torch_is_refused_with_the_command():
+    assert read_index("2.13.0+cpu") == read_index("2.13.0")
+    with pytest.raises(HarnessError, match=r"no index of OpInfo samples for torch 0\.0\.1, .*run coreml-harness index"):
         read_index("0.0.1")
 
 

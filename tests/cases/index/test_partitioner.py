@@ -1,12 +1,12 @@
 from harness.cases.index.partitioner import installed_source, rows
 from harness.cases.partitioner import RULES
 from harness.evidence.environment import version_of
-from harness.evidence.partitioner_rules import KINDS, SOURCE_FILE, rules_path, to_text
+from harness.evidence.partitioner_rules import KINDS, PATH, SOURCE_FILE, to_text
 
 
 def test_the_committed_table_is_what_the_installed_source_gives():
     found = rows(installed_source())
-    assert rules_path(version_of("executorch") or "").read_text(encoding="utf-8") == to_text(found)
+    assert PATH.read_text(encoding="utf-8") == to_text(found, version_of("executorch") or "")
     assert {row.kind for row in found} == set(KINDS)
 
 
