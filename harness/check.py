@@ -171,7 +171,7 @@ class Checker:
             with self.watch.stage("build"):
                 built = case.build()
             with self.watch.stage("eager"):
-                truths = {m.name: _truths(m, users_own=case.kind is Kind.USER) for m in built.judged}
+                truths = _all_truths(built, users_own=case.kind is Kind.USER)
         except (CaseFault, InvalidCase) as error:
             return _Faulty(case, str(error), built)
         return _Real(case, built, truths)
@@ -288,6 +288,19 @@ _RETURNED = "; a program returns tensors, numbers and None, in lists, tuples and
 _CHANGES_INPUTS = (
     "a lowered program leaves its inputs as they are: work on a copy (`x = x.clone()`), or return the new value"
 )
+
+
+def _all_truths(built: Built, users_own: bool) -> dict[str, list[Truth]]:
+    """Those of the methods that are judged, by name. Raises `InvalidCase` with the method's name, unless the case's own
+    is at fault."""
+    found = {}
+    for method in built.judged:
+        try:
+            found[method.name] = _truths(method, users_own)
+        except InvalidCase as error:
+            where = "" if method.name == built.method else f"method {method.name}: "
+            raise InvalidCase(f"{where}{error}") from None
+    return found
 
 
 def _truths(method: Method, users_own: bool) -> list[Truth]:

@@ -266,7 +266,7 @@ OTHERWISE: dict[str, tuple[Callable[[], object], Outcome, Phase, str]] = {
     ),
     "method that changes its input": (
         lambda: (nn.ReLU(), (X,), {"methods": {"other": (Call(lambda x: x.mul_(2)), (X.clone(),))}}),
-        Outcome.INVALID_CASE, Phase.EAGER, "the module changes its own input *args[0] in place",
+        Outcome.INVALID_CASE, Phase.EAGER, "method other: the module changes its own input *args[0] in place",
     ),
     "call of another size": (
         lambda: (nn.Linear(4, 3), (X,), {"calls": [torch.randn(2, 4)]}),
