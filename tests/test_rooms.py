@@ -16,7 +16,7 @@ TESTED_ELSEWHERE = {
     "mil/kernels/*.py": "mil/properties/test_kernel_properties.py",
     "verdict/table/*.py": "verdict/test_table.py",
     "cases/index/ane.py": "cases/test_ane.py",
-    "cases/torchvision_ops.py": "cases/test_models.py",
+    "commands/compare_units.py": "test_forms.py",
     "diagnosis/eager.py": "diagnosis/test_localise.py",
     "diagnosis/nodes.py": "diagnosis/test_localise.py",
     "diagnosis/replay.py": "diagnosis/test_localise.py",
@@ -29,6 +29,7 @@ TESTED_ELSEWHERE = {
     "plugin/selection.py": "plugin/test_conformance.py",
     "plugin/summary.py": "plugin/test_conformance.py",
     "publish/rendering.py": "publish/test_pages.py",
+    "verdict/control_flow.py": "test_forms.py",
     "units/base.py": "units/test_registry.py",
     "units/runner_app.py": "units/test_device.py",
 }

@@ -20,9 +20,10 @@ from harness.verdict.buffers import both, judge_buffers
 from harness.verdict.compare import Verdict, compare
 from harness.verdict.difference import difference, worse
 from harness.verdict.oracle import Truth, truth_of_buffers
+from harness.verdict.propagate import bounds
 from harness.verdict.readings import nearest
 from harness.verdict.table import MODEL, rule_for
-from harness.verdict.tolerance import Rule, effective_precision
+from harness.verdict.tolerance import Rule, effective_precision, format_of
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,15 @@ def question(
     is not given an operator in float32, and one that computes wider stays within the bounds.
     Source: the guide of Core ML Tools, "Typed Execution". A state is float16 in every program: there is no other.
     Source: the same guide, "Stateful Models". A whole model is judged as its operators are, and by its signal-to-noise
-    ratio where running it again for its bounds would take too long.
+    ratio where running it again for its bounds would take too long, or leads nowhere.
     """
     operators = [op for op, count in lowered.exported_ops.items() for _ in range(count)]
-    rule = MODEL if case.whole_model and not within_budget(right) else rule_for(case.op, operators)
+    rule = rule_for(case.op, operators)
     states = [torch.empty(0, dtype=torch.float16)] if any(d.buffers for d in program.delegates) else []
     inputs = [leaf for leaf in built.leaves if isinstance(leaf, Tensor)]
     precision = effective_precision(recipe.precision, program.delegates, inputs, right.reference, states)
+    if case.whole_model and (not within_budget(right) or bounds(right, rule, format_of(precision)).lost):
+        rule = MODEL
     return Question(right, built, rule, precision, program.written)
 
 

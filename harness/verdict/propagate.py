@@ -69,7 +69,9 @@ class Bounds:
     is the largest finite magnitude that any operator produced. `without_row` names the operators that the table does
     not know: True where the bound went through the operators they call, False where 8 ulp stood in for it. `freedoms`
     are to be settled before a result is compared. `decided` are the results of runs in which every decision that lies
-    within its operands' bounds fell the one way and the other; empty where no bound reaches a decision.
+    within its operands' bounds fell the one way and the other; empty where no bound reaches a decision. `lost` says
+    that some finite element became infinite or NaN in every run: errors as large as the rows allow take an intermediate
+    out of an operator's domain, and what arrives says nothing.
     """
 
     bound: list[Tensor | None]
@@ -82,6 +84,7 @@ class Bounds:
     freedoms: list[Freedom] = field(default_factory=list)
     without_row: dict[str, bool] = field(default_factory=dict)
     decided: list[list[Tensor]] = field(default_factory=list)
+    lost: bool = False
 
 
 @dataclass
@@ -256,7 +259,11 @@ class _Watch(TorchDispatchMode):
             # deviation sqrt(K / 3) / sqrt(3) units. Three of those, as roundings inside one sum are not all of one
             # sign.
             amplitude = amplitude / (2 * call.terms) * call.terms**0.5
-        if rule.op in CORRECTLY_ROUNDED or (rule.op in ONE_TERM and _has_one_term(func, before[0], before[1], named)):
+        exact = rule.op in CORRECTLY_ROUNDED or (
+            rule.op in ONE_TERM and _has_one_term(func, before[0], before[1], named)
+        )
+        # Where eager computes in its own dtype, every result is representable, whatever was rounded away.
+        if exact and not self.own:
             amplitude = torch.where(self.f.round(ref) == ref, 0.0, amplitude)
         amplitude = tolerance.flushed(ref, amplitude, self.f)
         if ref.is_complex():
@@ -467,6 +474,7 @@ def _bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
     single = len(quiet.calls) == 1
     runs = 1 if single else RUNS
     spread = [torch.zeros_like(z) if z is not None else None for z in zero]
+    told = [~torch.isfinite(t) if _floats(t) else None for t in exact]
     for i in range(runs):
         generator = None if single else torch.Generator().manual_seed(1000 + i)
         watch = _Watch(f, generator, own=not truth.exact, reading=Reading(ledger))
@@ -474,9 +482,12 @@ def _bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
             outs = settle(truth.again(), exact, quiet.freedoms)
         for j, (out, ref) in enumerate(zip(outs, exact, strict=True)):
             if spread[j] is not None and out.shape == ref.shape:
-                moved = torch.nan_to_num((_wide(out) - _wide(ref)).abs(), nan=0.0, posinf=0.0, neginf=0.0)
+                distance = (_wide(out) - _wide(ref)).abs()
+                told[j] |= torch.isfinite(distance)
+                moved = torch.nan_to_num(distance, nan=0.0, posinf=0.0, neginf=0.0)
                 spread[j] = torch.maximum(spread[j], moved)
         result.terms = watch.calls[0].terms if single and watch.calls else 0
+    result.lost = any(t is not None and not bool(t.all()) for t in told)
     if single:
         result.bound = spread
         if quiet.calls[0].rule.cls is C.DOT_PRODUCT and result.terms:
