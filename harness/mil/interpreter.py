@@ -459,8 +459,10 @@ class _Execution:
 
 
 def _filled(array: Array, context: Context) -> Array:
-    """The result of an operation with something arbitrary where it is not settled: NaN, 0 and False, or 1 and True."""
-    fill = np.nan if array.dtype.kind == "f" else context.filling - 1
+    """The result of an operation with something arbitrary where it is not settled: NaN, 0 and False, or 1 and True.
+
+    Two, so that whatever it was before, one of them differs."""
+    fill = np.nan if array.dtype.kind == "f" and context.filling == 1 else context.filling - 1
     filled = array.copy()
     for where in context.unsettled:
         if where is None or where.shape != array.shape:
