@@ -1,4 +1,4 @@
-"""Std and var without correction divide by n instead of n - 1.
+"""Std(x) and var(x) over all elements divide by n instead of n - 1.
 
 `correction` defaults to None in ATen, which stands for 1. The converter takes None for no correction.
 """
