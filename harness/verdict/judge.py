@@ -70,7 +70,7 @@ def question(
     states = [torch.empty(0, dtype=torch.float16)] if any(d.buffers for d in program.delegates) else []
     inputs = [leaf for leaf in built.leaves if isinstance(leaf, Tensor)]
     precision = effective_precision(recipe.precision, program.delegates, inputs, right.reference, states)
-    if case.whole_model and (not within_budget(right) or bounds(right, rule, format_of(precision)).lost):
+    if case.whole_model and (not within_budget(right) or not bounds(right, rule, format_of(precision)).whole):
         rule = MODEL
     return Question(right, built, rule, precision, program.written)
 

@@ -284,7 +284,7 @@ def _run(
 
     runner = _copied(module, prepare)
     result = None
-    with torch.no_grad(), in_plain_python():
+    with torch.no_grad(), in_plain_python(), _plain_attention():
         for call in calls:
             inputs, kwargs = tree_map_only(Tensor, prepare, (call.inputs, dict(call.kwargs)))
             result = runner(*inputs, **kwargs)
@@ -306,6 +306,17 @@ def _copied(module: torch.nn.Module, prepare: Callable[[Tensor], Tensor]) -> tor
             if not name.startswith(("_parameters", "_buffers", "_modules")):
                 part.__dict__[name] = tree_map_only(Tensor, prepare, value) if _holds_tensor(value) else value
     return runner
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """PyTorch's transformer layers by the operators that export finds in them, not by one fused for eager inference."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def _holds_tensor(value: Any) -> bool:

@@ -86,6 +86,11 @@ class Bounds:
     decided: list[list[Tensor]] = field(default_factory=list)
     lost: bool = False
 
+    @property
+    def whole(self) -> bool:
+        """Whether they hold for every element: nothing was lost, and no operator was passed over for want of a row."""
+        return not self.lost and all(self.without_row.values())
+
 
 @dataclass
 class Choice:
@@ -259,16 +264,22 @@ class _Watch(TorchDispatchMode):
             # deviation sqrt(K / 3) / sqrt(3) units. Three of those, as roundings inside one sum are not all of one
             # sign.
             amplitude = amplitude / (2 * call.terms) * call.terms**0.5
-        exact = rule.op in CORRECTLY_ROUNDED or (
-            rule.op in ONE_TERM and _has_one_term(func, before[0], before[1], named)
-        )
-        # Where eager computes in its own dtype, every result is representable, whatever was rounded away.
-        if exact and not self.own:
-            amplitude = torch.where(self.f.round(ref) == ref, 0.0, amplitude)
+        if rule.op in CORRECTLY_ROUNDED or (rule.op in ONE_TERM and _has_one_term(func, before[0], before[1], named)):
+            amplitude = torch.where(self._representable(func, ref, before), 0.0, amplitude)
         amplitude = tolerance.flushed(ref, amplitude, self.f)
         if ref.is_complex():
             return torch.complex(amplitude * self._signs(ref), amplitude * self._signs(ref))
         return (amplitude * self._signs(ref)).to(ref.dtype)
+
+    def _representable(self, func: Any, ref: Tensor, before: Any) -> Tensor:
+        """Where the exact result is a value of the format. Eager's own result in float32 always is one, whatever was
+        rounded away: there the call is made again in float64."""
+        same = self.f.round(ref) == ref
+        if self.own and self.f is FP32 and not func._schema.is_mutable:
+            args, kwargs = tree_map_only(Tensor, lambda t: t.double() if t.is_floating_point() else t, before)
+            wide = next(t for t in tree_flatten(func(*args, **kwargs))[0] if isinstance(t, Tensor))
+            same &= wide == ref
+        return same
 
     def _signs(self, ref: Tensor) -> Tensor:
         return torch.randint(0, 2, ref.shape, generator=self.generator).double() * 2 - 1

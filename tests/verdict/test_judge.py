@@ -15,8 +15,9 @@ from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import Kind, Level, Outcome, Phase, ToleranceClass
 from harness.lowering.lower import Lowered
 from harness.lowering.program import Delegate, Input, LoweredProgram, Value
+from harness.units.base import ProgramResult
 from harness.verdict.compare import Verdict
-from harness.verdict.judge import Judgement, Question, as_tensors, judge, open_question, question
+from harness.verdict.judge import Judgement, Question, as_tensors, judge, judge_readings, question, undocumented
 from harness.verdict.oracle import InvalidCase, truth
 
 FP32, FP16 = Recipe.parse("fp32-ios18"), Recipe.parse("fp16-ios18")
@@ -250,5 +251,14 @@ def test_numbers_are_tensors_and_none_is_nothing() -> None:
 def test_only_a_value_is_open_where_no_documentation_settles_it(
     outcome: Outcome, phase: Phase, code: NoteCode, is_open: bool
 ) -> None:
-    reason = open_question(Verdict(outcome, phase, reason="got 1"), [Note(code, "x / 0 is said nowhere")])
-    assert reason == ("x / 0 is said nowhere; got 1" if is_open else "")
+    note = Note(code, "x / 0 is said nowhere")
+    assert undocumented(Verdict(outcome, phase, reason="got 1"), [note]) == (note if is_open else None)
+
+
+def test_of_several_readings_the_most_favourable_is_judged() -> None:
+    one = asked()
+    wrong, none = ProgramResult([wrong_at(0, 0, value=9.0), RIGHT[1]]), [ProgramResult(list(RIGHT))]
+    assert judge_readings(one, wrong, none, []).verdict.outcome is Outcome.PASS
+    assert judge_readings(one, wrong, [wrong, wrong], [wrong]).verdict.outcome is Outcome.WRONG_VALUE
+    elsewhere = ProgramResult([wrong_at(1, 1, value=9.0), RIGHT[1]])
+    assert judge_readings(one, wrong, [], [elsewhere]).verdict.outcome is Outcome.PASS

@@ -384,3 +384,26 @@ def test_a_pointwise_convolution_of_one_term_is_exact_so_that_a_comparison_after
     # A larger kernel may be computed with roundings that turn the comparison over.
     expected = Outcome.WRONG_VALUE if kernel == 1 else Outcome.PASS
     assert compare([never_equal(image)], t, rule, f.name).outcome is expected
+
+
+def test_a_transformer_layer_is_bounded_by_its_own_operators():
+    """Eager would run it by one fused operator, which nobody has a row for."""
+    layer = torch.nn.TransformerEncoderLayer(16, 2, 32, batch_first=True).eval()
+    found = bounds(truth(layer, (torch.randn(1, 5, 16),)), rule_for("module.layer", ["aten.mm.default"]), FP32)
+    assert found.whole
+    assert found.without_row == {}
+    assert len(found.calls) > 5
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_bounds_that_pass_over_an_operator_or_lose_an_element_are_not_whole(monkeypatch):
+    def lengths(x):
+        return torch.rsqrt(x.square().mean(-1)).sum()
+
+    # Squares below the smallest normal number of fp16: as errors they are as large as themselves.
+    t = truth(Fn(lengths), (torch.full((64, 256), 0.004),))
+    assert bounds(t, rule_for("m.f", ["aten.mul.Tensor"] * 2), FP32).whole
+    assert not bounds(t, rule_for("m.f", ["aten.mul.Tensor"] * 2), FP16).whole
+    monkeypatch.delitem(RULES, "aten.polygamma")
+    t = truth(Fn(lambda x: torch.polygamma(1, x) * 2), (torch.rand(4) + 1,))
+    assert not bounds(t, rule_for("m.f", ["aten.polygamma.default", "aten.mul.Tensor"]), FP32).whole
