@@ -16,6 +16,7 @@ from harness.evidence.vocabulary import Kind, Level, Outcome, Phase, ToleranceCl
 from harness.lowering.lower import Lowered
 from harness.lowering.program import Delegate, Input, LoweredProgram, Value
 from harness.units.base import ProgramResult
+from harness.verdict import budget
 from harness.verdict.compare import Verdict
 from harness.verdict.judge import Judgement, Question, as_tensors, judge, judge_readings, question, undocumented
 from harness.verdict.oracle import InvalidCase, truth
@@ -217,8 +218,14 @@ def test_the_precision_is_the_coarsest(
         assert judge(asked(*delegates, recipe=recipe), (near, RIGHT[1])).verdict.outcome is outcome
 
 
-def test_a_whole_model_is_judged_by_its_noise() -> None:
+def test_a_whole_model_is_judged_as_its_operators_are() -> None:
+    slightly = (wrong_at(0, 1, value=math.exp(-1.25) + 0.05), RIGHT[1])
+    assert judge(asked(DELEGATE, recipe=FP16, whole_model=True), slightly).verdict.outcome is Outcome.WRONG_VALUE
+
+
+def test_a_model_past_the_budget_is_judged_by_its_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     """An element that no operator's bound has room for is little beside the others."""
+    monkeypatch.setattr(budget, "ELEMENTS", 1)
     slightly = (wrong_at(0, 1, value=math.exp(-1.25) + 0.05), RIGHT[1])
     assert asked(DELEGATE, whole_model=True).rule.cls is ToleranceClass.SQNR
     assert judge(asked(DELEGATE, recipe=FP16, whole_model=True), slightly).verdict.outcome is Outcome.PASS

@@ -315,7 +315,8 @@ def test_undocumented_semantics_are_nobodys_fault(monkeypatch: pytest.MonkeyPatc
         def predict(self, inputs: list[np.ndarray], second: list[np.ndarray] | None = None) -> Prediction:
             right = super().predict(inputs, second)
             note = Note(NoteCode.UNDOCUMENTED, "undocumented semantics: topk: order of ties")
-            return Prediction([OFF(a) for a in right.outputs], [note])
+            guess = OFF if not self._how["reading"] else np.asarray
+            return Prediction([guess(a) for a in right.outputs], [note])
 
     class Guessing(ReferenceUnit):
         def open(self, delegate: UnpackedDelegate) -> OpenReference:
