@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from harness.cases.case import Built, Case, CaseFault, Method
+from harness.diagnosis.blame import LOCALISED, blamed, is_quick
 from harness.evidence.check import Check
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
@@ -23,7 +24,8 @@ from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
 from harness.lowering.cache import LoweringCache
-from harness.lowering.lower import Emitted, Exported, Lowered, export, lower, refused_call
+from harness.lowering.lower import Emitted, Exported, Lowered, export, lower, methods, refused_call
+from harness.lowering.place import Place, source_line
 from harness.lowering.readback import read_back, written
 from harness.lowering.signatures import error_info
 from harness.units.base import (
@@ -130,7 +132,8 @@ class Checker:
         lowered = self._lower(case, check.recipe, ladder)
         record = record.with_(timing=dict(lowered.timing), missing_kernels=list(lowered.missing_kernels))
         if (failure := lowered.failure) is not None:
-            return record.with_(outcome=failure.outcome, phase=failure.phase, error=failure.error)
+            record = record.with_(outcome=failure.outcome, phase=failure.phase, error=failure.error)
+            return _placed(record, case, failure.place)
         if case.exported is not None and (problem := refused_call(case.exported, case.built)):
             return record.with_(outcome=Outcome.INVALID_CASE, phase=Phase.EXPORT, reason=problem)
         if lowered.emitted is None:
@@ -152,7 +155,12 @@ class Checker:
             else:
                 case.reference[check.recipe, method.name] = answer
             answers.append((f"method {method.name}: " if method.name != case.built.method else "", answer))
-        return _together(answers).record
+        record = _together(answers).record
+        if case.case.kind is not Kind.USER or record.outcome not in LOCALISED or not is_quick(lowered):
+            return record
+        ladder.enter(Phase.VALUE)
+        place, notes = blamed(case.case, check.recipe)
+        return _placed(record.with_(notes=[*record.notes, *notes]), case, place)
 
     def _unit(self, unit: UnitSpec) -> UnitRunner:
         if unit not in self._units:
@@ -280,6 +288,19 @@ def _failed(record: Record, outcome: Outcome, phase: Phase, error: Exception) ->
     info = replace(info, signature=f"{info.type}: {', '.join(error.rules)}")  # the same at whatever operator
     notes = [Note(NoteCode.LOAD_RULE, name) for name in error.rules]
     return record.with_(outcome=outcome, phase=phase, error=info, notes=notes)
+
+
+def _placed(record: Record, case: _Real, place: Place) -> Record:
+    """With the operator that the outcome is put down to, where that is another than the case's own, and its line in
+    the user's source."""
+    notes = list(record.notes)
+    if place.operator not in ("", case.case.op):
+        notes.append(Note(NoteCode.OPERATOR, place.operator))
+    if case.case.kind is Kind.USER and case.exported is not None:
+        programs = methods(case.exported).values() if case.exported.program is not None else ()
+        if source := source_line(programs, place):
+            notes.append(Note(NoteCode.SOURCE, source))
+    return record.with_(notes=notes)
 
 
 #: Ends the reason of a case whose module gives something else, such as a cache of its own class.

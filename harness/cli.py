@@ -20,6 +20,7 @@ from harness import __version__
 from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_evidence
 from harness.evidence.journal import latest_run, read_run_or_file
 from harness.evidence.recipe import PRECISIONS
+from harness.evidence.remedy import TRIES
 from harness.evidence.vocabulary import HarnessError, Level, Outcome
 
 OK, FINDINGS, FAILED, INTERRUPTED = 0, 1, 2, 130
@@ -464,6 +465,8 @@ def doctor(devices: bool) -> int:
 @click.option("-n", "workers", default="1", show_default=True, metavar="N", help="Workers; auto: one a processor.")
 @click.option("--no-cache", is_flag=True, help="Lower again, whatever the cache holds.")
 @click.option("--resume", is_flag=True, help="Go on with OUT.jsonl: what is recorded there is not checked again.")
+@click.option("--way-around", is_flag=True, help="Where a check fails, find the least to change, and prove it.")
+@click.option("--tries", type=click.IntRange(1), default=TRIES, show_default=True, help="Lowerings for a way around.")
 def check(file: str, **options: Any) -> int:
     """Check your own modules: each public function of FILE without arguments that returns (module, example_inputs) or
     (module, example_inputs, options); inputs are any pytree, a dict is keyword arguments, and options are kwargs,

@@ -31,12 +31,14 @@ class Partitioning:
     `claim`: operators it would reject by a rule of its own, whatever coremltools says, with that rule switched off.
     `keep`: operators it would have decomposed, kept whole. `admit`: operators outside Core ATen that the edge dialect
     lets through to it (`EdgeCompileConfig(preserve_ops=...)`). `options`: keyword arguments of `CoreMLPartitioner`.
+    `unchecked`: the edge dialect's check of validity off (`EdgeCompileConfig(_check_ir_validity=False)`).
     """
 
     claim: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     admit: tuple[str, ...] = ()
     options: tuple[tuple[str, object], ...] = ()
+    unchecked: bool = False
 
 
 AS_IT_IS = Partitioning()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from harness.evidence.causes import Causes, read_causes
 from harness.evidence.check import Check
+from harness.evidence.record import Record
 from harness.evidence.vocabulary import HarnessError, Phase
 from harness.process.serve import Handler
 
@@ -38,6 +41,7 @@ def _make_handler(*, suites: bool) -> Handler:
     from harness.cases import find, opinfo, user_file
     from harness.cases.case import NoCase
     from harness.check import Checker
+    from harness.commands import way_around
     from harness.lowering import speedups
     from harness.lowering.backend import import_failure
     from harness.lowering.cache import LoweringCache
@@ -51,6 +55,7 @@ def _make_handler(*, suites: bool) -> Handler:
             find.find(f"{opinfo.SUITE}/")  # lists the suite, before all that exists is taken from the garbage collector
     speedups.enable()
     checkers: dict[tuple[str, bool], Checker] = {}
+    causes = functools.cache(lambda: Causes(read_causes()))
 
     def handle(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         if request.get("question") == "devices":
@@ -69,6 +74,10 @@ def _make_handler(*, suites: bool) -> Handler:
             else:
                 case = find.find(request["case"])
         check = Check.of(case, request["recipe"], request["unit"])
+
+        if request.get("question") == "way around":
+            failing = Record.from_json(request["record"])
+            return {"remedy": way_around.find(checkers[key], check, failing, request["tries"], causes()).to_json()}
 
         def phase(entered: Phase) -> None:
             send({"phase": str(entered)})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from harness.commands import inspect
 from harness.commands.inspect import SUFFIX
@@ -13,9 +14,11 @@ from harness.evidence.causes import Cause, Causes, read_causes
 from harness.evidence.check import Check
 from harness.evidence.environment import environment_block
 from harness.evidence.files import Evidence, read_evidence, write_evidence
+from harness.evidence.notes import NoteCode
 from harness.evidence.numerics import in_full
 from harness.evidence.recipe import PRECISIONS, TARGETS, Recipe
 from harness.evidence.record import Record
+from harness.evidence.remedy import TRIES, Remedy, code, leads_to, summary
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, WORKING, HarnessError, Outcome
 from harness.process.child import Stop
@@ -39,6 +42,8 @@ def run(
     json_out: Path | None = None,
     no_cache: bool = False,
     resume: bool = False,
+    way_around: bool = False,
+    tries: int = TRIES,
 ) -> int:
     """Check every case of the file and print what was found, in the file's order whatever the number of workers.
 
@@ -46,6 +51,9 @@ def run(
 
     Records are in `json_out` as soon as they exist. With `resume` those it holds already, of this environment, stand:
     their checks are not run again.
+
+    With `way_around`, the least change that helps is looked for where a check fails, by `tries` lowerings at most, and
+    printed with the code to paste.
 
     Functions that turn out to be no cases are left out, with a line each. A `.pte` is inspected instead.
 
@@ -83,7 +91,7 @@ def run(
         asked = [[Check(case, recipe, where) for recipe in recipes for where in units] for case in cases]
         order = [str(check) for checks in asked for check in checks]
         shares = [
-            Share(todo, Path(path).absolute())
+            Share(todo, Path(path).absolute(), tries if way_around else 0)
             for checks in asked
             if (todo := tuple(check for check in checks if str(check) not in known))
         ]
@@ -127,7 +135,7 @@ def _check(
 
         def say(records: Iterable[Record]) -> None:
             for record in records:
-                line.say("\n".join(report(record, causes.by_slug.get(record.cause or ""))))
+                line.say("\n".join(report(record, causes.by_slug)))
 
         def on_record(measured: Record) -> None:
             record = causes.name(measured)
@@ -135,6 +143,10 @@ def _check(
             keep(found.values())
             line.advance(failing=fails(record))
             say(reports.add(record))
+
+        def on_unfinished(measured: Record) -> None:
+            found[measured.check_id] = causes.name(measured)
+            keep(found.values())
 
         def on_left_out(one: LeftOut) -> None:
             left_out.append(one)
@@ -149,7 +161,7 @@ def _check(
         for record in done:
             say(reports.add(record))
         try:
-            team.check(shares, on_record, on_left_out)
+            team.check(shares, on_record, on_left_out, on_unfinished)
         finally:
             say(reports.rest())
     return [found[one] for one in order if one in found], left_out
@@ -217,8 +229,10 @@ def fails(record: Record) -> bool:
     return (record.outcome not in WORKING and record.outcome is not Outcome.NOT_RUN) or record.is_harness_fault
 
 
-def report(record: Record, cause: Cause | None = None) -> list[str]:
-    """A check in some lines: outcome, phase, operators, numbers, what was raised, and the cause where it is known."""
+def report(record: Record, titles: Mapping[str, Cause] = MappingProxyType({})) -> list[str]:
+    """A check in some lines: outcome, phase, operators, numbers, what was raised, the cause where it is known, and the
+    way around where one was looked for. `titles` are the causes by their slugs."""
+    cause = titles.get(record.cause or "")
     lines = [f"{record.check_id}: {record.outcome} (phase {record.phase})"]
     lines.append(f"  {OUTCOME_MEANINGS[record.outcome]}")
     for label, counts in (("delegated", record.delegated), ("fallback", record.fallback)):
@@ -229,16 +243,40 @@ def report(record: Record, cause: Cause | None = None) -> list[str]:
     if record.numerics is not None:
         lines.append(f"  numerics: {'; '.join(in_full(record.numerics))}")
     if record.error is not None and not record.is_harness_fault:
-        message = record.error.message.strip().splitlines()
-        lines.append(f"  error: {record.error.type}: {message[0] if message else ''}")
+        first, *rest = [line.rstrip() for line in record.error.message.strip().splitlines() if line.strip()] or [""]
+        lines.append(f"  error: {record.error.type}: {first}")
+        lines += [f"         {line}" for line in rest]
     elif record.reason:
         lines.append(f"  reason: {record.reason}")
+    for label, code in (("operator", NoteCode.OPERATOR), ("in your source", NoteCode.SOURCE)):
+        lines += [f"  {label}: {note}" for note in record.notes if note.code is code]
     if cause is not None:
         lines.append(f"  cause: {cause.cause}: {cause.title}")
-        lines += [f"  upstream: {cause.url}"] if cause.url else []
+        lines.append(f"  what to do: {cause.remedy}")
+        lines += [f"  upstream: {cause.url}{f' ({cause.state})' if cause.state else ''}"] if cause.url else []
+    if record.remedy is not None:
+        lines += _way_around(record, record.remedy, titles)
     if record.stage:
         lines.append(
             f"  stage: {record.stage} (the reference executor: {record.against_reference.get('outcome', 'none')})"
         )
-    lines += [f"  note: {note}" for note in record.notes]
+    lines += [f"  note: {note}" for note in record.notes if note.code not in (NoteCode.OPERATOR, NoteCode.SOURCE)]
     return lines
+
+
+def _way_around(record: Record, remedy: Remedy, titles: Mapping[str, Cause]) -> list[str]:
+    """The way around: each problem that stood in it, the change and what it leads to, and the code to paste."""
+    lines = []
+    if len(remedy.problems) > 1:
+        lines.append(f"  problems: {len(remedy.problems)}, met one after the other")
+        for number, problem in enumerate(remedy.problems, start=1):
+            where = f" at {problem.operator}" if problem.operator else ""
+            cause = titles.get(problem.cause)
+            why = f"{problem.cause}: {cause.title}" if cause is not None else problem.error
+            lines.append(f"    {number}. {problem.outcome}{where}: {why}")
+            lines += [f"       {problem.source}"] if problem.source else []
+    lines.append(f"  way around: {summary(remedy)}")
+    if remedy.outcome is None:
+        return lines
+    lines.append(f"  leads to: {leads_to(remedy)} ({remedy.tries} lowerings tried)")
+    return [*lines, *(f"    {line}".rstrip() for line in code(remedy, Recipe.parse(record.recipe)).splitlines())]

@@ -49,6 +49,7 @@ from harness.units.reference import ReferenceUnit
 from harness.units.whole_program import run_program
 from harness.verdict.judge import Question, judge, question
 from harness.verdict.oracle import InvalidCase, truth
+from harness.verdict.tolerance import format_of
 
 # Stages, in the order in which a value can go wrong.
 DECOMPOSITION = "decomposition"
@@ -70,6 +71,7 @@ class Localisation:
     `widened` tells whether the delegate is right when every float is widened; None where it does not run so.
     `node` is the ATen node outside of its bound, `origin` those the operator was made from, `source` where the
     converter of `node` is defined, `pass_source` the pass. `notes` tell of semantics the documentation leaves open.
+    `eager_too` is the precision in which eager leaves its bounds as well, where it does.
     """
 
     outcome: str
@@ -87,6 +89,7 @@ class Localisation:
     states: tuple[State, ...] = ()
     passes: int = 0
     notes: tuple[str, ...] = ()
+    eager_too: str = ""
 
 
 def run(check_id: str) -> str:
@@ -147,6 +150,7 @@ class _Search:
         base = Localisation(str(outcome), reason, delegates=len(self.program.delegates), notes=undocumented)
         if outcome in (Outcome.PASS, Outcome.NOT_RUN):
             return base
+        base = replace(base, eager_too=self._fails_in_eager())
         try:
             eager = EagerUnit(self.program, self.conversions, self.asked.rule, self.asked.precision)
             alone, why, _ = self._judged(eager)
@@ -171,6 +175,17 @@ class _Search:
                 base = replace(base, outcome=str(Outcome.WRONG_VALUE))  # it leaves the range because it is wrong
             return replace(base, delegate=number, **found)
         return replace(base, stage=ASSEMBLY)
+
+    def _fails_in_eager(self) -> str:
+        """The precision in which eager itself is judged wrong; empty where it is right, or does not compute in it."""
+        dtype = format_of(self.asked.precision).dtype
+        right = self.asked.truth
+        narrow = right.in_precision(dtype) if dtype is not torch.float32 else None
+        if narrow is None:
+            return ""
+        given = [value.to(as_in.dtype) for value, as_in in zip(narrow, right.outputs, strict=True)]
+        wrong = judge(self.asked, given).verdict.outcome is not Outcome.PASS
+        return str(dtype).removeprefix("torch.") if wrong else ""
 
     def _judged(self, unit: DelegateOpener) -> tuple[Outcome, str, list[Note]]:
         """Outcome, reason and notes of the whole program on a unit."""

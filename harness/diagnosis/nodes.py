@@ -22,6 +22,7 @@ from harness.evidence.names import OpName
 from harness.evidence.vocabulary import Outcome, ToleranceClass
 from harness.lowering.debug_info import CAST_SUFFIX, sanitised, symbol
 from harness.lowering.graph import overload_name, plan_of, spec_of
+from harness.lowering.place import origin
 from harness.lowering.program import (
     EagerCall,
     GetItem,
@@ -59,7 +60,8 @@ class Node:
     """A node of the edge program that has a value: `target` is its overload, or `input` for a placeholder. One result
     of several is described as the node they are results of.
 
-    `kind` is the name under which the converter looks for the function that translates it.
+    `kind` is the name under which the converter looks for the function that translates it, `origin` the node of the
+    exported graph it was made from.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Node:
     kind: str
     handle: int | None
     spec: TensorSpec | None
+    origin: str = ""
 
 
 class NodeValues(torch.nn.Module):
@@ -132,7 +135,8 @@ def _node(node: torch.fx.Node) -> Node:
         node = node.args[0]  # one of its results
     if node.op != "call_function":
         return Node(node.name, "input", "", handle, spec)
-    return Node(node.name, overload_name(node.target), getattr(node.target, "__name__", ""), handle, spec)
+    kind = getattr(node.target, "__name__", "")
+    return Node(node.name, overload_name(node.target), kind, handle, spec, origin(node))
 
 
 @dataclass

@@ -36,6 +36,11 @@ class NoteCode(StrEnum):
     RIGHT_WHEN_WIDENED = "right_when_widened"
     STILL_WRONG = "still_wrong"
     NOT_WIDENED = "not_widened"
+    #: Of a whole program: the ATen overload that an outcome is put down to, and its line in the user's source.
+    OPERATOR = "operator"
+    SOURCE = "source"
+    #: Eager computing in the recipe's precision is as wrong.
+    EAGER_TOO = "eager_too"
 
 
 @dataclass(frozen=True)

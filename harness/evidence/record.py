@@ -12,6 +12,7 @@ from harness.evidence.check import Check
 from harness.evidence.ids import check_id
 from harness.evidence.names import OpName
 from harness.evidence.notes import Note, NoteCode
+from harness.evidence.remedy import Remedy
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import OF_PROGRAMS, HarnessError, Kind, Outcome, Phase
 
@@ -85,6 +86,7 @@ class Record:
     reason: str = ""
     error: ErrorInfo | None = None
     cause: str | None = None
+    remedy: Remedy | None = None
     delegated: dict[str, int] = field(default_factory=dict)
     fallback: dict[str, int] = field(default_factory=dict)
     missing_kernels: list[str] = field(default_factory=list)
@@ -161,6 +163,8 @@ class Record:
                 value = {"type": value.type, "message": value.message, "signature": value.signature}
             elif f.name == "numerics":
                 value = _numerics_to_json(value)
+            elif f.name == "remedy":
+                value = value.to_json()
             elif f.name == "notes":
                 value = [{"code": str(note.code), "detail": note.detail} for note in value]
             elif f.name in ("outcome", "phase", "kind"):
@@ -191,6 +195,8 @@ class Record:
             if "error" in values:
                 values["error"] = ErrorInfo(**values["error"])
                 _require_types(values["error"])
+            if "remedy" in values:
+                values["remedy"] = Remedy.from_json(values["remedy"])
             if "notes" in values:
                 values["notes"] = [Note(NoteCode(note["code"]), str(note["detail"])) for note in values["notes"]]
             if "numerics" in values:

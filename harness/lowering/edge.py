@@ -9,7 +9,10 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.lowering.lower import Exported
 
 
 class EdgeStage:
@@ -64,6 +67,26 @@ class EdgeStage:
         manager = _copy(self._manager)
         manager.compile_config = config
         return manager
+
+
+def operators_of(exported: Exported) -> list[str]:
+    """The operators of an exported program and of what it is decomposed into, by the names under which the partitioner
+    can be told to leave them to ExecuTorch; empty where it was not exported, or is no edge program."""
+    from executorch.exir import EdgeCompileConfig, to_edge
+
+    if exported.program is None:
+        return []
+    graphs = [exported.program.graph]
+    with contextlib.suppress(Exception):
+        manager = to_edge(copy.deepcopy(exported.program), compile_config=EdgeCompileConfig(_check_ir_validity=False))
+        graphs.append(manager.exported_program().graph)
+    names = [
+        getattr(node.target, "__name__", "").lower()
+        for graph in graphs
+        for node in graph.nodes
+        if node.op == "call_function"
+    ]
+    return [name for name in dict.fromkeys(names) if "." in name]
 
 
 def _copy(manager: Any) -> Any:

@@ -21,8 +21,9 @@ from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering import program
 from harness.lowering.debug_info import EdgeNode
 from harness.lowering.lower import Failure, Lowered
+from harness.lowering.place import Place
 
-_MAGIC = b"coreml-harness lowering 5\n"
+_MAGIC = b"coreml-harness lowering 6\n"
 _DIGEST = hashlib.sha256().digest_size
 
 #: All that an entry may hold besides tensors, dtypes, numbers, text, bytes and collections of them.
@@ -30,6 +31,7 @@ _CLASSES: list[type] = [
     complex,
     Lowered,
     Failure,
+    Place,
     ErrorInfo,
     Outcome,
     Phase,

@@ -38,7 +38,7 @@ class UnplannableGraph(Exception):
 
 def overload_name(target: Any) -> str:
     """`aten.gelu.default` for an operator overload of torch or of the edge dialect; `operator.add` for Python's own."""
-    schema = getattr(_overload(target), "_schema", None)
+    schema = getattr(overload_of(target), "_schema", None)
     if schema is not None:
         namespace, _, name = schema.name.partition("::")
         return f"{namespace}.{name}.{schema.overload_name or 'default'}"
@@ -46,7 +46,7 @@ def overload_name(target: Any) -> str:
     return f"{'operator' if module in ('_operator', 'operator') else module}.{getattr(target, '__name__', target)}"
 
 
-def _overload(target: Any) -> Any:
+def overload_of(target: Any) -> Any:
     """torch's overload behind one of the edge dialect. An `OpOverload` has an `_op` too, which is another thing."""
     return target if isinstance(target, torch._ops.OpOverload) else getattr(target, "_op", target)
 
@@ -125,7 +125,7 @@ class _Planner:
         target = overload_name(node.target)
         if target.startswith(("operator.", "_operator.")):
             target = "operator." + name
-        elif not hasattr(_overload(node.target), "_schema"):
+        elif not hasattr(overload_of(node.target), "_schema"):
             raise UnplannableGraph(f"call of {target}")
         return EagerCall(target, self._argument(node.args), self._argument(dict(node.kwargs)), out)
 

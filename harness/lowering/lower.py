@@ -28,6 +28,7 @@ from harness.lowering.backend import import_failure
 from harness.lowering.edge import EdgeStage
 from harness.lowering.graph import UnplannableGraph, count_ops, plan_of
 from harness.lowering.partitioning import edge_config, make_partitioner
+from harness.lowering.place import Place, place_of, place_of_export
 from harness.lowering.program import METHOD, LoweredProgram
 from harness.lowering.signatures import error_info
 
@@ -46,11 +47,12 @@ FAILURES: dict[Phase, Outcome] = {
 
 @dataclass(frozen=True)
 class Failure:
-    """Where lowering stopped, and what that is called."""
+    """Where lowering stopped, what that is called, and the operator it is put down to."""
 
     phase: Phase
     outcome: Outcome
     error: ErrorInfo
+    place: Place = field(default_factory=Place)
 
 
 @dataclass(frozen=True)
@@ -300,7 +302,8 @@ def methods(exported: Exported) -> dict[str, torch.export.ExportedProgram]:
 
 
 def _failure(phase: Phase, error: Exception) -> Failure:
-    return Failure(phase, FAILURES[phase], error_info(error))
+    place = place_of_export(error) if phase is Phase.EXPORT else place_of(error)
+    return Failure(phase, FAILURES[phase], error_info(error), place)
 
 
 def missing_kernels(executorch_program: Any) -> tuple[str, ...]:

@@ -32,9 +32,10 @@ def edge_config(wanted: Partitioning) -> Any:
     """An `EdgeCompileConfig`; None, which is ExecuTorch's default, when nothing is asked of it."""
     from executorch.exir import EdgeCompileConfig
 
-    if not wanted.admit:
+    if not (wanted.admit or wanted.unchecked):
         return None
-    return EdgeCompileConfig(preserve_ops=[_overload(name) for name in wanted.admit])
+    preserved = [_overload(name) for name in wanted.admit]
+    return EdgeCompileConfig(preserve_ops=preserved, _check_ir_validity=not wanted.unchecked)
 
 
 def _overload(name: str) -> Any:

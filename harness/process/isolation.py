@@ -16,6 +16,7 @@ from harness.cases.case import NoCase
 from harness.evidence.check import Check
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import ErrorInfo, Record
+from harness.evidence.remedy import Remedy
 from harness.evidence.times import Stopwatch, by_phase
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import RUNTIME, HarnessError, Outcome, Phase
@@ -35,6 +36,8 @@ FILE_HANDLER = "harness.commands.answer:make_file_handler"
 #: Seconds for one check; whole models lower for several seconds and are run in float64 as well.
 DEADLINE = 120.0
 MODEL_DEADLINE = 600.0
+#: For looking for a way around one check: so many lowerings of its module.
+SEARCH_DEADLINE = 1200.0
 #: A flame graph of thousands of checks is large.
 FLAME_DEADLINE = 120.0
 #: Of a check's seconds, what asking for compute plans may take: where a program would run is not worth more.
@@ -116,15 +119,9 @@ class IsolatedChecker:
         self._case = case.id
         self.checks += 1
         request = {
-            "case": case.id,
-            "recipe": check.recipe.name,
-            "unit": str(unit),
-            "file": str(file) if file else None,
-            "environment": self.settings.environment,
-            "use_cache": self.settings.use_cache,
+            **self._request(check, file),
             "plan": self._plans_lost.get(unit, 0) < PLANS_LOST,
             "times": self._watch is not None,
-            "flames": str(self.settings.flames) if self.settings.flames else None,
         }
         attempt = self._attempt(check, request, on_phase)
         if not request["plan"]:
@@ -141,6 +138,24 @@ class IsolatedChecker:
         if Phase.PLAN in attempt.phases:
             self._plans_lost[unit] = 0
         return attempt.record
+
+    def way_around(self, check: Check[Case], failing: Record, tries: int, file: Path | None = None) -> Remedy:
+        """What a user can do about a failing check, of what so many lowerings can try. Always gives an answer: a
+        search that its process did not survive found nothing, and says so.
+        """
+        request = {
+            **self._request(check, file),
+            "question": "way around",
+            "record": failing.to_json(),
+            "tries": tries,
+        }
+        try:
+            answer = self._call(request, SEARCH_DEADLINE, lambda _message: None)
+            return Remedy.from_json(answer["remedy"])
+        except ChildDied as error:
+            return Remedy(reason=f"the search ended the process: {error.how}")
+        except ChildRaised as error:
+            return Remedy(reason=f"the search failed: {error}")
 
     def devices(self) -> list[str]:
         """Devices Core ML offers on this machine (`cpu`, `gpu`, `ane`), asked in the child, because Core ML may end
@@ -175,6 +190,17 @@ class IsolatedChecker:
             with self._watch.stage("import"):
                 self._pool.wait_until_ready()
         return self._pool.call(request, deadline, listener)
+
+    def _request(self, check: Check[Case], file: Path | None) -> dict[str, Any]:
+        return {
+            "case": check.case.id,
+            "recipe": check.recipe.name,
+            "unit": str(check.unit),
+            "file": str(file) if file else None,
+            "environment": self.settings.environment,
+            "use_cache": self.settings.use_cache,
+            "flames": str(self.settings.flames) if self.settings.flames else None,
+        }
 
     def _attempt(self, check: Check[Case], request: dict[str, Any], on_phase: Callable[[Phase], None]) -> _Attempt:
         phases: list[Phase] = []

@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.cases.case import Case, NoCase
 from harness.evidence.check import Check
 from harness.evidence.record import Record
+from harness.evidence.vocabulary import WORKING, Outcome
 from harness.process.child import Stop, Stopped
 from harness.process.isolation import IsolatedChecker
 
@@ -22,11 +23,14 @@ from harness.process.isolation import IsolatedChecker
 class Share:
     """Checks of one case: one worker's, since they share its eager, export and edge stages.
 
-    `file` is the user's file of a case of that kind.
+    `file` is the user's file of a case of that kind. With `tries`, a way around is looked for where a check fails, by
+    so many lowerings at most; `records` are then those of checks that were done before, in their order.
     """
 
     checks: tuple[Check[Case], ...]
     file: Path | None = None
+    tries: int = 0
+    records: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,20 @@ class LeftOut:
 
     case: Case
     why: str
+
+
+@dataclass(frozen=True)
+class _Unfinished:
+    record: Record
+
+
+#: What nothing of the user's can be changed about: it works, was not judged, or never came to an end.
+_PAST_HELP = WORKING | {Outcome.NOT_RUN, Outcome.INVALID_CASE, Outcome.TIMEOUT}
+
+
+def asks_for_help(record: Record) -> bool:
+    """Whether a way around is worth looking for."""
+    return record.outcome not in _PAST_HELP or bool(record.outcome in WORKING and record.missing_kernels)
 
 
 class Workers:
@@ -63,16 +81,18 @@ class Workers:
         shares: Sequence[Share],
         on_record: Callable[[Record], None],
         on_left_out: Callable[[LeftOut], None] = lambda _: None,
+        on_unfinished: Callable[[Record], None] = lambda _: None,
     ) -> None:
         """Check them all, once: the next share, in order, is the next free worker's. `on_record` hears each record in
-        the calling thread, as soon as it exists, `on_left_out` of a share whose case is none.
+        the calling thread, as soon as it exists, `on_left_out` of a share whose case is none, and `on_unfinished` of a
+        record for which a way around is looked for still: it comes again, with it.
 
         What a worker raises is raised here. Whatever ends this, all children are gone then, and each record that exists
         was heard of.
         """
         todo = iter(shares)
         lock = threading.Lock()
-        found: queue.SimpleQueue[Record | LeftOut | BaseException | None] = queue.SimpleQueue()
+        found: queue.SimpleQueue[Record | _Unfinished | LeftOut | BaseException | None] = queue.SimpleQueue()
 
         def work(checker: IsolatedChecker) -> None:
             try:
@@ -82,8 +102,12 @@ class Workers:
                     if share is None:
                         return
                     try:
-                        for check in share.checks:
-                            found.put(checker.check(check, file=share.file))
+                        for number, check in enumerate(share.checks):
+                            done = share.records[number] if share.records else checker.check(check, file=share.file)
+                            if share.tries and asks_for_help(done):
+                                found.put(_Unfinished(done))
+                                done = done.with_(remedy=checker.way_around(check, done, share.tries, share.file))
+                            found.put(done)
                     except NoCase as error:
                         found.put(LeftOut(share.checks[0].case, str(error)))
             except Stopped:
@@ -109,6 +133,8 @@ class Workers:
                     raise one
                 elif isinstance(one, LeftOut):
                     on_left_out(one)
+                elif isinstance(one, _Unfinished):
+                    on_unfinished(one.record)
                 else:
                     on_record(one)
         finally:

@@ -127,6 +127,8 @@ class Cause:
     source: str
     matches: tuple[Rule, ...]
     url: str = ""
+    state: str = ""
+    remedy: str = ""
     script: Script | str = ""
     when: Mapping[str, str] = field(default_factory=dict)
 
@@ -216,7 +218,7 @@ def require_keys(entry: Any, known: Iterable[str], required: Iterable[str]) -> N
 
 
 _KEYS = frozenset(f.name for f in fields(Cause))
-_REQUIRED = _KEYS - {"url", "script", "when"}
+_REQUIRED = _KEYS - {"url", "script", "when", "state", "remedy"}
 
 
 def _parse(entry: Any) -> Cause:

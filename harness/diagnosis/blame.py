@@ -1,0 +1,44 @@
+"""Which operator of a module's program a wrong answer is put down to, without being asked: where that takes seconds.
+
+`harness.diagnosis.localise` tells it, and lowers the module again for it. What a lowering raised has told its place
+itself (`harness.lowering.place`).
+"""
+
+from __future__ import annotations
+
+from harness.cases.case import Case
+from harness.diagnosis.localise import Localisation, localise
+from harness.evidence.notes import Note, NoteCode
+from harness.evidence.recipe import Recipe
+from harness.evidence.vocabulary import Outcome
+from harness.lowering.lower import Lowered
+from harness.lowering.place import Place
+
+#: Outcomes of a program that ran, or contradicted itself, of which an operator can be at fault.
+LOCALISED = frozenset({Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE, Outcome.WRONG_SHAPE, Outcome.INVALID_PROGRAM})
+#: Seconds that lowering may have taken: localising lowers again and runs the program after each pass.
+SECONDS = 3.0
+
+
+def is_quick(lowered: Lowered) -> bool:
+    """Whether localising is a matter of seconds."""
+    return lowered.timing.get("lower", SECONDS) < SECONDS
+
+
+def blamed(case: Case, recipe: Recipe) -> tuple[Place, list[Note]]:
+    """The operator behind the wrong answer of a case's first call, and what else was found out; an empty place where
+    localising does not tell."""
+    try:
+        found = localise(case, recipe)
+    except Exception:  # a graph that cannot be run node by node, say: the outcome stands without a place
+        return Place(), []
+    if found.node is None or found.node.target == "input":
+        return Place(), _precision(found)
+    return Place(found.node.target, found.node.origin), _precision(found)
+
+
+def _precision(found: Localisation) -> list[Note]:
+    if not found.eager_too:
+        return []
+    text = f"eager PyTorch in {found.eager_too} fails as well: the module does not survive this precision"
+    return [Note(NoteCode.EAGER_TOO, text)]
