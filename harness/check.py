@@ -159,7 +159,7 @@ class Checker:
         if case.case.kind is not Kind.USER or record.outcome not in LOCALISED or not is_quick(lowered):
             return record
         ladder.enter(Phase.VALUE)
-        place, notes = blamed(case.case, check.recipe)
+        place, notes = blamed(case.case, check.recipe, record.notes)
         return _placed(record.with_(notes=[*record.notes, *notes]), case, place)
 
     def _unit(self, unit: UnitSpec) -> UnitRunner:

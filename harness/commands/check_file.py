@@ -229,6 +229,10 @@ def fails(record: Record) -> bool:
     return (record.outcome not in WORKING and record.outcome is not Outcome.NOT_RUN) or record.is_harness_fault
 
 
+#: Notes that say where it is, and what they are called.
+_PLACES = {NoteCode.OPERATOR: "operator", NoteCode.SOURCE: "in your source"}
+
+
 def report(record: Record, titles: Mapping[str, Cause] = MappingProxyType({})) -> list[str]:
     """A check in some lines: outcome, phase, operators, numbers, what was raised, the cause where it is known, and the
     way around where one was looked for. `titles` are the causes by their slugs."""
@@ -248,11 +252,12 @@ def report(record: Record, titles: Mapping[str, Cause] = MappingProxyType({})) -
         lines += [f"         {line}" for line in rest]
     elif record.reason:
         lines.append(f"  reason: {record.reason}")
-    for label, code in (("operator", NoteCode.OPERATOR), ("in your source", NoteCode.SOURCE)):
-        lines += [f"  {label}: {note}" for note in record.notes if note.code is code]
+    for note in record.notes:
+        if note.code in _PLACES:
+            lines.append(f"  {_PLACES[note.code]}: {note}")
     if cause is not None:
         lines.append(f"  cause: {cause.cause}: {cause.title}")
-        lines.append(f"  what to do: {cause.remedy}")
+        lines += [f"  what to do: {cause.remedy}"] if cause.remedy else []
         lines += [f"  upstream: {cause.url}{f' ({cause.state})' if cause.state else ''}"] if cause.url else []
     if record.remedy is not None:
         lines += _way_around(record, record.remedy, titles)
@@ -260,7 +265,7 @@ def report(record: Record, titles: Mapping[str, Cause] = MappingProxyType({})) -
         lines.append(
             f"  stage: {record.stage} (the reference executor: {record.against_reference.get('outcome', 'none')})"
         )
-    lines += [f"  note: {note}" for note in record.notes if note.code not in (NoteCode.OPERATOR, NoteCode.SOURCE)]
+    lines += [f"  note: {note}" for note in record.notes if note.code not in _PLACES]
     return lines
 
 
@@ -278,5 +283,7 @@ def _way_around(record: Record, remedy: Remedy, titles: Mapping[str, Cause]) -> 
     lines.append(f"  way around: {summary(remedy)}")
     if remedy.outcome is None:
         return lines
-    lines.append(f"  leads to: {leads_to(remedy)} ({remedy.tries} lowerings tried)")
+    lines.append(
+        f"  leads to: {leads_to(remedy)} ({remedy.tries} {'lowering' if remedy.tries == 1 else 'lowerings'} tried)"
+    )
     return [*lines, *(f"    {line}".rstrip() for line in code(remedy, Recipe.parse(record.recipe)).splitlines())]

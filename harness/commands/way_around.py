@@ -50,7 +50,7 @@ def find(
         except CaseFault:
             return []
 
-    first = _named(failing, case, Change(check.recipe))
+    first = _named(causes.name(failing), case, Change(check.recipe))
     return _with_options(search(first, check.recipe, attempt, operators, tries), case)
 
 

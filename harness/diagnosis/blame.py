@@ -6,6 +6,8 @@ itself (`harness.lowering.place`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.cases.case import Case
 from harness.diagnosis.localise import Localisation, localise
 from harness.evidence.notes import Note, NoteCode
@@ -13,6 +15,7 @@ from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import Outcome
 from harness.lowering.lower import Lowered
 from harness.lowering.place import Place
+from harness.verdict.stage import STILL_WRONG
 
 #: Outcomes of a program that ran, or contradicted itself, of which an operator can be at fault.
 LOCALISED = frozenset({Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE, Outcome.WRONG_SHAPE, Outcome.INVALID_PROGRAM})
@@ -25,16 +28,18 @@ def is_quick(lowered: Lowered) -> bool:
     return lowered.timing.get("lower", SECONDS) < SECONDS
 
 
-def blamed(case: Case, recipe: Recipe) -> tuple[Place, list[Note]]:
-    """The operator behind the wrong answer of a case's first call, and what else was found out; an empty place where
-    localising does not tell."""
+def blamed(case: Case, recipe: Recipe, known: Sequence[Note] = ()) -> tuple[Place, list[Note]]:
+    """The operator behind the wrong answer of a case's first call, and what else was found out besides what is `known`;
+    an empty place where localising does not tell."""
     try:
         found = localise(case, recipe)
     except Exception:  # a graph that cannot be run node by node, say: the outcome stands without a place
         return Place(), []
+    # What is wrong however wide it is computed is wrong for another reason, whatever eager does.
+    notes = [] if STILL_WRONG in known else _precision(found)
     if found.node is None or found.node.target == "input":
-        return Place(), _precision(found)
-    return Place(found.node.target, found.node.origin), _precision(found)
+        return Place(), notes
+    return Place(found.node.target, found.node.origin), notes
 
 
 def _precision(found: Localisation) -> list[Note]:

@@ -84,6 +84,9 @@ class _Search:
     problems: list[Attempt] = field(default_factory=list)
     #: The best of those that need kernels which ExecuTorch does not have.
     lacking: Attempt | None = None
+    lacking_problems: list[Attempt] = field(default_factory=list)
+    #: Whether kernels are all that is left, and nothing stands in for them.
+    settled: bool = False
 
     def make(self, change: Change) -> Attempt | None:
         """What came of a change, tried once; None where it has nothing to change, and where no tries are left."""
@@ -96,9 +99,9 @@ class _Search:
             if record is None:
                 self.taken -= 1
         found = self.tried[change]
-        if found is not None and found.needs_kernels:
-            if self.lacking is None or len(found.record.missing_kernels) < len(self.lacking.record.missing_kernels):
-                self.lacking = found
+        if found is not None and found.needs_kernels and (self.lacking is None or _better(found, self.lacking)):
+            self.lacking, self.lacking_problems = found, list(self.problems)
+            self.settled = self.settled or not any(candidates(found))
         return found
 
     def solve(self, failing: Attempt, seen: frozenset[tuple[object, ...]]) -> Attempt | None:
@@ -107,6 +110,8 @@ class _Search:
         self.problems.append(failing)
         for change in candidates(failing):
             found = self.make(change)
+            if self.settled:
+                return None
             if found is None:
                 continue
             if found.works:
@@ -143,7 +148,9 @@ class _Search:
         """The same without what it does not need."""
         for smaller in _without_one(found.change, start):
             attempt = self.make(smaller)
-            if attempt is not None and attempt.works:
+            if attempt is None or attempt.record.outcome not in WORKING:
+                continue
+            if set(attempt.record.missing_kernels) <= set(found.record.missing_kernels):
                 return self.least(attempt, start)
         return found
 
@@ -160,13 +167,14 @@ def search(
     looking = _Search(attempt, operators, tries)
     looking.tried[start] = first
     found = looking.solve(first, frozenset({first.signs}))
-    if found is None and Phase(failing.phase) not in (Phase.EXPORT, Phase.EAGER):
+    if found is None and not looking.settled and Phase(failing.phase) not in (Phase.EXPORT, Phase.EAGER):
         looking.problems = [first]
         found = looking.by_halves(first)
     if found is not None:
         return _remedy(looking.least(found, start), looking, start)
     if looking.lacking is not None:
-        return _remedy(looking.lacking, looking, start)
+        looking.problems = looking.lacking_problems
+        return _remedy(looking.least(looking.lacking, start), looking, start)
     looking.problems = [first]
     reason = f"none of {looking.taken} changes tried helps" if looking.taken else "nothing to change was found"
     if looking.taken >= looking.tries:
@@ -178,33 +186,53 @@ def candidates(failing: Attempt) -> Iterator[Change]:
     """What to try next after a failure, the likeliest and least first."""
     change, record = failing.change, failing.record
     operator = operator_of(record)
-    skip = replace(change, skip=change.skip | {operator.lower()}) if operator else None
-    if record.outcome in WORKING:  # what lacks a kernel is given to Core ML, if that has one
+    if record.outcome in WORKING:  # what lacks a kernel is decomposed, or given to Core ML
         for name in record.fallback:
             if _is_missing(name, record) and name not in change.preserve:
-                yield replace(change, preserve=change.preserve | {name})
+                yield from _skipping(change, name)
+                yield from _preserving(change, name)
         return
     if record.phase is Phase.EXPORT:
         yield from _rewrites(change, operator)
         return
     if record.phase is Phase.EDGE:
-        if operator and operator not in change.preserve:
-            yield replace(change, preserve=change.preserve | {operator})
+        yield from _preserving(change, operator)
         if not change.unchecked:
             yield replace(change, unchecked=True)
         yield from _rewrites(change, operator)
         return
     wider = _wider(change)
-    rounding = any(note.code in (NoteCode.RIGHT_WHEN_WIDENED, NoteCode.EAGER_TOO) for note in record.notes)
+    rounding = any(note.code is NoteCode.RIGHT_WHEN_WIDENED for note in record.notes)
     if wider is not None and (rounding or record.outcome is Outcome.OUT_OF_RANGE):
         yield wider
-    if skip is not None and skip != change:
-        yield skip
+    yield from _skipping(change, operator)
     yield from _rewrites(change, operator)
     if wider is not None:
         yield wider
     if list(TARGETS).index(change.recipe.target.lower()) < list(TARGETS).index(_USUAL_TARGET.lower()):
         yield replace(change, recipe=Recipe(change.recipe.precision, _USUAL_TARGET))
+
+
+def _skipping(change: Change, operator: str) -> Iterator[Change]:
+    """The operator left to ExecuTorch. The partitioner knows it by two names: without its namespace in the exported
+    graph, where skipping has it decomposed, and with it in the edge program, where skipping leaves it undelegated.
+    """
+    whole = operator.lower()
+    _, dot, decomposed = whole.partition(".")
+    for names in ({decomposed}, {whole}, {decomposed, whole}) if dot else ():
+        if not names <= change.skip:
+            yield replace(change, skip=change.skip | names)
+
+
+def _preserving(change: Change, operator: str) -> Iterator[Change]:
+    if operator and operator not in change.preserve:
+        yield replace(change, preserve=change.preserve | {operator})
+
+
+def _better(one: Attempt, other: Attempt) -> bool:
+    """Whether it needs fewer kernels, or leaves fewer operators to ExecuTorch."""
+    here, there = ((len(a.record.missing_kernels), sum(a.record.fallback.values())) for a in (one, other))
+    return here < there
 
 
 def _is_missing(name: str, record: Record) -> bool:
@@ -265,4 +293,5 @@ def _problem(record: Record) -> Problem:
     text = (record.error.message if record.error is not None else record.reason).strip()
     lacking = ", ".join(record.missing_kernels)
     told = text.splitlines()[0][:300] if text else f"no kernel for {lacking}" if lacking else ""
-    return Problem(record.outcome, operator_of(record), source, record.cause or "", told)
+    cause = record.cause or ""
+    return Problem(record.outcome, operator_of(record), source, cause, "" if cause else told)

@@ -166,8 +166,8 @@ def read_run(run_dir: Path) -> RunState:
         for record in _read_journal(path):
             # What a resumed run measured replaces the harness's own failure, and what has a remedy the same without,
             # in whatever order they are read.
-            before = state.records.get(record.check_id)
-            if before is None or not (record.is_harness_fault or (before.remedy and not record.remedy)):
+            known = state.records.get(record.check_id)
+            if known is None or not (record.is_harness_fault or (known.remedy and not record.remedy)):
                 state.records[record.check_id] = record
     for path in sorted(run_dir.glob("inflight-*.json")):
         entry = _read_in_flight(path)

@@ -28,7 +28,7 @@ REWRITES: dict[str, str] = {
 @dataclass(frozen=True)
 class Problem:
     """What stood in the way: an outcome, the operator it was put down to where that is known, its line in the user's
-    source, the cause by its slug, and what was raised."""
+    source, the cause by its slug, and where there is none what was raised."""
 
     outcome: Outcome
     operator: str = ""

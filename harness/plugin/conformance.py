@@ -44,6 +44,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     profiling.add_options(group)
     group.addoption("--measure", action="store_true", help="record only: no outcome of the backend fails the run")
     group.addoption(
+        "--ways-around", action="store_true", help="then find what helps, for one failing check a cause and operator"
+    )
+    group.addoption(
         "--update-known-issues", action="store_true", help="rewrite the known issues to agree with this run"
     )
 
@@ -141,11 +144,14 @@ def check(request: pytest.FixtureRequest) -> Callable[[], Record]:
     return run_check
 
 
+@pytest.hookimpl(trylast=True)  # when the workers of xdist are gone
 def pytest_sessionfinish(session: pytest.Session) -> None:
     run = begun(session.config)
     if run is None:
         return
     run.close()
+    if session.config.getoption("--ways-around") and not (run.is_worker or run.read_only):
+        run.look_for_ways_around()
     folder = suites_folder(session.config)
     if folder is None or run.is_worker or run.read_only or run.measures:
         return

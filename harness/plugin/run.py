@@ -27,7 +27,7 @@ from harness.evidence.known_issues import KnownIssues
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 from harness.lowering.fingerprint import PACKAGES, code_fingerprint
-from harness.plugin import profiling
+from harness.plugin import profiling, ways_around
 from harness.plugin.scheduling import Scheduling
 from harness.plugin.selection import Selection
 from harness.process.isolation import IsolatedChecker, Settings
@@ -162,6 +162,15 @@ class Run:
             with self._stage("write"):
                 self._issues[directory] = KnownIssues.read(directory)
         return self._issues[directory]
+
+    def look_for_ways_around(self) -> None:
+        """With as many processes as the run had, which has ended: what is found is told on the terminal."""
+        reporter: Any = self.config.pluginmanager.get_plugin("terminalreporter")
+        processes = getattr(self.config.option, "numprocesses", None)
+        workers = processes if isinstance(processes, int) else 1
+        settings = Settings(self._environment, not self.config.getoption("--no-cache"), self.selection.deadline)
+        reporter.ensure_newline()
+        ways_around.look(self.directory, settings, workers, reporter.write_line)
 
     def close(self) -> None:
         if self._open is not None:

@@ -1,0 +1,65 @@
+"""`--ways-around`: after the checks, what helps is looked for where they fail, for one check of each cause and operator.
+
+The record that comes of it is appended to the run's journal, in place of the one without it. An interrupted run goes
+on with those that have none yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from harness.cases.find import find
+from harness.evidence.check import Check
+from harness.evidence.journal import Journal, read_run
+from harness.evidence.record import Record, sort_records
+from harness.process.child import Stop
+from harness.process.isolation import IsolatedChecker, Settings
+from harness.process.workers import Share, Workers, asks_for_help
+
+#: Lowerings for one check, fewer than for a user's own: there are hundreds, most of a single operator.
+TRIES = 16
+#: A line is written after so many.
+_TELL_EVERY = 50
+
+
+def look(directory: Path, settings: Settings, workers: int, say: Callable[[str], None]) -> None:
+    """Look for the ways around of the run in a directory, and write the records that have one, or none, to its
+    journal."""
+    todo = representatives(read_run(directory).records.values())
+    if not todo:
+        return
+    say(f"ways around: looking for those of {len(todo)} causes and operators")
+    shares = [Share((Check.of(find(r.case), r.recipe, r.unit),), tries=TRIES, records=(r,)) for r in todo]
+    journal = Journal(directory, "ways-around")
+    found = done = 0
+
+    def keep(record: Record) -> None:
+        nonlocal found, done
+        journal.append(record)
+        done += 1
+        found += record.remedy is not None and record.remedy.is_verified
+        if done % _TELL_EVERY == 0 or done == len(todo):
+            say(f"ways around: {done} of {len(todo)} tried, {found} found")
+
+    def make(stop: Stop) -> IsolatedChecker:
+        return IsolatedChecker(settings, stop=stop)
+
+    team = Workers(make, max(1, min(workers, len(shares))))
+    try:
+        team.check(shares, keep)
+    finally:
+        team.close()
+        journal.close()
+
+
+def representatives(records: Iterable[Record]) -> list[Record]:
+    """One failing record of each cause and operator which has none with a remedy yet: in float32 where it fails so,
+    since a way around that gives up float16 would be none of the others'."""
+    chosen: dict[tuple[str, str], Record] = {}
+    for record in sorted(sort_records(records), key=lambda r: not r.recipe.startswith("fp32")):
+        if record.cause and asks_for_help(record):
+            key = record.cause, record.op
+            if key not in chosen or (record.remedy is not None and chosen[key].remedy is None):
+                chosen[key] = record
+    return [record for record in chosen.values() if record.remedy is None]
