@@ -89,9 +89,11 @@ def _node(value: Any, program: torch.export.ExportedProgram | None) -> torch.fx.
     """A node that calls an operator: torch's own, or what coremltools made of one, which has its name."""
     if type(value).__name__ == "InternalTorchIRNode" and program is not None:
         value = next((node for node in program.graph.nodes if node.name == value.name), None)
-    if isinstance(value, torch.fx.Node) and value.op == "call_function" and _overload(value.target):
-        return value
-    return None
+    if not isinstance(value, torch.fx.Node) or value.op != "call_function":
+        return None
+    if getattr(value.target, "__name__", "") == "getitem" and isinstance(value.args[0], torch.fx.Node):
+        value = value.args[0]  # one of its results
+    return value if _overload(value.target) else None
 
 
 def _overload(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""`--ways-around`: after the checks, what helps is looked for where they fail, for one check of each cause and operator.
+"""`--ways-around`: after the checks, a way around each failing cause and operator is looked for, on one check of them.
 
 The record that comes of it is appended to the run's journal, in place of the one without it. An interrupted run goes
 on with those that have none yet.
