@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from harness.evidence.record import ErrorInfo, Record
+from harness.evidence.remedy import Remedy
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 
 #: How a process may end or stay, by name.
@@ -139,6 +140,11 @@ def make_checker():
             Path(log).with_name(f"flame-{os.getpid()}.html").touch()
             return {}
         what = request["case"].split("/")[2]
+        if request.get("question") == "way around":
+            if request["case"].endswith("/dies"):
+                os.abort()
+            found = Remedy(outcome=Outcome.PARTIAL, skip=(request["case"].split("/")[1],), tries=request["tries"])
+            return {"remedy": found.to_json()}
         if what != "late":
             send({"phase": "eager"})
             send({"phase": "convert"})

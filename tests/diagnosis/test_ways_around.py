@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from harness.diagnosis.ways_around import Change, candidates, operator_of, search
 from harness.diagnosis.ways_around import Attempt as Tried
+from harness.diagnosis.ways_around import Change, candidates, operator_of, search
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo, Record
@@ -56,12 +56,14 @@ class World:
                 if name not in skipped:
                     return self.failed(Outcome.OUT_OF_RANGE, Phase.VALUE, name)
         left = sorted(skipped - gone)
-        lacking = [f"{name.replace('.', '::', 1).removesuffix('.default')}.out" for name in left if name in self.no_kernel]
+        lacking = [
+            f"{name.replace('.', '::', 1).removesuffix('.default')}.out" for name in left if name in self.no_kernel
+        ]
         return record(
             Outcome.PARTIAL if left else Outcome.PASS,
             Phase.VALUE,
             delegated={name: 1 for name in NAMES if name not in left},
-            fallback={name: 1 for name in left},
+            fallback=dict.fromkeys(left, 1),
             missing_kernels=lacking,
         )
 

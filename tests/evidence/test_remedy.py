@@ -28,7 +28,9 @@ FULL = Remedy(
     left=1,
     missing_kernels=("aten::i0.out",),
     tries=7,
-    problems=(Problem(Outcome.CONVERT_ERROR, "aten.roll.default", "mine.py:3, in forward", "default-arguments-left-out"),),
+    problems=(
+        Problem(Outcome.CONVERT_ERROR, "aten.roll.default", "mine.py:3, in forward", "default-arguments-left-out"),
+    ),
 )
 
 
@@ -71,7 +73,10 @@ def arguments(text, function):
 
 def test_the_code_has_every_change():
     text = code(FULL, FP16)
-    assert arguments(text, "CoreMLPartitioner")["skip_ops_for_coreml_delegation"] == "['aten.gelu.default', 'roll.default']"
+    assert (
+        arguments(text, "CoreMLPartitioner")["skip_ops_for_coreml_delegation"]
+        == "['aten.gelu.default', 'roll.default']"
+    )
     assert arguments(text, "CoreMLPartitioner")["take_over_mutable_buffer"] == "False"
     specs = arguments(text, "generate_compile_specs")
     assert specs == {

@@ -6,15 +6,16 @@ import pytest
 
 from harness.cases.case import Case
 from harness.evidence.check import Check
-from harness.evidence.vocabulary import HarnessError, Kind, Level, Outcome
+from harness.evidence.record import Record
+from harness.evidence.vocabulary import HarnessError, Kind, Level, Outcome, Phase
 from harness.process.isolation import IsolatedChecker, Settings
-from harness.process.workers import Share, Workers
+from harness.process.workers import Share, Workers, asks_for_help
 
 TESTS = Path(__file__).resolve().parents[1]
 RECIPES = ("fp32-ios18", "fp16-ios18")
 
 
-def share(what, number=0, recipes=RECIPES):
+def share(what, number=0, recipes=RECIPES, **fields):
     """The checks of a case to which the fake handler does what its third part says."""
     case = Case(
         id=f"ops/aten.{what}.default/{what}/{number}",
@@ -26,7 +27,7 @@ def share(what, number=0, recipes=RECIPES):
         level=Level.SMOKE,
         build=None,
     )
-    return Share(tuple(Check.of(case, recipe, "reference") for recipe in recipes))
+    return Share(tuple(Check.of(case, recipe, "reference") for recipe in recipes), **fields)
 
 
 @pytest.fixture
@@ -151,3 +152,56 @@ def test_stopping_starts_no_child_in_the_place_of_another(team, monkeypatch):
         workers.check([share("hang"), share("refuse")], lambda _record: None)
     assert [pool.started for pool in pools] == [1, 1]
     assert [pool.pids() for pool in pools] == [[], []]
+
+
+def test_a_way_around_is_looked_for_where_a_check_fails(team):
+    records, unfinished = [], []
+    shares = [share("wrong_value", tries=7), share("pass", tries=7)]
+    team(1).check(shares, records.append, on_unfinished=unfinished.append)
+    assert [record.outcome for record in unfinished] == [Outcome.WRONG_VALUE] * len(RECIPES)
+    assert not any(record.remedy for record in unfinished)
+    wrong, right = records[: len(RECIPES)], records[len(RECIPES) :]
+    assert all(record.remedy.skip == ("aten.wrong_value.default",) for record in wrong)
+    assert all(record.remedy.tries == 7 for record in wrong)
+    assert not any(record.remedy for record in right)
+
+
+def test_records_there_are_already_are_not_measured_again(team):
+    (known,) = checked(team, share("wrong_value", recipes=RECIPES[:1]))
+    before = len(team.calls())
+    (found,) = checked(team, share("wrong_value", recipes=RECIPES[:1], tries=2, records=(known,)))
+    assert found.remedy is not None
+    assert found.with_(remedy=None) == known
+    assert len(team.calls()) == before + 1  # the search alone
+
+
+def checked(team, *shares):
+    records = []
+    team(1).check(shares, records.append)
+    return records
+
+
+def test_a_search_that_its_process_does_not_survive_keeps_the_record(team):
+    (record,) = checked(team, share("wrong_value", "dies", RECIPES[:1], tries=2))
+    assert record.outcome is Outcome.WRONG_VALUE
+    assert record.remedy.outcome is None
+    assert "SIGABRT" in record.remedy.reason
+
+
+@pytest.mark.parametrize(
+    ("outcome", "missing", "asks"),
+    [
+        (Outcome.PASS, [], False),
+        (Outcome.PARTIAL, ["aten::i0.out"], True),
+        (Outcome.CONVERT_ERROR, [], True),
+        (Outcome.WRONG_VALUE, [], True),
+        (Outcome.UNSUPPORTED, [], True),
+        (Outcome.LOAD_ERROR, [], True),
+        (Outcome.NOT_RUN, [], False),
+        (Outcome.INVALID_CASE, [], False),
+        (Outcome.TIMEOUT, [], False),
+    ],
+)
+def test_what_asks_for_help(outcome, missing, asks):
+    record = Record("a/b", "fp32-ios18", "reference", outcome, Phase.VALUE, missing_kernels=missing)
+    assert asks_for_help(record) is asks
