@@ -247,7 +247,8 @@ class Judge:
 
 def _cut(b: Bounds, i: int) -> Bounds:
     rounded = [b.rounded[i]] if b.rounded is not None else None
-    return replace(b, bound=[b.bound[i]], rounded=rounded, unit=[b.unit[i]] if b.unit is not None else None)
+    unit = [b.unit[i]] if b.unit is not None else None
+    return replace(b, bound=[b.bound[i]], rounded=rounded, unit=unit, decided=[[run[i]] for run in b.decided])
 
 
 def _layouts(array: np.ndarray, shape: tuple[int, ...], same_layout: bool) -> Iterator[np.ndarray]:

@@ -236,7 +236,7 @@ class IsolatedChecker:
             return attempt(_ended(blank.with_(phase=phases[-1] if phases else Phase.EAGER), error), error)
         except ChildRaised as error:
             return attempt(_faulty(blank.with_(phase=phases[-1] if phases else Phase.EAGER), str(error), error.trace))
-        if "no_case" in answer:
+        if isinstance(answer, dict) and "no_case" in answer:
             raise NoCase(answer["no_case"])
         try:
             return attempt(Record.from_json(answer))
