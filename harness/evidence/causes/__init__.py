@@ -59,7 +59,7 @@ class Rule:
 
     `texts` are tests of fields (`op`, `api`, `case`, `recipe`, `dtype`), `names` of the keys of counts (`fallback`,
     `delegated`, `mil`) and of load rules (`load_rule`): one of them must pass. `error` is searched in
-    `<type>: <message>`, `reason` in the reason.
+    `<type>: <message>`, `reason` in the reason. `operators` are the globs of `op`, as they were written.
     """
 
     outcomes: frozenset[Outcome]
@@ -68,6 +68,7 @@ class Rule:
     names: tuple[tuple[str, _Test], ...] = ()
     error: re.Pattern[str] | None = None
     reason: re.Pattern[str] | None = None
+    operators: tuple[str, ...] = ()
 
     def fits(self, record: Record) -> bool:
         if record.outcome not in self.outcomes or self.phase not in (None, record.phase):
@@ -336,7 +337,9 @@ def _rule(rule: Any) -> Rule:
         Phase(rule["phase"]) if "phase" in rule else None,
         tuple((attribute, _globs(key, rule[key])) for key, attribute in _TEXTS.items() if key in rule),
         tuple((attribute, _globs(key, rule[key])) for key, attribute in _NAMES.items() if key in rule),
-        *(_pattern(key, rule[key]) if key in rule else None for key in _PATTERNS),
+        _pattern("error", rule["error"]) if "error" in rule else None,
+        _pattern("reason", rule["reason"]) if "reason" in rule else None,
+        tuple(_one_or_more("op", rule["op"])) if "op" in rule else (),
     )
 
 
