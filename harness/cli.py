@@ -257,40 +257,43 @@ def gate(baseline: Path, candidate: Path, allow_missing: bool, show_all: bool) -
     return FINDINGS if regressions else OK
 
 
-@cli.command(short_help="Tell one record in words.")
-@click.argument("check_id")
+@cli.command(short_help="Tell one record, or an error met elsewhere, in words.")
+@click.argument("check_id", required=False)
+@click.option("--error", "text", metavar="TEXT", help="Instead of a record: an error met elsewhere; -: standard input.")
 @click.option(
     "--evidence", "source", type=click.Path(path_type=Path), help="File or run; default: the newest run, then REPORTS."
 )
 @click.option("--localise", is_flag=True, help="Lower the check again and name where its value goes wrong.")
 @_known_issues
 @_reports
-def explain(check_id: str, source: Path | None, localise: bool, known_issues: Path, reports: Path) -> int:
+def explain(
+    check_id: str | None, text: str | None, source: Path | None, localise: bool, known_issues: Path, reports: Path
+) -> int:
     """Tell one record in words. CHECK_ID may be a case id or the beginning of a check id, where only one fits.
+
+    With --error, tell what is known of a line or a whole traceback of lowering, loading or running, causes first; exit
+    1 when nothing is.
 
     With --localise, the check is lowered again, and the first operator of the program that leaves its bound is named,
     with the converter it came from and the pass of the conversion after which the result is wrong.
     """
-    from harness.evidence.causes import read_causes
-    from harness.evidence.triage import named
-    from harness.publish.explain import explain as in_words
-    from harness.publish.explain import find
-    from harness.publish.units_page import beside_text
+    from harness.commands.explain import error_text, record_text
 
-    evidence = read_run_or_file(source) if source else _recorded(reports)
-    causes = {cause.cause: cause for cause in read_causes(known_issues)}
-    records = named(Evidence(evidence.environments, find(evidence, check_id)), list(causes.values()))
-    _say(
-        "\n\n".join(
-            in_words(r, evidence.environments.get(r.environment), causes.get(r.cause or ""), beside_text(evidence, r))
-            for r in records
-        )
-    )
-    if localise:
-        from harness.diagnosis.localise import run
+    if check_id is not None and text is None:
+        evidence = read_run_or_file(source) if source else _recorded(reports)
+        _say(record_text(evidence, check_id, known_issues, localise=localise))
+        return OK
+    if text is None or check_id is not None:
+        raise HarnessError("explain: expected a CHECK-ID or --error TEXT, one of them")
+    if source is not None or localise:
+        raise HarnessError("explain: --evidence and --localise go with a CHECK-ID, not with --error")
+    told, known = error_text(_standard_input() if text == "-" else text, known_issues)
+    _say(told)
+    return OK if known else FINDINGS
 
-        _say(f"\n{run(records[0].check_id)}")
-    return OK
+
+def _standard_input() -> str:
+    return sys.stdin.buffer.read().decode(errors="replace")
 
 
 def _recorded(reports: Path) -> Evidence:

@@ -54,13 +54,25 @@ def _explicit_stride(built: Built, operator: str) -> Built | None:
 
 
 def _float_inputs(built: Built, operator: str) -> Built | None:
+    def is_integer(dtype: torch.dtype) -> bool:
+        return not dtype.is_floating_point and not dtype.is_complex
+
+    return _cast_inputs(built, operator, is_integer, torch.float32)
+
+
+def _int32_inputs(built: Built, operator: str) -> Built | None:
+    others = (torch.int8, torch.uint8, torch.int16, torch.int64)
+    return _cast_inputs(built, operator, others.__contains__, torch.int32)
+
+
+def _cast_inputs(built: Built, operator: str, which: Callable[[torch.dtype], bool], dtype: torch.dtype) -> Built | None:
     def edit(node: torch.fx.Node) -> bool:
         changed = False
         for source in node.all_input_nodes:
             value = source.meta.get("val")
-            if isinstance(value, torch.Tensor) and not value.is_floating_point() and not value.is_complex():
+            if isinstance(value, torch.Tensor) and which(value.dtype):
                 with node.graph.inserting_before(node):
-                    cast = node.graph.call_function(torch.ops.aten.to.dtype, (source, torch.float32))
+                    cast = node.graph.call_function(torch.ops.aten.to.dtype, (source, dtype))
                 node.replace_input_with(source, cast)
                 changed = True
         return changed
@@ -68,23 +80,34 @@ def _float_inputs(built: Built, operator: str) -> Built | None:
     return _edited(built, operator, edit)
 
 
+def _run_decompositions(built: Built, _operator: str) -> Built | None:
+    program = _exported(built)
+    decomposed = program.run_decompositions()
+    before, after = ([str(n.target) for n in p.graph.nodes] for p in (program, decomposed))
+    if before == after:
+        return None
+    return replace(built, module=decomposed.module(), program=decomposed, dynamic_shapes=None)
+
+
 _TABLE: dict[str, Callable[[Built, str], Built | None]] = {
     "contiguous_inputs": _contiguous_inputs,
     "explicit_stride": _explicit_stride,
+    "run_decompositions": _run_decompositions,
     "float_inputs": _float_inputs,
+    "int32_inputs": _int32_inputs,
 }
+
+
+def _exported(built: Built) -> torch.export.ExportedProgram:
+    if built.program is not None:
+        return built.program
+    shapes: Any = built.dynamic_shapes
+    return torch.export.export(built.module, built.inputs, dict(built.kwargs), dynamic_shapes=shapes)
 
 
 def _edited(built: Built, operator: str, edit: Edit) -> Built | None:
     """The case with each call of the operator in its exported graph edited."""
-    program = built.program
-    if program is None:
-        program = torch.export.export(
-            built.module,
-            built.inputs,
-            dict(built.kwargs),
-            dynamic_shapes=built.dynamic_shapes,  # type: ignore[arg-type]
-        )
+    program = _exported(built)
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     module = program.module()
     calls = [n for n in module.graph.nodes if n.op == "call_function" and overload_name(n.target) == operator]

@@ -21,7 +21,9 @@ SKIP = "skip_ops_for_coreml_delegation"
 REWRITES: dict[str, str] = {
     "contiguous_inputs": "pass contiguous inputs: `x = x.contiguous()` before the module is called and exported",
     "explicit_stride": "give the pool its stride: `F.max_pool2d(x, 2, stride=2)` for `F.max_pool2d(x, 2)`",
+    "run_decompositions": "decompose the exported program first: `program = program.run_decompositions()`",
     "float_inputs": "turn the integers into floats before the operator: `torch.sin(x.float())` for `torch.sin(x)`",
+    "int32_inputs": "turn integers of another width into int32 before the operator: `x.to(torch.int32)`",
 }
 
 
@@ -139,6 +141,7 @@ def code(remedy: Remedy, recipe: Recipe) -> str:
     options = dict(remedy.options)
     if remedy.skip:
         options[SKIP] = _list(remedy.skip)
+    before = ["program = program.run_decompositions()"] if remedy.rewrite == "run_decompositions" else []
     lines = [
         "import coremltools as ct",
         "import torch",
@@ -146,6 +149,7 @@ def code(remedy: Remedy, recipe: Recipe) -> str:
         "from executorch.backends.apple.coreml.partition import CoreMLPartitioner",
         f"from executorch.exir import {'EdgeCompileConfig, ' * _edge(remedy)}to_edge_transform_and_lower",
         "",
+        *before,
         "partitioner = CoreMLPartitioner(",
         *(f"    {name}={value}," for name, value in options.items()),
         "    compile_specs=CoreMLBackend.generate_compile_specs(",

@@ -143,10 +143,16 @@ def _cause(record: Record, cause: Cause | None) -> str:
     """The slug alone where nothing is known of it."""
     if cause is None:
         return record.cause or ""
-    lines = [f"{cause.cause}: {cause.title} ({cause.stage})", cause.sees, cause.explanation]
-    lines += [f"source: {cause.source}", f"upstream: {cause.url}" if cause.url else ""]
+    lines = [f"{cause.cause}: {cause.title} ({cause.stage})", cause.sees, *help_lines(cause)]
+    lines += [cause.explanation, f"source: {cause.source}"]
     lines.append(f"shown by: python reports/findings/{cause.cause}.py" if cause.script else "")
     return "\n".join(line for line in lines if line)
+
+
+def help_lines(cause: Cause) -> list[str]:
+    """When it strikes, what to do about it, and the thread upstream, as far as they are known."""
+    told = (("when", cause.condition), ("what to do", cause.remedy), ("upstream", cause.upstream))
+    return [f"{name}: {text}" for name, text in told if text]
 
 
 def _stage(record: Record) -> str:

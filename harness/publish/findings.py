@@ -163,9 +163,12 @@ def _view(finding: Finding) -> dict[str, Any]:
         "title": cause.title,
         "stage": cause.stage.replace("_", " "),
         "sees": cause.sees,
+        "condition": cause.condition,
+        "remedy": cause.remedy,
         "explanation": cause.explanation,
         "source": code(cause.source, limit=400),
         "url": cause.url,
+        "state": cause.state,
         "checks": ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in sorted(outcomes)),
         "operators": codes(finding.operators, limit=24),
         "recipes": ", ".join(finding.recipes),
@@ -193,12 +196,13 @@ def _limitations(findings: Sequence[Finding]) -> str:
             f'<a id="{f.cause.cause}"></a>{f.cause.title}',
             f.cause.sees,
             f.cause.explanation + (f" [Upstream]({f.cause.url})." if f.cause.url else ""),
+            f.cause.remedy,
             codes(f.operators, limit=8),
             len(f.records),
         )
         for f in findings
     ]
-    return table(["what", "what you see", "why", "operators", "checks"], _cells(rows)) if rows else ""
+    return table(["what", "what you see", "why", "what to do", "operators", "checks"], _cells(rows)) if rows else ""
 
 
 def _cells(rows: Iterable[Sequence[object]]) -> list[list[str]]:

@@ -65,7 +65,24 @@ def test_integers_become_floats_before_the_operator():
     assert rewritten("float_inputs", built(torch.sin, torch.ones(3)), "aten.sin.default") is None
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int16, torch.uint8])
+def test_other_integers_become_int32(dtype):
+    x = torch.tensor([1, 2, 3], dtype=dtype)
+    changed = rewritten("int32_inputs", built(lambda x: x * 2, x), "aten.mul.Tensor")
+    assert torch.equal(changed.module(x), (x * 2).to(torch.int32))
+    assert rewritten("int32_inputs", built(lambda x: x * 2, x.to(torch.int32)), "aten.mul.Tensor") is None
+
+
+def test_what_is_decomposed_is_lowered_as_it_is():
+    x = torch.randn(2, 3)
+    changed = rewritten("run_decompositions", built(F.hardswish, x), "")
+    assert changed.program is not None
+    assert "hardswish" not in str(changed.program.graph)
+    assert torch.allclose(changed.module(x), F.hardswish(x), atol=1e-6)
+    assert rewritten("run_decompositions", built(torch.sin, x), "") is None
+
+
 def test_each_rewrite_says_what_its_author_writes():
     assert all("`" in text for text in REWRITES.values())
     for name in REWRITES:
-        assert rewritten(name, built(lambda x: x + 1, torch.ones(3)), "aten.add.Tensor") is None
+        assert rewritten(name, built(torch.neg, torch.ones(3)), "aten.neg.default") is None

@@ -177,6 +177,51 @@ def test_a_cause_is_read_with_its_texts_on_one_line(tmp_path):
     assert read.explanation == "one two"
 
 
+def test_what_helps_a_user_is_read(tmp_path):
+    given = {"condition": "alpha other\n than 1", "scope": "general", "remedy": "Write\n it out.", "state": "merged"}
+    (read,) = own(write(tmp_path, cause(url="https://example.org/1", rewrite="float_inputs", **given)))
+    assert (read.condition, read.scope, read.remedy) == ("alpha other than 1", "general", "Write it out.")
+    assert (read.rewrite, read.state) == (("float_inputs",), "merged")
+    assert read.upstream == "https://example.org/1 (merged)"
+
+
+def test_a_project_may_leave_out_what_helps_a_user(tmp_path):
+    (read,) = own(write(tmp_path, cause()))
+    assert (read.condition, read.scope, read.remedy, read.rewrite, read.upstream) == ("", "operator", "", (), "")
+
+
+@pytest.mark.parametrize("key", ["condition", "remedy"])
+def test_the_package_may_not(tmp_path, monkeypatch, key):
+    monkeypatch.setattr("harness.evidence.causes.PACKAGED", tmp_path / "causes")
+    told = {"condition": "always", "remedy": "Write it out."}
+    assert len(read_causes(write(tmp_path / "project"))) == 0
+    write(tmp_path, cause(**told))
+    assert [c.cause for c in read_causes()] == [GELU["cause"]]
+    write(tmp_path, cause(**{k: v for k, v in told.items() if k != key}))
+    with pytest.raises(HarnessError, match=f"entry 1 .*: lacks {key}"):
+        read_causes()
+
+
+@pytest.mark.parametrize("state", ["open", "closed", "merged", "released in 9.1", "released in 1.5.0rc2"])
+def test_states_of_a_thread(tmp_path, state):
+    (read,) = own(write(tmp_path, cause(url="https://example.org/1", state=state)))
+    assert read.state == state
+
+
+@pytest.mark.parametrize("found", read_causes(), ids=lambda found: found.cause)
+def test_every_cause_of_the_package_says_when_and_what_to_do(found):
+    assert len(found.condition) <= 130
+    assert not found.condition.endswith((".", ";"))
+    assert found.remedy.endswith((".", "`", ")"))
+    assert found.remedy.count("`") % 2 == 0
+    skipped = [word for word in found.remedy.split("`")[1::2] if word.startswith("aten.")]
+    if (
+        "skip_ops_for_coreml_delegation" in found.remedy
+        and found.cause != "skipped-operator-with-capitals-is-delegated"
+    ):
+        assert all(name == name.lower() for name in skipped)  # the partitioner finds no name with a capital
+
+
 def test_no_directory_is_no_cause(tmp_path):
     assert own(tmp_path) == []
 
@@ -213,6 +258,17 @@ SCRIPT = {"module": "def forward(self, x):\n    return -x", "inputs": "(torch.on
         (cause(title=" "), "title: expected text"),
         (cause(sees=3), "sees: expected text, got 3"),
         (cause(url="issue 3"), "url: expected https"),
+        (cause(condition="It fails."), "condition: expected a clause without a full stop"),
+        (cause(condition=3), "condition: expected text, got 3"),
+        (cause(scope="module"), "scope 'module' is none of operator, general"),
+        (cause(remedy=""), "remedy: expected text"),
+        (cause(remedy="Pad.", rewrite="magic"), "rewrite 'magic' is none of contiguous_inputs"),
+        (cause(remedy="Pad.", rewrite=["float_inputs", "magic"]), "rewrite 'magic' is none of contiguous_inputs"),
+        (cause(remedy="Pad.", rewrite=[]), "rewrite: expected text or a list of texts"),
+        (cause(rewrite="float_inputs"), "rewrite without remedy"),
+        (cause(state="open"), "state without url"),
+        (cause(url="https://example.org/1", state="stale"), "state 'stale' is none of open, closed, merged, released"),
+        (cause(url="https://example.org/1", state="released in May"), "state 'released in May' is none of"),
         (cause(when={"coremltool": "<9"}), "'coremltool' is neither"),
         (cause(matches=[]), "matches: expected a list of rules"),
         (cause(matches=RULE), "matches: expected a list of rules"),

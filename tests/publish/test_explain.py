@@ -1,4 +1,5 @@
 import shlex
+from dataclasses import replace
 
 import pytest
 
@@ -89,20 +90,26 @@ def test_everything_a_record_holds_is_told(record, evidence):
         assert part in text
 
 
+def told_of(cause, record):
+    text = explain(record, None, cause)
+    return [line.strip() for line in text.split("cause       ")[1].split("delegated")[0].splitlines() if line.strip()]
+
+
 def test_a_described_cause_is_explained(record):
     """In place of its slug alone."""
-    cause = Cause(
-        "odd", "It is odd", "converter", "You see it.", "It is so.", "ops.py f", (), "https://example.org/1", "mac"
+    cause = Cause("odd", "It is odd", "converter", "You see it.", "It is so.", "ops.py f", (), script="own")
+    told = ["odd: It is odd (converter)", "You see it.", "It is so.", "source: ops.py f"]
+    wrong = record(A, "wrong_value", cause="odd")
+    assert told_of(cause, wrong) == [*told, "shown by: python reports/findings/odd.py"]
+    described = replace(
+        cause, condition="alpha other than 1", remedy="Write it out.", url="https://example.org/1", state="merged"
     )
-    text = explain(record(A, "wrong_value", cause="odd"), None, cause)
-    told = [line.strip() for line in text.split("cause       ")[1].split("delegated")[0].splitlines() if line.strip()]
-    assert told == [
-        "odd: It is odd (converter)",
+    assert told_of(described, wrong)[1:6] == [
         "You see it.",
+        "when: alpha other than 1",
+        "what to do: Write it out.",
+        "upstream: https://example.org/1 (merged)",
         "It is so.",
-        "source: ops.py f",
-        "upstream: https://example.org/1",
-        "shown by: python reports/findings/odd.py",
     ]
 
 

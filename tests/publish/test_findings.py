@@ -79,7 +79,8 @@ def test_some_stages_have_a_section_of_their_own(record, stage, heading):
 
 
 def test_a_finding_says_all_that_is_known_of_its_cause(record, page):
-    described = cause("a", "mil_pass", url="https://example.org/7")
+    told = {"condition": "alpha other than 1", "remedy": "Write it out."}
+    described = cause("a", "mil_pass", url="https://example.org/7", state="merged", **told)
     records = [record(B, "convert_error", 10, cause="a"), record(A, "convert_error", cause="a", recipe="fp32-ios18")]
     text = section(page([described], *records), "Fails to lower, load or run")
     for part in (
@@ -88,7 +89,9 @@ def test_a_finding_says_all_that_is_known_of_its_cause(record, page):
         "why a",
         "| stage | mil pass |",
         "| explained by | `ops.py f` |",
-        "| upstream | <https://example.org/7> |",
+        "**When**: alpha other than 1.",
+        "**What to do**: Write it out.",
+        "| upstream | <https://example.org/7>, merged |",
         "| checks | 2 convert_error |",
         "| operators | `aten.a.default`, `aten.b.default` |",
         "| recipes | fp16-ios18, fp32-ios18 |",
@@ -127,15 +130,16 @@ def test_sections_stand_by_severity_and_causes_by_checks(record, page):
 
 
 def test_limitations_are_one_table(record, page):
-    text = page([cause("a", "limitation", script="", sees="refused | always")], record(A, "unsupported", cause="a"))
-    row = r'| <a id="a"></a>title of a | refused \| always | why a | `aten.a.default` | 1 |'
+    limit = cause("a", "limitation", script="", sees="refused | always", remedy="Leave it out.")
+    text = page([limit], record(A, "unsupported", cause="a"))
+    row = r'| <a id="a"></a>title of a | refused \| always | why a | Leave it out. | `aten.a.default` | 1 |'
     assert row in section(text, "Limitations")
 
 
 def test_faults_of_cases_are_no_findings(record, page):
     described = cause("a", "limitation", "invalid_case", script="")
     text = page([described], record(A, "invalid_case", cause="a"))
-    assert "| why a | `aten.a.default` | 1 |" in section(text, NO_JUDGEMENT)
+    assert "| why a | | `aten.a.default` | 1 |" in section(text, NO_JUDGEMENT)
     assert "| [Cases that judge nothing](#cases-that-judge-nothing) | 1 | 1 |" in text
     assert f"\n## {LIMITATIONS}" not in text
 

@@ -20,6 +20,7 @@ import yaml
 from harness.evidence.conditions import Versions, holds, installed, require_conditions
 from harness.evidence.recipe import PRECISIONS
 from harness.evidence.record import Record
+from harness.evidence.remedy import REWRITES
 from harness.evidence.vocabulary import RUNTIME, HarnessError, Kind, Outcome, Phase, Trait, outcomes_with
 
 #: The causes of the package.
@@ -36,6 +37,11 @@ OWN_SCRIPTS = ("own", "own-mac")
 CALLS = ("ct.convert", "partitioner", "to_executorch")
 #: What of a converted program is held against eager.
 COMPARED = ("values", "shape")
+#: What a cause is about: its operators, or layouts, ranks and dtypes whatever the operator.
+SCOPES = ("operator", "general")
+#: What became of the thread behind `url`; of a release: `released in 9.1`.
+STATES = ("open", "closed", "merged")
+_RELEASED = re.compile(r"released in \d+(\.\w+)+")
 #: Outcomes that have no cause.
 CAUSELESS = frozenset(Outcome) - outcomes_with(Trait.CAUSED)
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -50,7 +56,7 @@ class Rule:
 
     `texts` are tests of fields (`op`, `api`, `case`, `recipe`, `dtype`), `names` of the keys of counts (`fallback`,
     `delegated`, `mil`) and of load rules (`load_rule`): one of them must pass. `error` is searched in
-    `<type>: <message>`, `reason` in the reason.
+    `<type>: <message>`, `reason` in the reason. `operators` are the globs of `op`, as they were written.
     """
 
     outcomes: frozenset[Outcome]
@@ -59,6 +65,7 @@ class Rule:
     names: tuple[tuple[str, _Test], ...] = ()
     error: re.Pattern[str] | None = None
     reason: re.Pattern[str] | None = None
+    operators: tuple[str, ...] = ()
 
     def fits(self, record: Record) -> bool:
         if record.outcome not in self.outcomes or self.phase not in (None, record.phase):
@@ -117,6 +124,10 @@ class Cause:
     `cause` is its slug, `sees` what the user sees, `source` the file and function that explain it. `script` is what
     `reports/findings/<cause>.py` is generated from, or one of `OWN_SCRIPTS` where it is written by hand, or empty where
     there is none. `when` is as in a known issue.
+
+    `condition` completes "fails for": one clause, true of what fails and of nothing else; `remedy` is what the user can
+    do. Both are empty only where a project left them out of a cause of its own. `rewrite` names those of `REWRITES`
+    that are the remedy, the likeliest first. `state` is that of the thread at `url`, empty where it is not known.
     """
 
     cause: str
@@ -127,10 +138,18 @@ class Cause:
     source: str
     matches: tuple[Rule, ...]
     url: str = ""
-    state: str = ""
-    remedy: str = ""
     script: Script | str = ""
     when: Mapping[str, str] = field(default_factory=dict)
+    state: str = ""
+    condition: str = ""
+    scope: str = SCOPES[0]
+    remedy: str = ""
+    rewrite: tuple[str, ...] = ()
+
+    @property
+    def upstream(self) -> str:
+        """The thread about it and what became of it; empty where there is none."""
+        return f"{self.url} ({self.state})" if self.state else self.url
 
     def explains(self, record: Record) -> bool:
         return stages_agree(self.stage, record) and any(rule.fits(record) for rule in self.matches)
@@ -177,7 +196,7 @@ def read_causes(known_issues: Path | None = None) -> list[Cause]:
     causes: list[Cause] = []
     origin: dict[str, str] = {}
     for path in (path for folder in folders for path in sorted(folder.glob("*.yaml"))):
-        for where, cause in _read_file(path):
+        for where, cause in _read_file(path, _REQUIRED_OF_PACKAGE if path.parent == PACKAGED else _REQUIRED):
             if cause.cause in origin:
                 raise HarnessError(f"{where}: cause {cause.cause} stands already in {origin[cause.cause]}")
             origin[cause.cause] = where
@@ -185,12 +204,12 @@ def read_causes(known_issues: Path | None = None) -> list[Cause]:
     return causes
 
 
-def _read_file(path: Path) -> Iterator[tuple[str, Cause]]:
+def _read_file(path: Path, required: frozenset[str]) -> Iterator[tuple[str, Cause]]:
     """Each cause of a file, with where it stands."""
     for number, entry in enumerate(read_list(path), start=1):
         where = f"{path}: entry {number}"
         try:
-            yield where, _parse(entry)
+            yield where, _parse(entry, required)
         except (ValueError, HarnessError) as error:
             named = f" ({entry['cause']})" if isinstance(entry, dict) and "cause" in entry else ""
             raise HarnessError(f"{where}{named}: {error}") from None
@@ -218,12 +237,14 @@ def require_keys(entry: Any, known: Iterable[str], required: Iterable[str]) -> N
 
 
 _KEYS = frozenset(f.name for f in fields(Cause))
-_REQUIRED = _KEYS - {"url", "script", "when", "state", "remedy"}
+_REQUIRED_OF_PACKAGE = _KEYS - {"url", "state", "scope", "rewrite", "script", "when"}
+_REQUIRED = _REQUIRED_OF_PACKAGE - {"condition", "remedy"}
+_STRUCTURED = ("matches", "when", "script", "rewrite")
 
 
-def _parse(entry: Any) -> Cause:
-    require_keys(entry, _KEYS, _REQUIRED)
-    for key in sorted(_KEYS - {"matches", "when", "script"}):
+def _parse(entry: Any, required: frozenset[str]) -> Cause:
+    require_keys(entry, _KEYS, required)
+    for key in sorted(_KEYS - {*_STRUCTURED}):
         value = entry.get(key, "-")
         if not isinstance(value, str) or not value.strip():
             raise HarnessError(f"{key}: expected text, got {value!r}")
@@ -235,6 +256,7 @@ def _parse(entry: Any) -> Cause:
         raise HarnessError("lacks script: only a limitation needs none")
     if not entry.get("url", "https://").startswith("https://"):
         raise HarnessError(f"url: expected https://..., got {entry['url']!r}")
+    _require_help(entry)
     require_conditions(entry.get("when", {}))
     if not isinstance(entry["matches"], list) or not entry["matches"]:
         raise HarnessError("matches: expected a list of rules")
@@ -244,9 +266,28 @@ def _parse(entry: Any) -> Cause:
             rules.append(_rule(rule))
         except (ValueError, HarnessError) as error:
             raise HarnessError(f"rule {number}: {error}") from None
-    texts = {key: " ".join(entry[key].split()) for key in _KEYS - {"matches", "when", "script"} if key in entry}
+    texts = {key: " ".join(entry[key].split()) for key in _KEYS - {*_STRUCTURED} if key in entry}
     script = _script(entry["script"]) if "script" in entry else ""
-    return Cause(**texts, script=script, matches=tuple(rules), when=entry.get("when", {}))
+    rewrite = tuple(_one_or_more("rewrite", entry["rewrite"])) if "rewrite" in entry else ()
+    return Cause(**texts, rewrite=rewrite, script=script, matches=tuple(rules), when=entry.get("when", {}))
+
+
+def _require_help(entry: dict[str, Any]) -> None:
+    """What tells a user when a cause strikes and what to do about it."""
+    if entry.get("condition", "-").strip().endswith("."):
+        raise HarnessError(f"condition: expected a clause without a full stop, got {entry['condition']!r}")
+    if entry.get("scope", SCOPES[0]) not in SCOPES:
+        raise HarnessError(f"scope {entry['scope']!r} is none of {', '.join(SCOPES)}")
+    state = entry.get("state", STATES[0])
+    if state not in STATES and not _RELEASED.fullmatch(state):
+        raise HarnessError(f"state {state!r} is none of {', '.join(STATES)}, released in ...")
+    if "state" in entry and "url" not in entry:
+        raise HarnessError("state without url: it is that of a thread")
+    if "rewrite" in entry:
+        if unknown := [name for name in _one_or_more("rewrite", entry["rewrite"]) if name not in REWRITES]:
+            raise HarnessError(f"rewrite {unknown[0]!r} is none of {', '.join(REWRITES)}")
+        if "remedy" not in entry:
+            raise HarnessError("rewrite without remedy: it is what the remedy tells")
 
 
 def _script(entry: Any) -> Script | str:
@@ -293,7 +334,9 @@ def _rule(rule: Any) -> Rule:
         Phase(rule["phase"]) if "phase" in rule else None,
         tuple((attribute, _globs(key, rule[key])) for key, attribute in _TEXTS.items() if key in rule),
         tuple((attribute, _globs(key, rule[key])) for key, attribute in _NAMES.items() if key in rule),
-        *(_pattern(key, rule[key]) if key in rule else None for key in _PATTERNS),
+        _pattern("error", rule["error"]) if "error" in rule else None,
+        _pattern("reason", rule["reason"]) if "reason" in rule else None,
+        tuple(_one_or_more("op", rule["op"])) if "op" in rule else (),
     )
 
 
