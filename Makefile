@@ -15,7 +15,7 @@ JOBS   ?= auto
 .PHONY: matrix test lint harness-tests smoke simulated docs docs-check index-check known-issues bench clean
 
 matrix: $(READY)
-	$(BIN)/python -m pytest suites --level $(LEVEL) --shard $(SHARD) --measure -n $(JOBS) -q --capture=sys --run-dir $(RUN)
+	$(BIN)/python -m pytest suites --level $(LEVEL) --shard $(SHARD) --measure --ways-around -n $(JOBS) -q --capture=sys --run-dir $(RUN)
 	$(BIN)/python -m harness merge $(RUN)
 	$(BIN)/python -m harness docs
 	rm -rf $(RUN).last && mv $(RUN) $(RUN).last

@@ -10,6 +10,7 @@ from harness.evidence.files import Evidence
 from harness.evidence.triage import named
 from harness.publish.explain import explain, find
 from harness.publish.explain_error import NOTHING, explain_error
+from harness.publish.remedies import helping
 from harness.publish.units_page import beside_text
 
 
@@ -18,7 +19,13 @@ def record_text(evidence: Evidence, check_id: str, known_issues: Path, *, locali
     causes = {cause.cause: cause for cause in read_causes(known_issues)}
     records = named(Evidence(evidence.environments, find(evidence, check_id)), list(causes.values()))
     parts = [
-        explain(r, evidence.environments.get(r.environment), causes.get(r.cause or ""), beside_text(evidence, r))
+        explain(
+            r,
+            evidence.environments.get(r.environment),
+            causes.get(r.cause or ""),
+            beside_text(evidence, r),
+            helping(r, evidence.records),
+        )
         for r in records
     ]
     if localise:

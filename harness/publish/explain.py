@@ -68,17 +68,18 @@ def explain(
     environment: dict[str, Any] | None = None,
     cause: Cause | None = None,
     others: str = "",
+    way_around: str = "",
 ) -> str:
     """What was tried, how far it got, what came out, how to see it again.
 
-    `others` is the table of all units (`harness.publish.units_page`).
+    `others` is the table of all units (`harness.publish.units_page`), `way_around` what helps (`remedies`).
     """
     lines = [record.check_id, "", f"{record.outcome}: {OUTCOME_MEANINGS[record.outcome]}", ""]
     facts: list[tuple[str, str]] = [("tried", _tried(record)), ("recipe", _recipe(record.recipe))]
     facts.append(("unit", _unit(record.unit_spec)))
     facts.append(("reached", f"{record.phase} ({_PHASES[record.phase]})"))
     facts += [("stage", _stage(record)), ("reason", record.reason), ("error", _error(record))]
-    facts.append(("cause", _cause(record, cause)))
+    facts += [("cause", _cause(record, cause)), ("way around", way_around)]
     facts += [("delegated", _counts(record.delegated)), ("fell back", _counts(record.fallback))]
     if record.missing_kernels:
         facts.append(("no kernel", f"{', '.join(record.missing_kernels)}: this program would not load in ExecuTorch"))

@@ -15,6 +15,7 @@ from harness.publish.environments import describe_environment
 from harness.publish.markdown import anchor, code, codes, counted, plain, table
 from harness.publish.model import Matrix
 from harness.publish.problems import Problem, problems
+from harness.publish.remedies import of_cause
 
 PAGE = "findings.md"
 PRECISION = "Imprecise"
@@ -165,6 +166,7 @@ def _view(finding: Finding) -> dict[str, Any]:
         "sees": cause.sees,
         "condition": cause.condition,
         "remedy": cause.remedy,
+        "way_around": of_cause(finding.records),
         "explanation": cause.explanation,
         "source": code(cause.source, limit=400),
         "url": cause.url,
