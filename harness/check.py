@@ -6,7 +6,6 @@ record. `Checker` keeps what the checks of one case share, because recipes and u
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from harness.cases.case import Built, Case, CaseFault, Method
 from harness.diagnosis.blame import LOCALISED, blamed, is_quick
+from harness.diagnosis.reruns import most_favourable, precision_note, wrong_by_another
 from harness.evidence.check import Check
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
@@ -42,9 +42,9 @@ from harness.units.base import (
 )
 from harness.units.reference import ReferenceUnit
 from harness.units.registry import make_unit
-from harness.verdict.judge import Judgement, Question, judge, judge_readings, question, undocumented
+from harness.verdict.judge import Question, judge, question, undocumented
 from harness.verdict.oracle import InvalidCase, Truth, effects, truth
-from harness.verdict.stage import RIGHT_WHEN_WIDENED, STILL_WRONG, beside
+from harness.verdict.stage import STILL_WRONG, beside
 
 PhaseListener = Callable[[Phase], None]
 
@@ -384,43 +384,29 @@ def _judged(
     found = judge(asked, result.outputs, result.buffers, result.again)
     hangs_on = undocumented(found.verdict, result.notes) if unit.kind is Unit.REFERENCE else None
     reason = ""
-    if hangs_on is not None:
-        settled = _by_every_reading(calls, emitted, result)
+    if hangs_on is not None and found.verdict.outcome is Outcome.PASS:
+        if other := wrong_by_another(calls, emitted):
+            reason = f"{hangs_on}; right by one reading, by another: {other}"
+    elif hangs_on is not None:
+        settled = most_favourable(calls, emitted, result)
         if settled is None or settled.verdict.outcome is Outcome.PASS:
             reason = f"{hangs_on}; {found.verdict.reason}"
         else:
             found = settled
     verdict = found.verdict
     record = record.with_(numerics=verdict.numerics, reason=verdict.reason, notes=record.notes + verdict.notes)
+    if reason:
+        return _Answer(record.with_(phase=Phase.VALUE, reason=reason), found.outputs)
     if verdict.outcome is Outcome.PASS:
         return _Answer(record.with_(outcome=_working(emitted), phase=Phase.VALUE), found.outputs)
     outcome = verdict.outcome
-    if unit.kind is Unit.REFERENCE:
-        if reason:
-            return _Answer(record.with_(phase=Phase.VALUE, reason=reason), found.outputs)
-        if outcome in _MAYBE_PRECISION:
-            note = _precision_note(calls, emitted)
-            record = record.with_(notes=[*record.notes, note])
-            if outcome is Outcome.OUT_OF_RANGE and note is STILL_WRONG:
-                outcome = Outcome.WRONG_VALUE  # it leaves the range because it is wrong
+    if unit.kind is Unit.REFERENCE and outcome in _MAYBE_PRECISION:
+        note = precision_note(calls, emitted)
+        record = record.with_(notes=[*record.notes, note])
+        if outcome is Outcome.OUT_OF_RANGE and note is STILL_WRONG:
+            outcome = Outcome.WRONG_VALUE  # it leaves the range because it is wrong
     error = ErrorInfo(str(outcome), verdict.reason, str(outcome))
     return _Answer(record.with_(outcome=outcome, phase=verdict.phase, error=error), found.outputs)
-
-
-def _by_every_reading(calls: Sequence[Question], emitted: Emitted, first: ProgramResult) -> Judgement | None:
-    """The judgement of a program's most favourable reading; None where it does not run by another."""
-    with contextlib.suppress(Exception):
-        others = [_last_result(ReferenceUnit(reading=reading), calls, emitted) for reading in (1, 2)]
-        filled = [_last_result(ReferenceUnit(filling=filling), calls, emitted) for filling in (1, 2)]
-        return judge_readings(calls[-1], first, others, filled)
-    return None
-
-
-def _last_result(unit: ReferenceUnit, calls: Sequence[Question], emitted: Emitted) -> ProgramResult:
-    """The result of the last of the calls, made one after the other."""
-    first, *then = [asked.built.leaves for asked in calls]
-    result = unit.run(emitted, first, then=then)
-    return [result, *result.then][-1]
 
 
 def _working(emitted: Emitted) -> Outcome:
@@ -428,16 +414,6 @@ def _working(emitted: Emitted) -> Outcome:
     if not emitted.program.delegates:
         return Outcome.FALLBACK
     return Outcome.PARTIAL if emitted.program.fallback_ops else Outcome.PASS
-
-
-def _precision_note(calls: Sequence[Question], emitted: Emitted) -> Note:
-    """Run again with every float widened: still wrong is a lowering defect, now right an effect of precision."""
-    with contextlib.suppress(Exception):
-        last = _last_result(ReferenceUnit(mode="exact"), calls, emitted)
-        right = judge(calls[-1], last.outputs, last.buffers).verdict.outcome is Outcome.PASS
-        return RIGHT_WHEN_WIDENED if right else STILL_WRONG
-    detail = "not told from precision: the program does not run with every float widened"
-    return Note(NoteCode.NOT_WIDENED, detail)
 
 
 class _Ladder:

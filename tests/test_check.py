@@ -282,15 +282,23 @@ def test_not_run_when_the_graph_has_no_plan(monkeypatch: pytest.MonkeyPatch) -> 
     assert "call of cond" in record.reason
 
 
-@pytest.mark.parametrize(("by_every_reading", "outcome"), [(False, Outcome.NOT_RUN), (True, Outcome.WRONG_VALUE)])
+@pytest.mark.parametrize(
+    ("wrong_by", "outcome"),
+    [
+        ((), Outcome.PASS),  # right by each
+        ((0,), Outcome.NOT_RUN),  # wrong by the reading taken, right by another
+        ((1,), Outcome.NOT_RUN),  # and the other way round
+        ((0, 1, 2), Outcome.WRONG_VALUE),  # wrong by each
+    ],
+)
 def test_a_verdict_that_hangs_on_undocumented_semantics(
-    monkeypatch: pytest.MonkeyPatch, by_every_reading: bool, outcome: Outcome
+    monkeypatch: pytest.MonkeyPatch, wrong_by: tuple[int, ...], outcome: Outcome
 ) -> None:
     right = whole_program.run_program
 
     def noted(program: Any, unit: Any, *arguments: Any, **options: Any) -> Any:
         result = right(program, unit, *arguments, **options)
-        if by_every_reading or not unit.reading:
+        if unit.reading in wrong_by:
             result.outputs = [result.outputs[0] + 1]
         result.notes.append(Note(NoteCode.UNDOCUMENTED, "undocumented semantics: topk: order of ties"))
         return result
