@@ -21,7 +21,7 @@ from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
+from harness.evidence.vocabulary import OF_OPERATORS, WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
 from harness.lowering.cache import LoweringCache
 from harness.lowering.lower import Emitted, Exported, Lowered, export, lower, refused_call
 from harness.lowering.readback import read_back, written
@@ -40,6 +40,7 @@ from harness.units.base import (
 )
 from harness.units.reference import ReferenceUnit
 from harness.units.registry import make_unit
+from harness.verdict.buffers import begun
 from harness.verdict.judge import Judgement, Question, judge, judge_readings, question, undocumented
 from harness.verdict.oracle import InvalidCase, Truth, effects, truth
 from harness.verdict.stage import RIGHT_WHEN_WIDENED, STILL_WRONG, beside
@@ -124,13 +125,16 @@ class Checker:
             return record.with_(reason=reason)
         case = self._prepare(check.case, ladder)
         if case.built is not None:
-            record = record.with_(seed=case.built.seed, call=case.built.call or record.call)
+            dtype = case.built.dtype if check.case.kind is Kind.USER else record.dtype
+            record = record.with_(seed=case.built.seed, call=case.built.call or record.call, dtype=dtype)
         if isinstance(case, _Faulty):
             return record.with_(outcome=Outcome.INVALID_CASE, reason=case.fault)
         lowered = self._lower(case, check.recipe, ladder)
         record = record.with_(timing=dict(lowered.timing), missing_kernels=list(lowered.missing_kernels))
         if (failure := lowered.failure) is not None:
-            return record.with_(outcome=failure.outcome, phase=failure.phase, error=failure.error)
+            # An operator's own case needs no telling which it is.
+            notes = [] if check.case.kind in OF_OPERATORS else list(failure.notes)
+            return record.with_(outcome=failure.outcome, phase=failure.phase, error=failure.error, notes=notes)
         if case.exported is not None and (problem := refused_call(case.exported, case.built)):
             return record.with_(outcome=Outcome.INVALID_CASE, phase=Phase.EXPORT, reason=problem)
         if lowered.emitted is None:
@@ -152,7 +156,11 @@ class Checker:
             else:
                 case.reference[check.recipe, method.name] = answer
             answers.append((f"method {method.name}: " if method.name != case.built.method else "", answer))
-        return _together(answers).record
+        together = _together(answers).record
+        if together.outcome in WORKING:
+            return together
+        states = [n for m, e in zip(case.built.judged, programs, strict=True) for n in begun(m.module, e.program)]
+        return together.with_(notes=together.notes + states)
 
     def _unit(self, unit: UnitSpec) -> UnitRunner:
         if unit not in self._units:

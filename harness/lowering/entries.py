@@ -16,13 +16,14 @@ from typing import Any
 
 import torch
 
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering import program
 from harness.lowering.debug_info import EdgeNode
 from harness.lowering.lower import Failure, Lowered
 
-_MAGIC = b"coreml-harness lowering 5\n"
+_MAGIC = b"coreml-harness lowering 6\n"
 _DIGEST = hashlib.sha256().digest_size
 
 #: All that an entry may hold besides tensors, dtypes, numbers, text, bytes and collections of them.
@@ -31,6 +32,8 @@ _CLASSES: list[type] = [
     Lowered,
     Failure,
     ErrorInfo,
+    Note,
+    NoteCode,
     Outcome,
     Phase,
     EdgeNode,

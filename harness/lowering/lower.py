@@ -11,8 +11,9 @@ import copy
 import functools
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -20,12 +21,14 @@ from torch._guards import detect_fake_mode
 from torch.export.graph_signature import InputKind
 
 from harness.cases.case import AS_IT_IS, Arguments, Built, Method, Partitioning, argument_name
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 from harness.lowering import speedups
 from harness.lowering.backend import import_failure
 from harness.lowering.edge import EdgeStage
+from harness.lowering.failing_node import FailingNode, failing_node
 from harness.lowering.graph import UnplannableGraph, count_ops, plan_of
 from harness.lowering.partitioning import edge_config, make_partitioner
 from harness.lowering.program import METHOD, LoweredProgram
@@ -46,11 +49,12 @@ FAILURES: dict[Phase, Outcome] = {
 
 @dataclass(frozen=True)
 class Failure:
-    """Where lowering stopped, and what that is called."""
+    """Where lowering stopped, and what that is called. `notes` name the operator, where it can be told."""
 
     phase: Phase
     outcome: Outcome
     error: ErrorInfo
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -253,7 +257,7 @@ def convert(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silenc
     except HarnessError:
         raise
     except Exception as error:
-        return Converted(exported, failure=_failure(phases.current, error), timing=timing)
+        return Converted(exported, failure=_failure(phases.current, error, exported.ops), timing=timing)
     timing["lower"] = time.perf_counter() - started
     try:
         # Before emitting, which rewrites the graph in place. What else it raises is a fault of ours, no finding.
@@ -277,7 +281,7 @@ def emit(converted: Converted, on_phase: PhaseListener = silence) -> Lowered:
             emitted = converted.manager.to_executorch()
             pte = bytes(emitted.buffer)
     except Exception as error:
-        return Lowered(failure=_failure(Phase.EMIT, error), exported_ops=exported.ops, timing=timing)
+        return Lowered(failure=_failure(Phase.EMIT, error, exported.ops), exported_ops=exported.ops, timing=timing)
     timing["emit"] = time.perf_counter() - started
     return Lowered(
         program=converted.plan,
@@ -299,8 +303,13 @@ def methods(exported: Exported) -> dict[str, torch.export.ExportedProgram]:
     return dict(sorted({exported.method: exported.program, **exported.beside}.items()))
 
 
-def _failure(phase: Phase, error: Exception) -> Failure:
-    return Failure(phase, FAILURES[phase], error_info(error))
+def _failure(phase: Phase, error: Exception, ops: Mapping[str, int] = MappingProxyType({})) -> Failure:
+    """`ops` are those of the exported graph: where it has one alone, no other can be to blame."""
+    at = failing_node(error) or FailingNode(op=next(iter(ops)) if len(ops) == 1 else "")
+    notes = [Note(NoteCode.OPERATOR, at.op)] if at.op else []
+    notes += [Note(NoteCode.INPUT, at.input)] if at.input else []
+    notes += [Note(NoteCode.DTYPE_CHANGED, op) for op in at.dtype_changed]
+    return Failure(phase, FAILURES[phase], error_info(error), tuple(notes))
 
 
 def missing_kernels(executorch_program: Any) -> tuple[str, ...]:
