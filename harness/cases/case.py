@@ -120,7 +120,7 @@ class Built:
 
     @property
     def dtype(self) -> str:
-        """The data type of the tensors of that call, such as `float32`; `mixed` where they have several, or are none."""
+        """The data type of the tensors of that call, such as `float32`; `mixed` where they have several or none."""
         found = {str(leaf.dtype).removeprefix("torch.") for leaf in self.leaves if hasattr(leaf, "dtype")}
         return found.pop() if len(found) == 1 else "mixed"
 

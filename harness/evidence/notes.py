@@ -36,7 +36,8 @@ class NoteCode(StrEnum):
     RIGHT_WHEN_WIDENED = "right_when_widened"
     STILL_WRONG = "still_wrong"
     NOT_WIDENED = "not_widened"
-    #: The ATen overload that a failure is put down to, or the user's input, by its name; its place in the user's source.
+    #: What a failure is put down to: the ATen overload, or the user's input, by its name; its place in the user's
+    #: source.
     OPERATOR = "operator"
     INPUT = "input"
     SOURCE = "source"

@@ -62,8 +62,8 @@ class Rule:
     """Fits a failing record when every key given does; `None` and `()` stand for a key not given.
 
     `texts` are tests of fields (`op`, `api`, `case`, `recipe`, `dtype`), `names` of the keys of counts (`fallback`,
-    `delegated`, `mil`), of load rules (`load_rule`), of operators whose dtype changed (`dtype_changed`) and of the codes
-    of notes (`note`): one of them must pass. `error` is searched in `<type>: <message>`, `reason` in the reason.
+    `delegated`, `mil`), of load rules (`load_rule`), of operators whose dtype changed (`dtype_changed`) and of codes of
+    notes (`note`): one of them must pass. `error` is searched in `<type>: <message>`, `reason` in the reason.
     """
 
     outcomes: frozenset[Outcome]
@@ -85,8 +85,8 @@ class Rule:
         return self.reason is None or self.reason.search(record.reason) is not None
 
     def _values(self, record: Record, name: str) -> Iterable[str]:
-        """What a text key is held against. `op`, of a module that is about no operator, against those that its failure is
-        put down to; where none was found, of a user's module against its own operators: any where an exception's
+        """What a text key is held against. `op`, of a module that is about no operator, against those that its failure
+        is put down to; where none was found, of a user's module against its own operators: any where an exception's
         message tells the defect, the only one where nothing else says which of them is to blame.
         """
         if name != "op" or record.kind in OF_OPERATORS:
