@@ -22,7 +22,7 @@ from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
+from harness.evidence.vocabulary import OF_OPERATORS, WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
 from harness.lowering.cache import LoweringCache
 from harness.lowering.lower import Emitted, Exported, Lowered, export, lower, methods, refused_call
 from harness.lowering.place import Place, source_line
@@ -42,6 +42,7 @@ from harness.units.base import (
 )
 from harness.units.reference import ReferenceUnit
 from harness.units.registry import make_unit
+from harness.verdict.buffers import begun
 from harness.verdict.judge import Question, judge, question, undocumented
 from harness.verdict.oracle import InvalidCase, Truth, effects, truth
 from harness.verdict.stage import STILL_WRONG, beside
@@ -126,7 +127,8 @@ class Checker:
             return record.with_(reason=reason)
         case = self._prepare(check.case, ladder)
         if case.built is not None:
-            record = record.with_(seed=case.built.seed, call=case.built.call or record.call)
+            dtype = case.built.dtype if check.case.kind is Kind.USER else record.dtype
+            record = record.with_(seed=case.built.seed, call=case.built.call or record.call, dtype=dtype)
         if isinstance(case, _Faulty):
             return record.with_(outcome=Outcome.INVALID_CASE, reason=case.fault)
         lowered = self._lower(case, check.recipe, ladder)
@@ -156,11 +158,15 @@ class Checker:
                 case.reference[check.recipe, method.name] = answer
             answers.append((f"method {method.name}: " if method.name != case.built.method else "", answer))
         record = _together(answers).record
+        if record.outcome in WORKING:
+            return record
+        states = [n for m, e in zip(case.built.judged, programs, strict=True) for n in begun(m.module, e.program)]
+        record = record.with_(notes=record.notes + states)
         if case.case.kind is not Kind.USER or record.outcome not in LOCALISED or not is_quick(lowered):
             return record
         ladder.enter(Phase.VALUE)
-        place, notes = blamed(case.case, check.recipe, record.notes)
-        return _placed(record.with_(notes=[*record.notes, *notes]), case, place)
+        places, notes = blamed(case.case, check.recipe, record.notes)
+        return _placed(record.with_(notes=[*record.notes, *notes]), case, *places)
 
     def _unit(self, unit: UnitSpec) -> UnitRunner:
         if unit not in self._units:
@@ -290,17 +296,22 @@ def _failed(record: Record, outcome: Outcome, phase: Phase, error: Exception) ->
     return record.with_(outcome=outcome, phase=phase, error=info, notes=notes)
 
 
-def _placed(record: Record, case: _Real, place: Place) -> Record:
+def _placed(record: Record, case: _Real, *places: Place) -> Record:
     """With the operator that the outcome is put down to, where that is another than the case's own, and its line in
     the user's source."""
-    notes = list(record.notes)
-    if place.operator not in ("", case.case.op):
-        notes.append(Note(NoteCode.OPERATOR, place.operator))
-    if case.case.kind is Kind.USER and case.exported is not None:
-        programs = methods(case.exported).values() if case.exported.program is not None else ()
-        if source := source_line(programs, place):
-            notes.append(Note(NoteCode.SOURCE, source))
-    return record.with_(notes=notes)
+    told: list[tuple[NoteCode, str]] = []
+    exported = case.exported if case.exported is not None and case.exported.program is not None else None
+    programs = methods(exported).values() if exported is not None else ()
+    for place in places:
+        if place.operator != case.case.op:
+            told.append((NoteCode.OPERATOR, place.operator))
+        if case.case.kind in OF_OPERATORS:
+            continue
+        told += [(NoteCode.INPUT, place.input), *((NoteCode.DTYPE_CHANGED, name) for name in place.dtype_changed)]
+        if case.case.kind is Kind.USER:
+            told.append((NoteCode.SOURCE, source_line(programs, place)))
+    notes = [Note(code, detail) for code, detail in dict.fromkeys(told) if detail]
+    return record.with_(notes=[*record.notes, *notes])
 
 
 #: Ends the reason of a case whose module gives something else, such as a cache of its own class.
