@@ -630,10 +630,9 @@ def test_no_such_case() -> None:
 
 
 def test_what_becomes_of_an_input_is_blamed_on_the_operator_that_takes_it() -> None:
-    case = case_of(
-        lambda _, x: torch.nn.functional.pad(x, (1, 1), value=5), torch.tensor([30523, 7], dtype=torch.int32)
-    )
-    found = localise(case, FP16)
+    token = torch.tensor([30523, 7], dtype=torch.int32)  # 30523 is no float16
+    built = Built(_Module(lambda _, x: torch.nn.functional.pad(x, (1, 1), value=5)), (token,), 0)
+    found = localise(dataclasses.replace(CHAIN, build=lambda: built), FP16)
     assert found.node is not None
     assert found.node.target == "input"  # its cast to fp16 is the first that is wrong
     assert found.blamed == ("aten.pad.default",)
