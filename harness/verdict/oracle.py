@@ -140,7 +140,7 @@ def truth(
         if layouts:
             raise InvalidCase(f"a result is not a dense tensor ({', '.join(sorted(layouts))})")
         try:
-            with _WidenFactories():
+            with WidenFactories():
                 outputs, _ = _tensors(_run(module, calls, wide=True))
             problem = _mismatch(outputs, reference)
         except Exception as error:  # float64 has fewer kernels than float32: any refusal means the same
@@ -259,7 +259,7 @@ class _Scramble(TorchDispatchMode):
         return self.salt * 3 + 1
 
 
-class _WidenFactories(TorchDispatchMode):
+class WidenFactories(TorchDispatchMode):
     """float64 where a program asks for float32 by name (`dtype=`, `.float()`); casts to fp16 and bf16 do round."""
 
     supports_higher_order_operators = True
