@@ -254,7 +254,7 @@ def report(record: Record, titles: Mapping[str, Cause] = MappingProxyType({})) -
         lines.append(f"  reason: {record.reason}")
     for note in record.notes:
         if note.code in _PLACES:
-            lines.append(f"  {_PLACES[note.code]}: {note}")
+            lines.append(f"  {_PLACES[note.code]}: {note.detail}")
     if cause is not None:
         lines.append(f"  cause: {cause.cause}: {cause.title}")
         lines += [f"  what to do: {cause.remedy}"] if cause.remedy else []
