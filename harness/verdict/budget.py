@@ -5,6 +5,7 @@ Counted, not timed, so that the same program is judged alike on every machine.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 from torch.utils.flop_counter import flop_registry
 
-from harness.verdict.oracle import Truth
+from harness.verdict.oracle import Truth, WidenFactories
 
 #: Floating-point operations of products and sums of one run in float64, and elements of all results together. Bounds
 #: take some twenty such runs: at a hundred megaelements and ten gigaflops (a ResNet-50 at 224 by 224 has eight) a
@@ -42,7 +43,7 @@ def within_budget(truth: Truth) -> bool:
     """Whether one run of the truth's module stays below `FLOPS` and `ELEMENTS`; counted once a truth."""
     if "cost" not in truth.cache:
         counting = _Count()
-        with torch.no_grad(), counting:
+        with torch.no_grad(), counting, WidenFactories() if truth.exact else contextlib.nullcontext():
             truth.again()
         truth.cache["cost"] = counting.flops, counting.elements
     flops, elements = truth.cache["cost"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -84,6 +84,16 @@ class Truth:
             raise InvalidCase("this truth holds values only")
         return _tensors(_run(self.module, self._calls, wide=self.exact, change=change))[0]
 
+    def in_own_dtype(self, problem: str) -> Truth:
+        """Eager's answer in the case's dtype as the truth, because float64 has the `problem`."""
+        if "own" not in self.cache:
+            dtype = str(self.reference[0].dtype).removeprefix("torch.")
+            exactness = f"eager in the case's dtype ({dtype}): {problem}"
+            self.cache["own"] = replace(
+                self, outputs=[_widen(t) for t in self.reference], exactness=exactness, cache={}
+            )
+        return self.cache["own"]
+
     def in_precision(self, dtype: torch.dtype) -> list[Tensor] | None:
         """What eager itself gives when inputs, parameters and buffers are of `dtype`; None where it refuses."""
         if self.module is None:
@@ -130,18 +140,13 @@ def truth(
         if layouts:
             raise InvalidCase(f"a result is not a dense tensor ({', '.join(sorted(layouts))})")
         try:
-            with _WidenFactories():
+            with WidenFactories():
                 outputs, _ = _tensors(_run(module, calls, wide=True))
             problem = _mismatch(outputs, reference)
         except Exception as error:  # float64 has fewer kernels than float32: any refusal means the same
             problem = _first_line(error)
-    exactness = "float64"
-    if problem:
-        outputs = reference
-        dtype = str(reference[0].dtype).removeprefix("torch.")
-        exactness = f"eager in the case's dtype ({dtype}): {problem}"
-    wide = [_widen(t) for t in outputs]
-    return Truth(wide, reference, exactness, non_tensors, module, inputs, kwargs or {}, tuple(before))
+    found = Truth([], reference, "float64", non_tensors, module, inputs, kwargs or {}, tuple(before))
+    return found.in_own_dtype(problem) if problem else replace(found, outputs=[_widen(t) for t in outputs])
 
 
 @dataclass(frozen=True)
@@ -254,7 +259,7 @@ class _Scramble(TorchDispatchMode):
         return self.salt * 3 + 1
 
 
-class _WidenFactories(TorchDispatchMode):
+class WidenFactories(TorchDispatchMode):
     """float64 where a program asks for float32 by name (`dtype=`, `.float()`); casts to fp16 and bf16 do round."""
 
     supports_higher_order_operators = True

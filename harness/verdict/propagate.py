@@ -5,9 +5,9 @@ the table allows. What arrives at the outputs, less the exact result, is the bou
 formula at the actual inputs, cancellation and conditioning included.
 
 - One computing operator, the rest data movement: its bound is added once, with positive sign, and arrives unchanged.
-- Several: errors of random sign, `RUNS` times (Monte Carlo arithmetic: D. Stott Parker, UCLA CSD-970002, 1997; CESTAC:
-  Vignes and La Porte, 1974). The bound is `SAFETY` times the largest deviation of an element, and one ulp
-  for the result itself.
+- Several: errors of random sign (`harness.verdict.signs`), `RUNS` times (Monte Carlo arithmetic: D. Stott Parker, UCLA
+  CSD-970002, 1997; CESTAC: Vignes and La Porte, 1974). The bound is `SAFETY` times the largest deviation of an element,
+  and one ulp for the result itself.
 
 Operators whose row says COMPOSED are taken apart by PyTorch's own decomposition, so that the formula is the
 documented one. Those of other namespaces, a user's own among them, and those without a row are taken apart by running
@@ -43,12 +43,15 @@ from harness.verdict.decisions import (
 from harness.verdict.formulas import FORMULAS
 from harness.verdict.freedom import Freedom, Unordered, phases, settle
 from harness.verdict.oracle import WIDE, Truth, call_name
+from harness.verdict.signs import RUNS, Signs
 from harness.verdict.tolerance import FP32, Format, Rule
 
-#: Eight draws miss an element's sensitivity by half with a probability of (2 Phi(0.5) - 1)^8 = 5e-4; its rows are
-#: worst cases that real rounding reaches a third of, which a safety of two makes six standard deviations.
-RUNS = 8
+#: Where many errors arrive, eight draws miss an element's sensitivity by half with a probability of
+#: (2 Phi(0.5) - 1)^8 = 5e-4; two that cancel in one run add up in another. Rows are worst cases that real rounding
+#: reaches a third of, which a safety of two makes six standard deviations.
 SAFETY = 2.0
+#: Seeds of signs.
+_ERRORS, _DECISIONS = 1_000_000, 2_000_000
 
 
 @dataclass
@@ -119,7 +122,7 @@ class _Push:
 
 
 class _Watch(TorchDispatchMode):
-    """Runs a program while errors are injected; `sign` +1 once, or a generator of signs.
+    """Runs a program while errors are injected, with the `signs` given, else all positive.
 
     Decisions are written to `ledger` by the exact run, and by others measured, or pushed.
     """
@@ -127,7 +130,7 @@ class _Watch(TorchDispatchMode):
     def __init__(
         self,
         f: Format,
-        generator: torch.Generator | None,
+        signs: Signs | None,
         noise: bool = True,
         own: bool = False,
         *,
@@ -136,7 +139,7 @@ class _Watch(TorchDispatchMode):
         push: _Push | None = None,
     ) -> None:
         super().__init__()
-        self.f, self.generator, self.noise, self.own = f, generator, noise, own
+        self.f, self.signs, self.noise, self.own = f, signs, noise, own
         self.ledger, self.reading, self.push = ledger, reading, push
         self.calls: list[BoundedCall] = []
         self.choices: list[Choice] = []
@@ -200,7 +203,7 @@ class _Watch(TorchDispatchMode):
         if one is None:
             return out
         if self.push is not None:
-            args, kwargs = shifted(one, before, self.push.factor, self.push.sign, self._signs)
+            args, kwargs = shifted(one, before, self.push.factor, self.push.sign, self._draw)
             return _in_place_of(func, out, func(*args, **kwargs))
         note_moves(one, found)
         return _in_place_of(func, out, one.out) if is_pinned(name) else out
@@ -210,7 +213,7 @@ class _Watch(TorchDispatchMode):
         packet = OpName.parse(name).packet_name
         if packet in self.inside:
             return False, None
-        state = len(self.calls), self.generator.get_state() if self.generator is not None else None
+        state = len(self.calls), self.signs.drawn if self.signs is not None else 0
         # What a formula leaves out of a mutable operator (running statistics) is no result of the program.
         mutable = func._schema.is_mutable
         formulas = [FORMULAS.get(packet), *(() if mutable else (decomposition_table.get(func), func.decompose))]
@@ -230,8 +233,8 @@ class _Watch(TorchDispatchMode):
                     return True, out
             except (RuntimeError, TypeError, NotImplementedError, AssertionError):
                 del self.calls[state[0] :]
-                if self.generator is not None and state[1] is not None:
-                    self.generator.set_state(state[1])
+                if self.signs is not None:
+                    self.signs.drawn = state[1]
             finally:
                 self.inside.pop()
         return False, None
@@ -257,7 +260,7 @@ class _Watch(TorchDispatchMode):
         if rule.cls is C.DOT_PRODUCT:
             call.terms = tolerance.dot_terms(rule, ref, named, self.f)
         amplitude = torch.where(torch.isfinite(ref.abs()), amplitude, 0.0)
-        if self.generator is None:
+        if self.signs is None:
             return torch.complex(amplitude, amplitude) if ref.is_complex() else amplitude.to(ref.dtype)
         if rule.cls is C.DOT_PRODUCT:
             # A sequential sum of K terms rounds K partial sums by up to a unit each, growing to it linearly: standard
@@ -268,8 +271,8 @@ class _Watch(TorchDispatchMode):
             amplitude = torch.where(self._representable(func, ref, before), 0.0, amplitude)
         amplitude = tolerance.flushed(ref, amplitude, self.f)
         if ref.is_complex():
-            return torch.complex(amplitude * self._signs(ref), amplitude * self._signs(ref))
-        return (amplitude * self._signs(ref)).to(ref.dtype)
+            return torch.complex(amplitude * self._draw(ref), amplitude * self._draw(ref))
+        return (amplitude * self._draw(ref)).to(ref.dtype)
 
     def _representable(self, func: Any, ref: Tensor, before: Any) -> Tensor:
         """Where the exact result is a value of the format. Eager's own result in float32 always is one, whatever was
@@ -281,8 +284,9 @@ class _Watch(TorchDispatchMode):
             same &= wide == ref
         return same
 
-    def _signs(self, ref: Tensor) -> Tensor:
-        return torch.randint(0, 2, ref.shape, generator=self.generator).double() * 2 - 1
+    def _draw(self, ref: Tensor) -> Tensor:
+        assert self.signs is not None
+        return self.signs.draw(ref.shape)
 
     def _note_choice(self, name: str, func: Any, before: Any, out: Any) -> None:
         packet = OpName.parse(name).packet
@@ -487,8 +491,8 @@ def _bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
     spread = [torch.zeros_like(z) if z is not None else None for z in zero]
     told = [~torch.isfinite(t) if _floats(t) else None for t in exact]
     for i in range(runs):
-        generator = None if single else torch.Generator().manual_seed(1000 + i)
-        watch = _Watch(f, generator, own=not truth.exact, reading=Reading(ledger))
+        signs = None if single else Signs(i, _ERRORS)
+        watch = _Watch(f, signs, own=not truth.exact, reading=Reading(ledger))
         with torch.no_grad(), watch:
             outs = settle(truth.again(), exact, quiet.freedoms)
         for j, (out, ref) in enumerate(zip(outs, exact, strict=True)):
@@ -527,10 +531,8 @@ def _decide(result: Bounds, truth: Truth, f: Format, ledger: Ledger, factor: flo
         if choice.decision is not None:
             choice.slack = factor * choice.decision.moved[0].reshape(choice.source.shape)
     for run, sign in enumerate((-1, 1, -1, 1)):
-        generator = torch.Generator().manual_seed(2000 + run)
-        watch = _Watch(
-            f, generator, noise=False, own=not truth.exact, reading=Reading(ledger), push=_Push(sign, factor)
-        )
+        signs = Signs(run, _DECISIONS)
+        watch = _Watch(f, signs, noise=False, own=not truth.exact, reading=Reading(ledger), push=_Push(sign, factor))
         with torch.no_grad(), watch:
             outs = settle(truth.again(), truth.outputs, freedoms)
         if [t.shape for t in outs] == [t.shape for t in truth.outputs]:

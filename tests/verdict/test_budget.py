@@ -26,3 +26,26 @@ def test_products_and_elements_are_counted_once(right):
 def test_past_either_limit_it_is_too_much(right, limit, monkeypatch):
     monkeypatch.setattr(budget, limit, 1)
     assert not within_budget(right)
+
+
+class AsksForFloat32(torch.nn.Module):
+    """Raises where what it makes is float32 while its weights are float64."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.layer(x.float() * torch.arange(8, dtype=torch.float32))
+
+
+def test_what_asks_for_float32_by_name_is_counted_in_float64():
+    right = truth(AsksForFloat32(), (torch.tensor([[250]]),))
+    assert right.exact
+    assert within_budget(right)
+    assert right.cache["cost"][0] == 2 * 8 * 4
+
+
+def test_a_truth_in_the_cases_dtype_is_counted_in_it():
+    right = truth(AsksForFloat32(), (torch.tensor([[250]]),)).in_own_dtype("float64 is left out")
+    assert within_budget(right)

@@ -269,3 +269,64 @@ def test_of_several_readings_the_most_favourable_is_judged() -> None:
     assert judge_readings(one, wrong, [wrong, wrong], [wrong]).verdict.outcome is Outcome.WRONG_VALUE
     elsewhere = ProgramResult([wrong_at(1, 1, value=9.0), RIGHT[1]])
     assert judge_readings(one, wrong, [], [elsewhere]).verdict.outcome is Outcome.PASS
+
+
+class ByDtype(torch.nn.Module):
+    """Adds a number that the dtype decides, as a kernel of one dtype or an epsilon of the format does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.exp(x) + torch.finfo(x.dtype).bits
+
+
+class Unsettled(torch.nn.Module):
+    """What the last offset of a bag leaves out is undefined: eager's kernels of float32 and float64 differ."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.weight = torch.nn.Parameter(torch.rand(4, 3, generator=generator))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight + x.sum()
+        offsets = torch.tensor([0, 2])
+        return torch.nn.functional.embedding_bag(
+            torch.arange(4), weight, offsets, mode="mean", include_last_offset=True
+        )
+
+
+@pytest.mark.parametrize("recipe", [FP32, FP16], ids=str)
+@pytest.mark.parametrize("module", [ByDtype(), Unsettled()], ids=lambda m: type(m).__name__)
+def test_what_eager_gives_in_the_users_dtype_is_right_where_float64_is_another_program(
+    module: torch.nn.Module, recipe: Recipe
+) -> None:
+    question = asked(recipe=recipe, module=module)
+    eager = module(X).detach()
+    if eager.allclose(module.double()(X.double()).float()):
+        pytest.skip("these kernels agree here")
+    module.float()
+    verdict = judge(question, [eager]).verdict
+    assert verdict.outcome is Outcome.PASS
+    assert any(note.code is NoteCode.TRUTH and "float64 gives another result" in note.detail for note in verdict.notes)
+    assert judge(question, [eager * 1.01]).verdict.outcome is Outcome.WRONG_VALUE
+
+
+def test_what_agrees_with_float64_needs_no_other_truth() -> None:
+    verdict = judge(asked(module=ByDtype()), [(torch.exp(X.double()) + 64).float()]).verdict
+    assert verdict.outcome is Outcome.PASS
+    assert not verdict.notes
+
+
+class Cancelling(torch.nn.Module):
+    """Eager in float32 is far off, and no further than its roundings explain."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.exp(x + 1e4 - 1e4) - torch.exp(x)
+
+
+def test_rounding_of_eager_is_no_other_program() -> None:
+    question = asked(module=Cancelling())
+    eager = Cancelling()(X)
+    assert judge(question, [eager]).verdict.outcome is Outcome.PASS
+    wrong = judge(question, [eager + 50]).verdict
+    assert wrong.outcome is Outcome.WRONG_VALUE
+    assert not wrong.notes
