@@ -6,7 +6,6 @@ record. `Checker` keeps what the checks of one case share, because recipes and u
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -16,13 +15,14 @@ from torch import Tensor
 
 from harness.cases.case import Built, Case, CaseFault, Method
 from harness.diagnosis.blame import LOCALISED, blamed, is_quick
+from harness.diagnosis.reruns import most_favourable, precision_note, wrong_by_another
 from harness.evidence.check import Check
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
+from harness.evidence.vocabulary import OF_OPERATORS, WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
 from harness.lowering.cache import LoweringCache
 from harness.lowering.lower import Emitted, Exported, Lowered, export, lower, methods, refused_call
 from harness.lowering.place import Place, source_line
@@ -42,9 +42,10 @@ from harness.units.base import (
 )
 from harness.units.reference import ReferenceUnit
 from harness.units.registry import make_unit
-from harness.verdict.judge import Judgement, Question, judge, judge_readings, question, undocumented
+from harness.verdict.buffers import begun
+from harness.verdict.judge import Question, judge, question, undocumented
 from harness.verdict.oracle import InvalidCase, Truth, effects, truth
-from harness.verdict.stage import RIGHT_WHEN_WIDENED, STILL_WRONG, beside
+from harness.verdict.stage import STILL_WRONG, beside
 
 PhaseListener = Callable[[Phase], None]
 
@@ -126,7 +127,8 @@ class Checker:
             return record.with_(reason=reason)
         case = self._prepare(check.case, ladder)
         if case.built is not None:
-            record = record.with_(seed=case.built.seed, call=case.built.call or record.call)
+            dtype = case.built.dtype if check.case.kind is Kind.USER else record.dtype
+            record = record.with_(seed=case.built.seed, call=case.built.call or record.call, dtype=dtype)
         if isinstance(case, _Faulty):
             return record.with_(outcome=Outcome.INVALID_CASE, reason=case.fault)
         lowered = self._lower(case, check.recipe, ladder)
@@ -156,11 +158,15 @@ class Checker:
                 case.reference[check.recipe, method.name] = answer
             answers.append((f"method {method.name}: " if method.name != case.built.method else "", answer))
         record = _together(answers).record
+        if record.outcome in WORKING:
+            return record
+        states = [n for m, e in zip(case.built.judged, programs, strict=True) for n in begun(m.module, e.program)]
+        record = record.with_(notes=record.notes + states)
         if case.case.kind is not Kind.USER or record.outcome not in LOCALISED or not is_quick(lowered):
             return record
         ladder.enter(Phase.VALUE)
-        place, notes = blamed(case.case, check.recipe, record.notes)
-        return _placed(record.with_(notes=[*record.notes, *notes]), case, place)
+        places, notes = blamed(case.case, check.recipe, record.notes)
+        return _placed(record.with_(notes=[*record.notes, *notes]), case, *places)
 
     def _unit(self, unit: UnitSpec) -> UnitRunner:
         if unit not in self._units:
@@ -290,17 +296,22 @@ def _failed(record: Record, outcome: Outcome, phase: Phase, error: Exception) ->
     return record.with_(outcome=outcome, phase=phase, error=info, notes=notes)
 
 
-def _placed(record: Record, case: _Real, place: Place) -> Record:
+def _placed(record: Record, case: _Real, *places: Place) -> Record:
     """With the operator that the outcome is put down to, where that is another than the case's own, and its line in
     the user's source."""
-    notes = list(record.notes)
-    if place.operator not in ("", case.case.op):
-        notes.append(Note(NoteCode.OPERATOR, place.operator))
-    if case.case.kind is Kind.USER and case.exported is not None:
-        programs = methods(case.exported).values() if case.exported.program is not None else ()
-        if source := source_line(programs, place):
-            notes.append(Note(NoteCode.SOURCE, source))
-    return record.with_(notes=notes)
+    told: list[tuple[NoteCode, str]] = []
+    exported = case.exported if case.exported is not None and case.exported.program is not None else None
+    programs = methods(exported).values() if exported is not None else ()
+    for place in places:
+        if place.operator != case.case.op:
+            told.append((NoteCode.OPERATOR, place.operator))
+        if case.case.kind in OF_OPERATORS:
+            continue
+        told += [(NoteCode.INPUT, place.input), *((NoteCode.DTYPE_CHANGED, name) for name in place.dtype_changed)]
+        if case.case.kind is Kind.USER:
+            told.append((NoteCode.SOURCE, source_line(programs, place)))
+    notes = [Note(code, detail) for code, detail in dict.fromkeys(told) if detail]
+    return record.with_(notes=[*record.notes, *notes])
 
 
 #: Ends the reason of a case whose module gives something else, such as a cache of its own class.
@@ -384,43 +395,29 @@ def _judged(
     found = judge(asked, result.outputs, result.buffers, result.again)
     hangs_on = undocumented(found.verdict, result.notes) if unit.kind is Unit.REFERENCE else None
     reason = ""
-    if hangs_on is not None:
-        settled = _by_every_reading(calls, emitted, result)
+    if hangs_on is not None and found.verdict.outcome is Outcome.PASS:
+        if other := wrong_by_another(calls, emitted):
+            reason = f"{hangs_on}; right by one reading, by another: {other}"
+    elif hangs_on is not None:
+        settled = most_favourable(calls, emitted, result)
         if settled is None or settled.verdict.outcome is Outcome.PASS:
             reason = f"{hangs_on}; {found.verdict.reason}"
         else:
             found = settled
     verdict = found.verdict
     record = record.with_(numerics=verdict.numerics, reason=verdict.reason, notes=record.notes + verdict.notes)
+    if reason:
+        return _Answer(record.with_(phase=Phase.VALUE, reason=reason), found.outputs)
     if verdict.outcome is Outcome.PASS:
         return _Answer(record.with_(outcome=_working(emitted), phase=Phase.VALUE), found.outputs)
     outcome = verdict.outcome
-    if unit.kind is Unit.REFERENCE:
-        if reason:
-            return _Answer(record.with_(phase=Phase.VALUE, reason=reason), found.outputs)
-        if outcome in _MAYBE_PRECISION:
-            note = _precision_note(calls, emitted)
-            record = record.with_(notes=[*record.notes, note])
-            if outcome is Outcome.OUT_OF_RANGE and note is STILL_WRONG:
-                outcome = Outcome.WRONG_VALUE  # it leaves the range because it is wrong
+    if unit.kind is Unit.REFERENCE and outcome in _MAYBE_PRECISION:
+        note = precision_note(calls, emitted)
+        record = record.with_(notes=[*record.notes, note])
+        if outcome is Outcome.OUT_OF_RANGE and note is STILL_WRONG:
+            outcome = Outcome.WRONG_VALUE  # it leaves the range because it is wrong
     error = ErrorInfo(str(outcome), verdict.reason, str(outcome))
     return _Answer(record.with_(outcome=outcome, phase=verdict.phase, error=error), found.outputs)
-
-
-def _by_every_reading(calls: Sequence[Question], emitted: Emitted, first: ProgramResult) -> Judgement | None:
-    """The judgement of a program's most favourable reading; None where it does not run by another."""
-    with contextlib.suppress(Exception):
-        others = [_last_result(ReferenceUnit(reading=reading), calls, emitted) for reading in (1, 2)]
-        filled = [_last_result(ReferenceUnit(filling=filling), calls, emitted) for filling in (1, 2)]
-        return judge_readings(calls[-1], first, others, filled)
-    return None
-
-
-def _last_result(unit: ReferenceUnit, calls: Sequence[Question], emitted: Emitted) -> ProgramResult:
-    """The result of the last of the calls, made one after the other."""
-    first, *then = [asked.built.leaves for asked in calls]
-    result = unit.run(emitted, first, then=then)
-    return [result, *result.then][-1]
 
 
 def _working(emitted: Emitted) -> Outcome:
@@ -428,16 +425,6 @@ def _working(emitted: Emitted) -> Outcome:
     if not emitted.program.delegates:
         return Outcome.FALLBACK
     return Outcome.PARTIAL if emitted.program.fallback_ops else Outcome.PASS
-
-
-def _precision_note(calls: Sequence[Question], emitted: Emitted) -> Note:
-    """Run again with every float widened: still wrong is a lowering defect, now right an effect of precision."""
-    with contextlib.suppress(Exception):
-        last = _last_result(ReferenceUnit(mode="exact"), calls, emitted)
-        right = judge(calls[-1], last.outputs, last.buffers).verdict.outcome is Outcome.PASS
-        return RIGHT_WHEN_WIDENED if right else STILL_WRONG
-    detail = "not told from precision: the program does not run with every float widened"
-    return Note(NoteCode.NOT_WIDENED, detail)
 
 
 class _Ladder:

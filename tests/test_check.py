@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -282,15 +283,23 @@ def test_not_run_when_the_graph_has_no_plan(monkeypatch: pytest.MonkeyPatch) -> 
     assert "call of cond" in record.reason
 
 
-@pytest.mark.parametrize(("by_every_reading", "outcome"), [(False, Outcome.NOT_RUN), (True, Outcome.WRONG_VALUE)])
+@pytest.mark.parametrize(
+    ("wrong_by", "outcome"),
+    [
+        ((), Outcome.PASS),  # right by each
+        ((0,), Outcome.NOT_RUN),  # wrong by the reading taken, right by another
+        ((1,), Outcome.NOT_RUN),  # and the other way round
+        ((0, 1, 2), Outcome.WRONG_VALUE),  # wrong by each
+    ],
+)
 def test_a_verdict_that_hangs_on_undocumented_semantics(
-    monkeypatch: pytest.MonkeyPatch, by_every_reading: bool, outcome: Outcome
+    monkeypatch: pytest.MonkeyPatch, wrong_by: tuple[int, ...], outcome: Outcome
 ) -> None:
     right = whole_program.run_program
 
     def noted(program: Any, unit: Any, *arguments: Any, **options: Any) -> Any:
         result = right(program, unit, *arguments, **options)
-        if by_every_reading or not unit.reading:
+        if unit.reading in wrong_by:
             result.outputs = [result.outputs[0] + 1]
         result.notes.append(Note(NoteCode.UNDOCUMENTED, "undocumented semantics: topk: order of ties"))
         return result
@@ -449,3 +458,36 @@ def test_a_fault_of_the_harness_is_not_made_an_outcome(monkeypatch: pytest.Monke
     monkeypatch.setattr(ReferenceUnit, "open", raising(TypeError("ours")))
     with pytest.raises(TypeError, match="ours"):
         check(Check.of(case_of(lambda x: x * 2, X), FP32, "reference"))
+
+
+# What a module of a user's own is told beside its outcome.
+
+
+def users(module: torch.nn.Module | Callable[..., object], *inputs: torch.Tensor) -> Case:
+    return replace(case_of(module, *inputs), kind=Kind.USER, op="check.made", dtype="mixed")
+
+
+def test_a_users_record_names_the_operator_that_a_conversion_stopped_at() -> None:
+    def fails(x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.elu(x * 2, 2) + 1
+
+    mine = check(Check.of(users(fails, X), FP32, "reference"))
+    assert (mine.outcome, mine.blamed, mine.dtype) == (Outcome.CONVERT_ERROR, ["aten.elu.default"], "float32")
+    ours = check(Check.of(case_of(fails, X), FP32, "reference"))
+    assert (ours.outcome, ours.notes) == (Outcome.CONVERT_ERROR, [])
+
+
+def test_a_failing_program_tells_of_states_that_begin_elsewhere_than_at_zero() -> None:
+    class Total(torch.nn.Module):
+        def __init__(self, start: float) -> None:
+            super().__init__()
+            self.register_buffer("total", torch.full((3,), start))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.total.add_(x)
+            return self.total * 2
+
+    wrong, right = (check(Check.of(users(Total(start), X), FP32, "reference")) for start in (3.0, 0.0))
+    assert (wrong.outcome, right.outcome) == (Outcome.WRONG_VALUE, Outcome.PASS)
+    assert Note(NoteCode.STATE_NOT_ZERO, "total") in wrong.notes
+    assert "state_not_zero" not in right.note_codes

@@ -1,9 +1,11 @@
-"""Faults planted in the torch converter, caught by the generated cases of level `standard`."""
+"""Faults planted in the torch converter, caught by the generated cases of level `standard`, and in modules of a user's
+own that hold the same calls: alone in their file, and as a part of a larger module."""
 
 from __future__ import annotations
 
 import functools
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.cases import generated
+from harness.cases import generated, user_file
 from harness.cases.case import Case
 from harness.check import Checker
 from harness.evidence.causes import Causes, read_causes
 from harness.evidence.check import Check
 from harness.evidence.recipe import DEFAULT_RECIPES, Recipe
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import Level, Outcome
+from harness.evidence.vocabulary import Kind, Level, Outcome
 from harness.lowering import speedups
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +39,39 @@ CAUGHT = {
     Outcome.CONVERT_ERROR,
 }
 FINE = {Outcome.PASS, Outcome.PARTIAL, Outcome.FALLBACK}
+#: Of the faults, how many a user's module must show in fp32; and those it does not, with the reason.
+AT_LEAST = 95
+NOT_IN_A_USERS_MODULE = {
+    "reciprocal.default:-1e-3": "coremltools itself adds 1e-4, so that every module is wrong in fp32 without it",
+}
+#: What a user's file says. `part` computes from the call's results, and returns its first input used otherwise.
+USERS_FILE = """
+import torch
+from harness.cases import find
+
+
+class Part(torch.nn.Module):
+    def __init__(self, call):
+        super().__init__()
+        self.call = call
+
+    def forward(self, *inputs):
+        found = self.call(*inputs)
+        found = tuple(found) if isinstance(found, (tuple, list)) else (found,)
+        results = tuple(y * 0.5 + y if y.is_floating_point() else y for y in found)
+        floats = [x for x in inputs if isinstance(x, torch.Tensor) and x.is_floating_point()]
+        return (*results, *(torch.tanh(x * 0.5) for x in floats[:1]))
+
+
+def alone():
+    built = find.find({case!r}).build()
+    return built.module, built.inputs, {{"kwargs": built.kwargs}}
+
+
+def part():
+    module, inputs, options = alone()
+    return Part(module), inputs, options
+"""
 
 
 class Bench:
@@ -118,6 +153,48 @@ def test_a_generated_case_catches_it(
             return
         assert causes.cause_of(sound) is not None, f"fails without a plant, and no cause explains it: {sound}"
     pytest.fail(f"none of {len(tried)} checks catches it")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("users")
+
+
+def users_own(case: Case, name: str, folder: Path) -> Case:
+    """The call of a case in a file of a user's, of which nothing tells that it is one of ours."""
+    path = folder / f"{re.sub(r'[^0-9A-Za-z]', '_', case.id)}.py"
+    if not path.exists():
+        path.write_text(USERS_FILE.format(case=case.id))
+    (found,) = user_file.load(path, name)
+    return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["alone", pytest.param("part", marks=pytest.mark.slow)],  # the same 100 lowerings and more once again
+)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_users_module_shows_it(
+    fault: Fault, name: str, bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In fp32; the module passes without the plant."""
+    fp32 = next(recipe for recipe in RECIPES if recipe.precision == "fp32")
+    shown = False
+    for case in in_order(fault):
+        own = users_own(case, name, folder)
+        with monkeypatch.context() as patch:
+            fault.plant(patch)
+            record = bench.planted(own, fp32)
+        assert record.kind is Kind.USER
+        if record.outcome in CAUGHT and bench.without(own, fp32).outcome in FINE:
+            shown = True
+            break
+    assert shown is (fault.name not in NOT_IN_A_USERS_MODULE)
+
+
+def test_enough_of_them_show_in_users_modules() -> None:
+    assert NOT_IN_A_USERS_MODULE.keys() <= {fault.name for fault in FAULTS}
+    assert len(FAULTS) - len(NOT_IN_A_USERS_MODULE) >= AT_LEAST
 
 
 @pytest.mark.parametrize(("op", "labels"), HIDDEN, ids=lambda value: value if isinstance(value, str) else "")

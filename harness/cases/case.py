@@ -121,6 +121,12 @@ class Built:
         return self.own.arguments[0].leaves
 
     @property
+    def dtype(self) -> str:
+        """The data type of the tensors of that call, such as `float32`; `mixed` where they have several or none."""
+        found = {str(leaf.dtype).removeprefix("torch.") for leaf in self.leaves if hasattr(leaf, "dtype")}
+        return found.pop() if len(found) == 1 else "mixed"
+
+    @property
     def own(self) -> Method:
         """The case's own method of the program."""
         return Method(self.method, self.module, self.inputs, self.kwargs, self.dynamic_shapes, self.calls, self.program)

@@ -94,7 +94,7 @@ def _named(record: Record, case: Case, change: Change) -> Record:
         return record
     operator = ""
     if record.outcome in LOCALISED and case.kind is not Kind.USER:  # of a user's module it was looked for
-        operator = blamed(case, change.recipe)[0].operator
+        operator = next((place.operator for place in blamed(case, change.recipe)[0]), "")
     if not operator and case.kind is Kind.OPERATOR:
         operator = case.op
     return record.with_(notes=[*record.notes, Note(NoteCode.OPERATOR, operator)]) if operator else record

@@ -28,18 +28,17 @@ def is_quick(lowered: Lowered) -> bool:
     return lowered.timing.get("lower", SECONDS) < SECONDS
 
 
-def blamed(case: Case, recipe: Recipe, known: Sequence[Note] = ()) -> tuple[Place, list[Note]]:
-    """The operator behind the wrong answer of a case's first call, and what else was found out besides what is `known`;
-    an empty place where localising does not tell."""
+def blamed(case: Case, recipe: Recipe, known: Sequence[Note] = ()) -> tuple[list[Place], list[Note]]:
+    """The operators that the wrong answer of a case's first call is put down to, of which one is, and what else was
+    found out besides what is `known`; no place where localising does not tell."""
     try:
         found = localise(case, recipe)
     except Exception:  # a graph that cannot be run node by node, say: the outcome stands without a place
-        return Place(), []
+        return [], []
     # What is wrong however wide it is computed is wrong for another reason, whatever eager does.
     notes = [] if STILL_WRONG in known else _precision(found)
-    if found.node is None or found.node.target == "input":
-        return Place(), notes
-    return Place(found.node.target, found.node.origin), notes
+    origins = {node.target: node.origin for node in (*found.origin, *([found.node] if found.node else ()))}
+    return [Place(operator, origins.get(operator, "")) for operator in found.blamed], notes
 
 
 def _precision(found: Localisation) -> list[Note]:

@@ -25,7 +25,7 @@ import torch
 from harness import mil
 from harness.cases.case import Case, CaseFault
 from harness.diagnosis.eager import Answer, EagerUnit
-from harness.diagnosis.nodes import Culprit, Join, Judge, Node, Result, first_inaccurate, first_outside
+from harness.diagnosis.nodes import Culprit, Join, Judge, Node, Result, blamed, first_inaccurate, first_outside
 from harness.diagnosis.replay import Conversion, Replay, State, conversions, converter_source, first_wrong, pass_source
 from harness.evidence.check import Check
 from harness.evidence.ids import UserCase, split_check_id
@@ -69,9 +69,10 @@ class Localisation:
     """`stage` is empty when there is nothing to find, and `reason` says why.
 
     `widened` tells whether the delegate is right when every float is widened; None where it does not run so.
-    `node` is the ATen node outside of its bound, `origin` those the operator was made from, `source` where the
-    converter of `node` is defined, `pass_source` the pass. `notes` tell of semantics the documentation leaves open.
-    `eager_too` is the precision in which eager leaves its bounds as well, where it does.
+    `node` is the ATen node outside of its bound, `origin` those the operator was made from, `blamed` the overloads that
+    this puts the wrong value down to, `source` where the converter of `node` is defined, `pass_source` the pass.
+    `notes` tell of semantics the documentation leaves open. `eager_too` is the precision in which eager leaves its
+    bounds as well, where it does.
     """
 
     outcome: str
@@ -82,6 +83,7 @@ class Localisation:
     culprit: Culprit | None = None
     node: Node | None = None
     origin: tuple[Node, ...] = ()
+    blamed: tuple[str, ...] = ()
     source: str = ""
     pass_name: str = ""
     pass_source: str = ""
@@ -241,6 +243,7 @@ class _Site:
             results = constants + ran.results
             culprit = culprit or first_outside(self.judge, join, results, len(operations))
             culprit = culprit or first_inaccurate(self.judge, join, results, len(operations))
+            found = blamed(culprit, join, operations) if culprit is not None else ()
         nodes = self.judge.edge.nodes
         node = nodes[culprit.node] if culprit is not None and culprit.node is not None else None
         wrong = first_wrong(replay.states)
@@ -250,6 +253,7 @@ class _Site:
             "culprit": culprit,
             "node": node,
             "origin": tuple(nodes[n] for n in culprit.nodes) if culprit is not None else (),
+            "blamed": found,
             "source": converter_source(node.kind) if node is not None else "",
             "pass_name": pass_name,
             "pass_source": pass_source(pass_name),

@@ -33,7 +33,7 @@ from harness.lowering.program import (
     replace_values,
     values_in,
 )
-from harness.mil.program import Operation
+from harness.mil.program import Operation, ValueRef
 from harness.verdict.compare import Verdict, compare
 from harness.verdict.oracle import UNINITIALISED, InvalidCase, Truth, truth
 from harness.verdict.propagate import Bounds, bounds
@@ -234,7 +234,12 @@ class Judge:
                 return
 
     def _compare(self, part: _Part, array: np.ndarray) -> Verdict:
-        got = torch.from_numpy(np.array(array, order="C", copy=True)).to(part.reference[0].dtype)
+        dtype = part.reference[0].dtype
+        got = torch.from_numpy(np.array(array, order="C", copy=True))
+        # A fraction where the node has integers is what its readers compute with; of others only the type differs.
+        fractions = got.is_floating_point() and not dtype.is_floating_point and not dtype.is_complex
+        if not (fractions and bool((got != got.trunc()).any())):
+            got = got.to(dtype)
         return compare([got], part, self.rule, self.precision)
 
     def _part(self, number: int) -> _Part:
@@ -248,7 +253,7 @@ class Judge:
 def _cut(b: Bounds, i: int) -> Bounds:
     rounded = [b.rounded[i]] if b.rounded is not None else None
     unit = [b.unit[i]] if b.unit is not None else None
-    return replace(b, bound=[b.bound[i]], rounded=rounded, unit=unit, decided=[[run[i]] for run in b.decided])
+    return replace(b, bound=[b.bound[i]], rounded=rounded, unit=unit, decided=[[outs[i]] for outs in b.decided])
 
 
 def _layouts(array: np.ndarray, shape: tuple[int, ...], same_layout: bool) -> Iterator[np.ndarray]:
@@ -391,6 +396,31 @@ def first_inaccurate(judge: Judge, join: Join, results: Sequence[Result], count:
             return replace(_culprit(join, result, number, count, verdict), local=True)
         values[number] = settled
     return None
+
+
+def blamed(culprit: Culprit, join: Join, operations: Sequence[Operation]) -> tuple[str, ...]:
+    """The overloads that a culprit is put down to: that of its node, or those it may be of.
+
+    What becomes of an input on its way to an operator, such as a cast to float, is that operator's doing.
+    """
+    nodes = join.edge.nodes
+    found = [culprit.node] if culprit.node is not None else list(culprit.nodes)
+    reached = {culprit.output}
+    for operation in operations[max(culprit.place, 0) :]:
+        if any(nodes[number].target != "input" for number in found):
+            break
+        if reached & set(_read_by(operation)):
+            reached |= {item.name for item in operation.outputs}
+            found = list(join.nodes_of(operation)) or found
+    return tuple(dict.fromkeys(nodes[number].target for number in found if nodes[number].target != "input"))
+
+
+def _read_by(operation: Operation) -> Iterator[str]:
+    """The names of the values that an operator reads."""
+    for argument in operation.inputs.values():
+        for one in argument if isinstance(argument, tuple) else (argument,):
+            if isinstance(one, ValueRef):
+                yield one.name
 
 
 def _joined(judge: Judge, join: Join, results: Sequence[Result]) -> Iterator[tuple[Result, int]]:

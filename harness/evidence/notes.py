@@ -36,19 +36,35 @@ class NoteCode(StrEnum):
     RIGHT_WHEN_WIDENED = "right_when_widened"
     STILL_WRONG = "still_wrong"
     NOT_WIDENED = "not_widened"
-    #: Of a whole program: the ATen overload that an outcome is put down to, and its line in the user's source.
+    #: What a failure is put down to: the ATen overload, or the user's input, by its name; its place in the user's
+    #: source.
     OPERATOR = "operator"
+    INPUT = "input"
     SOURCE = "source"
     #: Eager computing in the recipe's precision is as wrong.
     EAGER_TOO = "eager_too"
+    #: The ATen overload whose result has another kind of dtype in the program than in the graph, where it fails.
+    DTYPE_CHANGED = "dtype_changed"
+    #: A buffer of the module that a delegate took over as its state, and that begins with another value than zero.
+    STATE_NOT_ZERO = "state_not_zero"
+
+
+#: What a reader is told of details that are a name or a place alone.
+_IN_WORDS = {
+    NoteCode.OPERATOR: "at operator {}",
+    NoteCode.INPUT: "at input {}",
+    NoteCode.SOURCE: "in your source: {}",
+    NoteCode.DTYPE_CHANGED: "{} has another dtype in the program than in the graph",
+    NoteCode.STATE_NOT_ZERO: "buffer {} begins with another value than zero",
+}
 
 
 @dataclass(frozen=True)
 class Note:
-    """`str` of it is the detail, one line."""
+    """`str` of it is one line: the detail, in words."""
 
     code: NoteCode
     detail: str
 
     def __str__(self) -> str:
-        return self.detail
+        return _IN_WORDS.get(self.code, "{}").format(self.detail)

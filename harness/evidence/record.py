@@ -141,8 +141,25 @@ class Record:
     @property
     def load_rules(self) -> list[str]:
         """Names of the rules of Core ML's loader that the program breaks, as the reference executor found them."""
-        own = [note.detail for note in self.notes if note.code is NoteCode.LOAD_RULE]
-        return own or list(self.against_reference.get("load_rules", ()))
+        return self._noted(NoteCode.LOAD_RULE) or list(self.against_reference.get("load_rules", ()))
+
+    @property
+    def blamed(self) -> list[str]:
+        """The ATen overloads that the failure is put down to; empty where none was found."""
+        return self._noted(NoteCode.OPERATOR)
+
+    @property
+    def dtype_changed(self) -> list[str]:
+        """The ATen overloads whose results have another kind of dtype in the program than in the graph, where they
+        made a conversion fail."""
+        return self._noted(NoteCode.DTYPE_CHANGED)
+
+    @property
+    def note_codes(self) -> list[str]:
+        return [str(note.code) for note in self.notes]
+
+    def _noted(self, code: NoteCode) -> list[str]:
+        return [note.detail for note in self.notes if note.code is code]
 
     @property
     def is_harness_fault(self) -> bool:

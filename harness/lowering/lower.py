@@ -11,8 +11,9 @@ import copy
 import functools
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -255,7 +256,7 @@ def convert(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silenc
     except HarnessError:
         raise
     except Exception as error:
-        return Converted(exported, failure=_failure(phases.current, error), timing=timing)
+        return Converted(exported, failure=_failure(phases.current, error, exported.ops), timing=timing)
     timing["lower"] = time.perf_counter() - started
     try:
         # Before emitting, which rewrites the graph in place. What else it raises is a fault of ours, no finding.
@@ -279,7 +280,7 @@ def emit(converted: Converted, on_phase: PhaseListener = silence) -> Lowered:
             emitted = converted.manager.to_executorch()
             pte = bytes(emitted.buffer)
     except Exception as error:
-        return Lowered(failure=_failure(Phase.EMIT, error), exported_ops=exported.ops, timing=timing)
+        return Lowered(failure=_failure(Phase.EMIT, error, exported.ops), exported_ops=exported.ops, timing=timing)
     timing["emit"] = time.perf_counter() - started
     return Lowered(
         program=converted.plan,
@@ -301,8 +302,13 @@ def methods(exported: Exported) -> dict[str, torch.export.ExportedProgram]:
     return dict(sorted({exported.method: exported.program, **exported.beside}.items()))
 
 
-def _failure(phase: Phase, error: Exception) -> Failure:
-    place = place_of_export(error) if phase is Phase.EXPORT else place_of(error)
+def _failure(phase: Phase, error: Exception, ops: Mapping[str, int] = MappingProxyType({})) -> Failure:
+    """`ops` are those of the exported graph: where it has one alone, no other can be to blame."""
+    if phase is Phase.EXPORT:
+        return Failure(phase, FAILURES[phase], error_info(error), place_of_export(error))
+    place = place_of(error)
+    if not place and len(ops) == 1:
+        place = replace(place, operator=next(iter(ops)))
     return Failure(phase, FAILURES[phase], error_info(error), place)
 
 

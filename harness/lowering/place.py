@@ -18,10 +18,13 @@ from typing import Any
 import torch
 
 from harness.lowering.graph import overload_name, overload_of
+from harness.lowering.operands import dtype_changed
 
 #: Names under which torch, ExecuTorch and coremltools hold the node, or the operator, that they work on.
 _NODES = ("node", "n")
 _OPERATORS = ("op",)
+#: And coremltools the values it has made so far, by the names of their nodes.
+_CONVERTED = "context"
 #: Code that is nobody's model.
 _INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _HARNESS = str(Path(__file__).resolve().parents[1])
@@ -31,15 +34,19 @@ _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<functio
 @dataclass(frozen=True)
 class Place:
     """`operator` is an ATen overload (`aten.max_pool2d.default`), `origin` the node of the exported graph it came
-    from; `source` the line of the user's, where it is known without that graph. What is not known is empty.
+    from; `source` the line of the user's, where it is known without that graph. Of a program's `input` there is its
+    name alone. `dtype_changed` are the overloads that gave the operator a dtype of another kind than in the graph.
+    What is not known is empty.
     """
 
     operator: str = ""
     origin: str = ""
     source: str = ""
+    input: str = ""
+    dtype_changed: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.operator or self.source)
+        return bool(self.operator or self.source or self.input)
 
 
 def place_of(error: BaseException) -> Place:
@@ -76,8 +83,13 @@ def _frames(trace: TracebackType | None) -> Iterator[FrameType]:
 
 def _in_hand(held: dict[str, Any], program: torch.export.ExportedProgram | None) -> Place | None:
     for name in _NODES:
-        if (node := _node(held.get(name), program)) is not None:
-            return Place(overload_name(node.target), origin(node))
+        value = held.get(name)
+        if isinstance(value, torch.fx.Node) and value.op == "placeholder":
+            return Place(input=value.name)
+        if (node := _node(value, program)) is not None:
+            made: Any = held.get(_CONVERTED)
+            changed = dtype_changed(node, made) if type(made).__name__ == "TranscriptionContext" else ()
+            return Place(overload_name(node.target), origin(node), dtype_changed=changed)
     for name in _OPERATORS:
         if (target := _overload(held.get(name))) is not None:
             nodes = [node for node in (program.graph.nodes if program is not None else ()) if _is_of(node, target)]
@@ -91,9 +103,25 @@ def _node(value: Any, program: torch.export.ExportedProgram | None) -> torch.fx.
         value = next((node for node in program.graph.nodes if node.name == value.name), None)
     if not isinstance(value, torch.fx.Node) or value.op != "call_function":
         return None
+    if getattr(value.target, "__name__", "") == "executorch_call_delegate":
+        value = _expanded_inside(value)
+        if value is None:
+            return None
     if getattr(value.target, "__name__", "") == "getitem" and isinstance(value.args[0], torch.fx.Node):
         value = value.args[0]  # one of its results
     return value if _overload(value.target) else None
+
+
+def _expanded_inside(call: torch.fx.Node) -> torch.fx.Node | None:
+    """The node inside a delegate that gives a result with a stride of 0, which ExecuTorch does not describe."""
+    owner, module = call.graph.owning_module, call.args[0]
+    if owner is None or not isinstance(module, torch.fx.Node):
+        return None
+    inside = getattr(owner, str(module.target)).original_module.graph.output_node().args[0]
+    for value, result in zip(call.meta["val"], inside, strict=False):
+        if isinstance(value, torch.Tensor) and 0 in value.stride() and isinstance(result, torch.fx.Node):
+            return result
+    return None
 
 
 def _overload(value: Any) -> str | None:

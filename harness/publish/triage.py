@@ -44,7 +44,7 @@ def triage_text(
             ]
         if limit is not None and len(alike) > limit:
             lines.append(f"  and {len(alike) - limit} more groups (--all, or --outcome {outcome})")
-    idle = [cause for cause in causes if not found[cause.cause]]
+    idle = [cause for cause in causes if not (found[cause.cause] or cause.seen)]
     for cause in list(idle):
         if taken := sorted({r.cause for r in records if r.cause and cause.explains(r)}):
             lines.append(f"{cause.cause}: all it would explain goes to causes before it: {', '.join(taken)}")

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from harness.cases.case import Arguments
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.vocabulary import Outcome, Phase
+from harness.lowering.program import LoweredProgram
 from harness.verdict.compare import Verdict, compare
 from harness.verdict.oracle import truth_of_buffers
 from harness.verdict.tolerance import Rule
@@ -53,6 +55,14 @@ def both(outputs: Verdict, buffers: Verdict) -> Verdict:
     if outputs.outcome is not Outcome.PASS or buffers.outcome is Outcome.PASS:
         return outputs
     return replace(buffers, notes=outputs.notes + buffers.notes)
+
+
+def begun(module: torch.nn.Module, program: LoweredProgram) -> list[Note]:
+    """A note for each buffer that the program took over as state, and that begins with another value than zero."""
+    states = {name for delegate in program.delegates for name in delegate.buffers}
+    return [
+        Note(NoteCode.STATE_NOT_ZERO, name) for name, value in module.named_buffers() if name in states and value.any()
+    ]
 
 
 def _named(text: str, names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from harness.cases.case import Built, Case
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
-from harness.evidence.vocabulary import Outcome, Phase
+from harness.evidence.vocabulary import Phase
 from harness.lowering.lower import Lowered
 from harness.lowering.program import LoweredProgram
 from harness.verdict.budget import within_budget
@@ -126,9 +126,10 @@ def _compare(got: list[Tensor], asked: Question) -> Verdict:
 
 
 def undocumented(verdict: Verdict, notes: Sequence[Note]) -> Note | None:
-    """What a wrong value on the reference executor may hang on: semantics that no documentation settles."""
+    """What a value on the reference executor may hang on, be it right or wrong: semantics that no documentation
+    settles."""
     found = [note for note in notes if note.code is NoteCode.UNDOCUMENTED]
-    return found[0] if found and verdict.phase is Phase.VALUE and verdict.outcome is not Outcome.PASS else None
+    return found[0] if found and verdict.phase is Phase.VALUE else None
 
 
 def judge_readings(asked: Question, first: Answer, others: Sequence[Answer], filled: Sequence[Answer]) -> Judgement:

@@ -1,6 +1,7 @@
 import pytest
+import torch
 
-from harness.cases.case import Case, at_level, matches_op, require_match
+from harness.cases.case import Built, Case, at_level, matches_op, require_match
 from harness.evidence.vocabulary import HarnessError, Kind, Level
 
 
@@ -52,3 +53,16 @@ def test_the_first_pattern_that_names_nothing_is_refused():
     require_match((c for c in [case()]), ["aten.add", "add"])
     with pytest.raises(HarnessError, match="--op tea: "):
         require_match([case()], ["add", "tea", "milk"])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kwargs", "dtype"),
+    [
+        ((torch.ones(2), (torch.zeros(1), 3)), {}, "float32"),
+        ((torch.ones(2),), {"mask": torch.ones(2, dtype=torch.bool)}, "mixed"),
+        ((), {"ids": torch.ones(2, dtype=torch.int64)}, "int64"),
+        ((3,), {}, "mixed"),
+    ],
+)
+def test_the_data_type_of_a_call_is_that_of_all_its_tensors(inputs, kwargs, dtype):
+    assert Built(torch.nn.Identity(), inputs, 0, kwargs=kwargs).dtype == dtype

@@ -627,3 +627,17 @@ def test_no_such_case() -> None:
         run("ops/aten.tanh.default/float32/no-such@fp32-ios18@reference")
     with pytest.raises(HarnessError, match="check id"):
         run("ops/aten.tanh.default/float32/no-such")
+
+
+def test_what_becomes_of_an_input_is_blamed_on_the_operator_that_takes_it() -> None:
+    token = torch.tensor([30523, 7], dtype=torch.int32)  # 30523 is no float16
+    built = Built(_Module(lambda _, x: torch.nn.functional.pad(x, (1, 1), value=5)), (token,), 0)
+    found = localise(dataclasses.replace(CHAIN, build=lambda: built), FP16)
+    assert found.node is not None
+    assert found.node.target == "input"  # its cast to fp16 is the first that is wrong
+    assert found.blamed == ("aten.pad.default",)
+
+
+def test_fractions_where_the_graph_has_integers_are_blamed_on_the_operator_that_left_them() -> None:
+    case = case_of(lambda _, x: torch.full_like(x, 2.7, dtype=torch.int32) * x, torch.tensor([1.0, 2.0]))
+    assert localise(case, FP32).blamed == ("aten.full_like.default",)

@@ -64,7 +64,11 @@ RECORD = {
     "delegated": {"aten.gelu.default": 1},
     "fallback": {"aten.sort.default": 1, "aten.abs.default": 2},
     "mil_ops": {"gelu": 1, "cast": 2},
-    "notes": [Note(NoteCode.LOAD_RULE, "no-outputs"), Note(NoteCode.TRUTH, "state-data-type")],
+    "notes": [
+        Note(NoteCode.LOAD_RULE, "no-outputs"),
+        Note(NoteCode.TRUTH, "state-data-type"),
+        Note(NoteCode.DTYPE_CHANGED, "aten.arange.default"),
+    ],
 }
 
 
@@ -101,6 +105,11 @@ RECORD = {
         ({"load_rule": "no-outputs"}, True),
         ({"load_rule": "no-*"}, True),
         ({"load_rule": "state-data-type"}, False),
+        ({"dtype_changed": "aten.arange.*"}, True),
+        ({"dtype_changed": "aten.gelu.*"}, False),
+        ({"note": "load_rule"}, True),
+        ({"note": ["operator", "truth"]}, True),
+        ({"note": "operator"}, False),
         ({"outcome": ["wrong_shape", "wrong_value"], "op": "aten.gelu.*"}, True),
         ({"outcome": "wrong_shape", "op": "aten.gelu.*"}, False),
         ({"op": "aten.gelu.*", "mil": "gelu", "error": "took", "fallback": "*sort*", "reason": "got 1"}, True),
@@ -241,6 +250,12 @@ SCRIPT = {"module": "def forward(self, x):\n    return -x", "inputs": "(torch.on
         (cause(colour="red"), "unknown keys colour"),
         (without("sees"), "lacks sees"),
         (without("matches"), "lacks matches"),
+        (cause(seen="script"), "seen: by a script alone, so that there is one and no rule"),
+        (without("matches", seen="mac"), "seen 'mac' is none of script"),
+        (
+            {k: v for k, v in without("matches", seen="script", stage="limitation").items() if k != "script"},
+            "seen: by a",
+        ),
         (without("script"), "lacks script: only a limitation needs none"),
         (cause(stage="left"), "stage 'left' is none of partitioner"),
         (cause(stage="untriaged"), "stage 'untriaged' is none of"),
@@ -304,6 +319,13 @@ def test_a_malformed_cause_is_named(tmp_path):
 def test_a_limitation_needs_no_script(tmp_path):
     (read,) = own(write(tmp_path, without("script", stage="limitation")))
     assert read.script == ""
+
+
+def test_what_no_check_shows_has_a_script_and_no_rule(tmp_path, record):
+    (read,) = own(write(tmp_path, without("matches", seen="script")))
+    assert (read.seen, read.matches) == ("script", ())
+    assert not read.explains(record("wrong_value", **RECORD))
+    assert Causes([read], {}).cause_of(record("wrong_value", **RECORD)) is None
 
 
 def test_a_cause_described_twice_is_refused_with_both_places(tmp_path):
@@ -382,3 +404,45 @@ def test_a_users_module_is_matched_by_its_own_operators(causes, record, rule, ou
         error=ErrorInfo("ValueError", "gelu took 2 inputs", "s"),
     )
     assert (slug_of(causes(cause("a", rule)), found) == "a") is fits
+
+
+BLAMED = [Note(NoteCode.OPERATOR, "aten.gelu.default")]
+
+
+@pytest.mark.parametrize("kind", [Kind.USER, Kind.MODEL, Kind.STATE])
+@pytest.mark.parametrize(
+    ("rule", "outcome", "notes", "fits"),
+    [
+        (OPERATOR, "wrong_value", BLAMED, True),
+        (RAISED, "convert_error", BLAMED, True),
+        (OPERATOR, "wrong_value", [Note(NoteCode.OPERATOR, "aten.abs.default")], False),
+        (OPERATOR, "wrong_value", [Note(NoteCode.OPERATOR, "aten.abs.default"), *BLAMED], True),
+        (RAISED, "convert_error", [Note(NoteCode.OPERATOR, "aten.abs.default")], False),
+        (OPERATOR, "wrong_value", [Note(NoteCode.INPUT, "aten.gelu.default")], False),
+    ],
+)
+def test_a_module_is_matched_by_the_operator_its_failure_is_put_down_to(
+    causes, record, kind, rule, outcome, notes, fits
+):
+    found = record(
+        outcome,
+        kind=kind,
+        case="check/mine/net",
+        op="check.net",
+        delegated={"aten.gelu.default": 1, "aten.abs.default": 1} if fits else {"aten.mul.Tensor": 1, "aten.abs.x": 1},
+        error=ErrorInfo("ValueError", "gelu took 2 inputs", "s"),
+        notes=notes,
+    )
+    assert (slug_of(causes(cause("a", rule)), found) == "a") is fits
+
+
+def test_an_operators_own_case_is_matched_by_its_operator_whatever_is_blamed(causes, record):
+    found = record("wrong_value", **RECORD | {"notes": [Note(NoteCode.OPERATOR, "aten.abs.default")]})
+    assert slug_of(causes(cause("a", OPERATOR)), found) == "a"
+
+
+@pytest.mark.parametrize("copy", ["dim_order_ops._to_dim_order_copy.default", "dim_order_ops._clone_dim_order.default"])
+def test_a_copy_beside_the_only_operator_leaves_it_the_only_one(causes, record, copy):
+    delegated = {"aten.gelu.default": 1, copy: 2}
+    found = record("wrong_value", kind=Kind.USER, case="check/mine/gelu", op="check.gelu", delegated=delegated)
+    assert slug_of(causes(cause("a", OPERATOR)), found) == "a"

@@ -21,6 +21,24 @@ def test_a_note_is_printed_as_its_detail_alone() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("code", "detail", "words"),
+    [
+        (NoteCode.OPERATOR, "aten.gelu.default", "at operator aten.gelu.default"),
+        (NoteCode.INPUT, "x", "at input x"),
+        (NoteCode.SOURCE, "net.py:12, in forward", "in your source: net.py:12, in forward"),
+        (
+            NoteCode.DTYPE_CHANGED,
+            "aten.arange.default",
+            "aten.arange.default has another dtype in the program than in the graph",
+        ),
+        (NoteCode.STATE_NOT_ZERO, "total", "buffer total begins with another value than zero"),
+    ],
+)
+def test_a_name_is_put_in_words(code: NoteCode, detail: str, words: str) -> None:
+    assert str(Note(code, detail)) == words
+
+
 def test_equal_notes_of_other_codes_are_different_ones() -> None:
     assert Note(NoteCode.PLACEMENT_UNKNOWN, "d") != Note(NoteCode.PLAN_INCOMPLETE, "d")
     assert len({Note(NoteCode.TRUTH, "d"), Note(NoteCode.TRUTH, "d")}) == 1

@@ -185,3 +185,16 @@ def test_what_a_reader_looks_a_record_up_by(kind, fields, subject):
 def test_an_error_names_its_type_once():
     assert ErrorInfo("KeyError", "x in line 1", "x").text == "KeyError: x"
     assert ErrorInfo("KeyError", "KeyError: x", "").text == "KeyError: x"
+
+
+def test_what_a_failure_is_put_down_to_is_read_from_the_notes(record):
+    notes = [
+        Note(NoteCode.OPERATOR, "aten.gelu.default"),
+        Note(NoteCode.DTYPE_CHANGED, "aten.arange.default"),
+        Note(NoteCode.OPERATOR, "aten.add.Tensor"),
+    ]
+    found = record("convert_error", notes=notes)
+    assert found.blamed == ["aten.gelu.default", "aten.add.Tensor"]
+    assert found.dtype_changed == ["aten.arange.default"]
+    assert found.note_codes == ["operator", "dtype_changed", "operator"]
+    assert (record("pass").blamed, record("pass").dtype_changed, record("pass").note_codes) == ([], [], [])

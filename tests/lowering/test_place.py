@@ -104,3 +104,36 @@ def test_a_program_without_sources_tells_no_line():
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)
     assert source_line([program], Place("aten.max_pool1d.default", "max_pool1d")) == ""
+
+
+def refused(function, *inputs, recipe=FP32):
+    failure = lower(export(Built(Calls(function), inputs, 0)), recipe).failure
+    assert failure is not None
+    return failure.place
+
+
+class Calls(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs):
+        return self.function(*inputs)
+
+
+def test_a_broadcast_inside_a_delegate_is_told_from_those_beside_it():
+    inputs = torch.ones(3), torch.ones(2, 1)
+    place = refused(lambda x, y: (torch.broadcast_tensors(x * 2, y)[0], torch.tanh(x)), *inputs)
+    assert place.operator == "aten.broadcast_tensors.default"
+
+
+def test_an_input_is_named_where_it_is_what_is_refused():
+    place = refused(lambda x, y: (x + 1, torch.fmod(y, 2)), torch.ones(3), torch.ones(1, 2).expand(3, 2))
+    assert (place.operator, place.input) == ("", "inputs_1")
+    assert place
+
+
+def test_a_failure_without_a_node_is_put_down_to_the_only_operator():
+    recipe, empty = Recipe.parse("fp16-ios18"), torch.randn(0, 3)
+    assert refused(lambda x: x.roll([1], [0]), empty, recipe=recipe).operator == "aten.roll.default"
+    assert not refused(lambda x: x.roll([1], [0]) + 1, empty, recipe=recipe)  # a pass of coremltools failed

@@ -3,7 +3,8 @@ import torch
 
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.vocabulary import Outcome, Phase
-from harness.verdict.buffers import both, judge_buffers
+from harness.lowering.program import Delegate, LoweredProgram
+from harness.verdict.buffers import begun, both, judge_buffers
 from harness.verdict.compare import Verdict
 from harness.verdict.oracle import InvalidCase
 from harness.verdict.table import rule_for
@@ -87,3 +88,12 @@ def test_outputs_speak_first() -> None:
     assert both(wrong, lost) == wrong
     assert both(right, lost).reason == "buffer total"
     assert both(right, lost).notes == [OF_OUTPUTS, OF_BUFFERS]
+
+
+@pytest.mark.parametrize(
+    ("states", "noted"),
+    [(("part.mean", "calls"), ["part.mean"]), (("calls",), []), ((), [])],
+)
+def test_a_state_that_begins_at_another_value_than_zero_is_noted(states: tuple[str, ...], noted: list[str]) -> None:
+    program = LoweredProgram((), (), (), (Delegate(b"", (), (), {}, buffers=states),))
+    assert begun(Averages(), program) == [Note(NoteCode.STATE_NOT_ZERO, name) for name in noted]

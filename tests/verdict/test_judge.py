@@ -250,6 +250,7 @@ def test_numbers_are_tensors_and_none_is_nothing() -> None:
     [
         (Outcome.WRONG_VALUE, Phase.VALUE, NoteCode.UNDOCUMENTED, True),
         (Outcome.OUT_OF_RANGE, Phase.VALUE, NoteCode.UNDOCUMENTED, True),
+        (Outcome.PASS, Phase.VALUE, NoteCode.UNDOCUMENTED, True),
         (Outcome.WRONG_SHAPE, Phase.SHAPE, NoteCode.UNDOCUMENTED, False),
         (Outcome.WRONG_DTYPE, Phase.DTYPE, NoteCode.UNDOCUMENTED, False),
         (Outcome.WRONG_VALUE, Phase.VALUE, NoteCode.NON_FINITE, False),

@@ -21,7 +21,16 @@ from harness.evidence.conditions import Versions, holds, installed, require_cond
 from harness.evidence.recipe import PRECISIONS
 from harness.evidence.record import Record
 from harness.evidence.remedy import REWRITES
-from harness.evidence.vocabulary import RUNTIME, HarnessError, Kind, Outcome, Phase, Trait, outcomes_with
+from harness.evidence.vocabulary import (
+    OF_OPERATORS,
+    RUNTIME,
+    HarnessError,
+    Kind,
+    Outcome,
+    Phase,
+    Trait,
+    outcomes_with,
+)
 
 #: The causes of the package.
 PACKAGED = Path(__file__).resolve().parent
@@ -42,8 +51,12 @@ SCOPES = ("operator", "general")
 #: What became of the thread behind `url`; of a release: `released in 9.1`.
 STATES = ("open", "closed", "merged")
 _RELEASED = re.compile(r"released in \d+(\.\w+)+")
+#: Where a cause shows itself, when no check can: it has a script, and no rules.
+SEEN = ("script",)
 #: Outcomes that have no cause.
 CAUSELESS = frozenset(Outcome) - outcomes_with(Trait.CAUSED)
+#: What changes no value but the dtype of one: never to blame for one that is wrong.
+COPIES = frozenset({"dim_order_ops._to_dim_order_copy.default", "dim_order_ops._clone_dim_order.default"})
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -55,8 +68,9 @@ class Rule:
     """Fits a failing record when every key given does; `None` and `()` stand for a key not given.
 
     `texts` are tests of fields (`op`, `api`, `case`, `recipe`, `dtype`), `names` of the keys of counts (`fallback`,
-    `delegated`, `mil`) and of load rules (`load_rule`): one of them must pass. `error` is searched in
-    `<type>: <message>`, `reason` in the reason. `operators` are the globs of `op`, as they were written.
+    `delegated`, `mil`), of load rules (`load_rule`), of operators whose dtype changed (`dtype_changed`) and of codes of
+    notes (`note`): one of them must pass. `error` is searched in `<type>: <message>`, `reason` in the reason.
+    `operators` are the globs of `op`, as they were written.
     """
 
     outcomes: frozenset[Outcome]
@@ -79,12 +93,15 @@ class Rule:
         return self.reason is None or self.reason.search(record.reason) is not None
 
     def _values(self, record: Record, name: str) -> Iterable[str]:
-        """What a text key is held against; of a user's module, which is about no operator, `op` against its own: any
-        where an exception's message tells the defect, the only one where nothing else says which of them is to blame.
+        """What a text key is held against. `op`, of a module that is about no operator, against those that its failure
+        is put down to; where none was found, of a user's module against its own operators: any where an exception's
+        message tells the defect, the only one where nothing else says which of them is to blame.
         """
-        if name != "op" or record.kind is not Kind.USER:
+        if name != "op" or record.kind in OF_OPERATORS:
             return [getattr(record, name)]
-        operators = {*record.delegated, *record.fallback}
+        if record.blamed or record.kind is not Kind.USER:
+            return record.blamed or [record.op]
+        operators = {op for op in (*record.delegated, *record.fallback) if op not in COPIES}
         return operators if self.error is not None or len(operators) == 1 else ()
 
 
@@ -123,7 +140,8 @@ class Cause:
 
     `cause` is its slug, `sees` what the user sees, `source` the file and function that explain it. `script` is what
     `reports/findings/<cause>.py` is generated from, or one of `OWN_SCRIPTS` where it is written by hand, or empty where
-    there is none. `when` is as in a known issue.
+    there is none. `when` is as in a known issue. `seen` is one of `SEEN` for what no check can show, else empty; then
+    there are no rules in `matches`, which explain no record.
 
     `condition` completes "fails for": one clause, true of what fails and of nothing else; `remedy` is what the user can
     do. Both are empty only where a project left them out of a cause of its own. `rewrite` names those of `REWRITES`
@@ -136,10 +154,11 @@ class Cause:
     sees: str
     explanation: str
     source: str
-    matches: tuple[Rule, ...]
+    matches: tuple[Rule, ...] = ()
     url: str = ""
     script: Script | str = ""
     when: Mapping[str, str] = field(default_factory=dict)
+    seen: str = ""
     state: str = ""
     condition: str = ""
     scope: str = SCOPES[0]
@@ -237,7 +256,7 @@ def require_keys(entry: Any, known: Iterable[str], required: Iterable[str]) -> N
 
 
 _KEYS = frozenset(f.name for f in fields(Cause))
-_REQUIRED_OF_PACKAGE = _KEYS - {"url", "state", "scope", "rewrite", "script", "when"}
+_REQUIRED_OF_PACKAGE = _KEYS - {"url", "state", "scope", "rewrite", "script", "when", "seen", "matches"}
 _REQUIRED = _REQUIRED_OF_PACKAGE - {"condition", "remedy"}
 _STRUCTURED = ("matches", "when", "script", "rewrite")
 
@@ -258,10 +277,17 @@ def _parse(entry: Any, required: frozenset[str]) -> Cause:
         raise HarnessError(f"url: expected https://..., got {entry['url']!r}")
     _require_help(entry)
     require_conditions(entry.get("when", {}))
-    if not isinstance(entry["matches"], list) or not entry["matches"]:
+    if "seen" in entry:
+        if entry["seen"] not in SEEN:
+            raise HarnessError(f"seen {entry['seen']!r} is none of {', '.join(SEEN)}")
+        if "matches" in entry or "script" not in entry:
+            raise HarnessError("seen: by a script alone, so that there is one and no rule in matches")
+    elif "matches" not in entry:
+        raise HarnessError("lacks matches")
+    elif not isinstance(entry["matches"], list) or not entry["matches"]:
         raise HarnessError("matches: expected a list of rules")
     rules = []
-    for number, rule in enumerate(entry["matches"], start=1):
+    for number, rule in enumerate(entry.get("matches", ()), start=1):
         try:
             rules.append(_rule(rule))
         except (ValueError, HarnessError) as error:
@@ -316,7 +342,14 @@ def _script(entry: Any) -> Script | str:
 
 #: Keys of a rule that are globs, with the field of a record each is held against: first texts, then names.
 _TEXTS = {"op": "op", "api": "api", "case": "case", "recipe": "recipe", "dtype": "dtype"}
-_NAMES = {"fallback": "fallback", "delegated": "delegated", "mil": "mil_ops", "load_rule": "load_rules"}
+_NAMES = {
+    "fallback": "fallback",
+    "delegated": "delegated",
+    "mil": "mil_ops",
+    "load_rule": "load_rules",
+    "dtype_changed": "dtype_changed",
+    "note": "note_codes",
+}
 _PATTERNS = ("error", "reason")
 #: One of these must be there: what is left would fit any defect of a recipe or a dtype.
 _TELLING = ("op", "api", "case", *_NAMES, *_PATTERNS)
