@@ -34,6 +34,26 @@ _WORST_FIRST = (Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE)
 NOTHING_COMPARED = Note(NoteCode.NOTHING_COMPARED, "no value compared: every output is empty")
 
 
+def nothing_compared(outputs: list[Tensor], f: Format, several: bool) -> Note | None:
+    """The note of a pass whose outputs say little of a program, None where they say something.
+
+    Empty ones; a signal that has died away to numbers below those of `f`; and, of `several` operators, one number
+    throughout, as a last layer whose weights are 0 makes it.
+    """
+    if all(t.numel() == 0 for t in outputs):
+        return NOTHING_COMPARED
+    if not all(_is_float(t) for t in outputs):
+        return None
+    largest = max(float(t.abs().nan_to_num(math.inf).max()) for t in outputs if t.numel())
+    if 0 < largest < f.smallest_normal:
+        text = f"0 is right for all, {largest:.3g} at most; {f.name} begins at {f.smallest_normal:.3g}"
+    elif several and all(t.numel() != 1 and bool((t.flatten() == t.flatten()[:1]).all()) for t in outputs):
+        text = f"every output is {', '.join(f'{t.flatten()[0].item():.6g}' for t in outputs if t.numel())} throughout"
+    else:
+        return None
+    return Note(NoteCode.NOTHING_COMPARED, f"no value compared: {text}")
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What the comparison found: `pass`, or the outcome, the rung it fell from and one line of reason."""
@@ -112,10 +132,11 @@ def _compare_values(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> V
             faults += _judge_integers(i, g, ref, _alternatives(i, other, truth, b), b.choices, worst)
         else:
             faults += _judge_floats(i, g, ref, other, bound, f, label, b, worst, truth.reference[i])
-    notes = _notes(got, truth, b)
+    notes = _notes(truth, b)
     numerics = worst.numerics(label)
     if not faults:
-        return Verdict(Outcome.PASS, Phase.VALUE, numerics, notes=notes)
+        nothing = nothing_compared(truth.outputs, f, several=len(b.calls) > 1)
+        return Verdict(Outcome.PASS, Phase.VALUE, numerics, notes=notes + ([nothing] if nothing is not None else []))
     fault = min(faults, key=lambda x: _WORST_FIRST.index(x.outcome))
     outcome, reason = fault.outcome, fault.reason
     if outcome is Outcome.WRONG_VALUE and b.peak > f.largest and _finite(truth.outputs, f):
@@ -135,14 +156,12 @@ def _label(rule: Rule, b: Bounds) -> str:
     return str(C.COMPOSED)
 
 
-def _notes(got: list[Tensor], truth: Truth, b: Bounds) -> list[Note]:
+def _notes(truth: Truth, b: Bounds) -> list[Note]:
     """What a reader must know to weigh the verdict."""
     notes = [] if truth.exact else [Note(NoteCode.TRUTH, f"truth is {truth.exactness}")]
     for op, through in b.without_row.items():
         bound = "its bound went through the operators it calls" if through else f"{NO_ROW.factor[0]:g} ulp were allowed"
         notes.append(Note(NoteCode.NO_ROW, f"no row for {op} in the table of tolerances: {bound}"))
-    if all(g.numel() == 0 for g in got):
-        notes.append(NOTHING_COMPARED)
     return notes
 
 
@@ -323,10 +342,9 @@ def _compare_model(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> Ve
         error = torch.where(torch.isfinite(ref), (g.to(ref.dtype) - ref).abs(), 0.0).nan_to_num(0.0)
         _update(worst, i, error, torch.full_like(error, math.inf), ref, f)
     numerics = Numerics(rule.label, None, None, None, worst.max_ulp, worst.max_abs, lowest, None)
-    if all(g.numel() == 0 for g in got):
-        notes.append(NOTHING_COMPARED)
     if not faults:
-        return Verdict(Outcome.PASS, Phase.VALUE, numerics, notes=notes)
+        nothing = nothing_compared(truth.outputs, f, several=True)
+        return Verdict(Outcome.PASS, Phase.VALUE, numerics, notes=notes + ([nothing] if nothing is not None else []))
     fault = min(faults, key=lambda x: _WORST_FIRST.index(x.outcome))
     return Verdict(fault.outcome, Phase.VALUE, numerics, fault.reason, notes)
 

@@ -42,8 +42,10 @@ def judge_output(i: int, got: Tensor, right: Tensor, eager: Tensor | None, f: Fo
     lost = ~special & ~torch.isfinite(got)
     if bool(lost.any()):
         return Signal(math.nan, Outcome.OUT_OF_RANGE, _element(i, lost, got, right))
-    value, plain = torch.where(special, 0, got), torch.where(special, 0, right)
-    reached = None if eager is None else torch.where(special, 0, eager.to(right.dtype))
+    # Below the smallest normal a program may give 0, and nothing is precise: neither signal nor noise.
+    left_out = special | ((right.abs() < f.smallest_normal) & (got.abs() <= f.smallest_normal))
+    value, plain = torch.where(left_out, 0, got), torch.where(left_out, 0, right)
+    reached = None if eager is None else torch.where(left_out, 0, eager.to(right.dtype))
     db = sqnr(value, plain)
     asked, note = _threshold(i, db, plain, reached, f)
     notes = (note,) if note is not None else ()

@@ -510,3 +510,42 @@ def test_eager_in_the_precision_never_raises_the_threshold() -> None:
     case = truth(module, (torch.randn(4, 8),))
     noisy = case.outputs[0] * (1 + 5e-3)
     assert compare([noisy.float()], case, MODEL, "fp16").outcome is Outcome.PASS
+
+
+def test_a_signal_that_died_away_is_told_to_be_no_comparison():
+    x = grid(8) * 2.0**-20
+    died = judge(lambda x: torch.sin(x) * 0.5, (x,), torch.zeros(8), "aten.sin")
+    assert died.outcome is Outcome.PASS
+    assert [note.code for note in died.notes] == [NoteCode.NOTHING_COMPARED]
+    assert "0 is right for all" in died.notes[0].detail
+    half_alive = torch.cat([x, grid(8)])
+    alive = judge(lambda x: torch.sin(x) * 0.5, (half_alive,), torch.sin(half_alive) * 0.5, "aten.sin")
+    assert (alive.outcome, alive.notes) == (Outcome.PASS, [])
+    nothing = judge(torch.relu, (-grid(8).abs(),), torch.zeros(8), "aten.relu")
+    assert (nothing.outcome, nothing.notes) == (Outcome.PASS, [])
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.WRONG_VALUE])
+def test_a_model_whose_signal_died_away(outcome):
+    x = grid(8) * 2.0**-20
+    got = torch.zeros(8) if outcome is Outcome.PASS else torch.ones(8)
+    v = compare([got], truth(Fn(torch.sin), (x,)), MODEL, "fp16")
+    assert v.outcome is outcome
+    said = NoteCode.NOTHING_COMPARED in [note.code for note in v.notes]
+    assert said is (outcome is Outcome.PASS)
+
+
+def test_one_number_throughout_is_told_to_be_no_comparison_of_several_operators():
+    x, zeros = grid(3, 8), torch.zeros(3, 4)
+
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        return F.linear(x, x.new_zeros(4, 8))
+
+    v = judge(lambda x: layer(torch.sin(x)), (x,), zeros, "aten.linear")
+    assert v.outcome is Outcome.PASS
+    assert [note.detail for note in v.notes] == ["no value compared: every output is 0 throughout"]
+    wrong = judge(lambda x: layer(torch.sin(x)), (x,), zeros + 1, "aten.linear")
+    assert (wrong.outcome, wrong.notes) == (Outcome.WRONG_VALUE, [])
+    single = judge(layer, (x,), zeros, "aten.linear")
+    number = judge(lambda x: layer(torch.sin(x)).sum(), (x,), torch.zeros(()), "aten.linear")
+    assert (single.notes, number.notes) == ([], [])

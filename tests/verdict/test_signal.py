@@ -68,3 +68,21 @@ def test_eager_lowers_what_is_asked_for_and_never_below_the_floor():
     lost = judge_output(0, torch.zeros_like(RIGHT), RIGHT, torch.zeros_like(RIGHT), FP16)
     assert lost.outcome is Outcome.WRONG_VALUE
     assert "below 20 dB" in lost.reason
+
+
+@pytest.mark.parametrize("f", [FP16, FP32], ids=lambda f: f.name)
+def test_a_signal_below_the_smallest_normal_may_be_zero_and_no_more(f):
+    faint = RIGHT * f.smallest_normal * 1e-3
+    zeros = torch.zeros_like(faint)
+    assert judge_output(0, zeros, faint, zeros, f).outcome is Outcome.PASS
+    loud = zeros + 4 * f.smallest_normal
+    assert judge_output(0, loud, faint, zeros, f).outcome is Outcome.WRONG_VALUE
+
+
+def test_what_is_above_the_smallest_normal_may_not_be_zero_beside_what_is_below():
+    right = torch.cat([RIGHT * 1e-9, RIGHT.abs() + 1e-3], 1)
+    got = right.clone()
+    got[:, :6] = 0
+    assert judge_output(0, got, right, None, FP16).outcome is Outcome.PASS
+    got[:, 6:] = 0
+    assert judge_output(0, got, right, None, FP16).outcome is Outcome.WRONG_VALUE
