@@ -12,7 +12,7 @@ from torch import Tensor
 from harness.cases.case import Built, Case
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
-from harness.evidence.vocabulary import Phase
+from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering.lower import Lowered
 from harness.lowering.program import LoweredProgram
 from harness.verdict.budget import within_budget
