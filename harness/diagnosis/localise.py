@@ -104,14 +104,15 @@ def run(check_id: str) -> str:
 
 def _case(case_id: str) -> Case:
     """A case of the suites, or of a user's file, of which the id has the name and not the folder."""
-    from harness.cases import find, user_file
+    from harness.cases import exported_file, find, user_file
 
     named = UserCase.of(case_id)
     if named is None:
         return find.find(case_id)
-    path = Path(f"{named.stem}.py")
-    if not path.is_file():
-        raise HarnessError(f"{case_id}: a case of your own file, and there is no {path} here: run in its folder")
+    paths = [Path(f"{named.stem}{suffix}") for suffix in (".py", exported_file.SUFFIX)]
+    path = next(filter(Path.is_file, paths), None)
+    if path is None:
+        raise HarnessError(f"{case_id}: a case of your own file, and there is no {paths[0]} here: run in its folder")
     return user_file.load_case(path, case_id)
 
 
