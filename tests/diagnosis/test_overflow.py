@@ -73,7 +73,7 @@ def test_an_infinity_that_nothing_wrong_comes_of_is_not_blamed():
 
 
 def test_what_is_wrong_in_float32_as_well_leaves_its_bound():
-    found = localised(lambda x: (x * x).std(), torch.arange(4.0) * 200)
+    found = localised(lambda x: (x * x).std() / 16, torch.arange(4.0) * 200)
     assert found.blamed == ("aten.std.correction",)
     assert not found.culprit.range_left
 
