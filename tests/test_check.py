@@ -29,6 +29,7 @@ from harness.units import executorch as executorch_unit
 from harness.units import whole_program
 from harness.units.base import UnitDied
 from harness.units.reference import ReferenceUnit
+from harness.verdict.stage import RIGHT_WHEN_WIDENED, STILL_WRONG
 
 FP32, FP16 = Recipe.parse("fp32-ios18"), Recipe.parse("fp16-ios18")
 X = torch.tensor([0.5, 1.0, 2.0])
@@ -194,7 +195,7 @@ def test_wrong_value() -> None:
     assert "expected" in record.reason
     assert record.error is not None
     assert record.error.signature == "wrong_value"
-    assert corridor.STILL_WRONG in record.notes
+    assert STILL_WRONG in record.notes
     assert record.numerics is not None
     assert record.numerics.max_abs == 2.0
 
@@ -205,7 +206,7 @@ def test_out_of_range_in_fp16_alone() -> None:
     wide, narrow = checker.check(Check.of(case, FP32, "reference")), checker.check(Check.of(case, FP16, "reference"))
     assert wide.outcome is Outcome.PASS
     assert (narrow.outcome, narrow.phase) == (Outcome.OUT_OF_RANGE, Phase.VALUE)
-    assert corridor.RIGHT_WHEN_WIDENED in narrow.notes
+    assert RIGHT_WHEN_WIDENED in narrow.notes
 
 
 def test_invalid_program(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -473,8 +474,10 @@ def test_a_users_record_names_the_operator_that_a_conversion_stopped_at() -> Non
 
     mine = check(Check.of(users(fails, X), FP32, "reference"))
     assert (mine.outcome, mine.blamed, mine.dtype) == (Outcome.CONVERT_ERROR, ["aten.elu.default"], "float32")
-    ours = check(Check.of(case_of(fails, X), FP32, "reference"))
-    assert (ours.outcome, ours.notes) == (Outcome.CONVERT_ERROR, [])
+    ours = check(Check.of(case_of(fails, X, op="aten.elu.default"), FP32, "reference"))
+    assert (ours.outcome, ours.notes) == (Outcome.CONVERT_ERROR, [])  # it is about that operator
+    other = check(Check.of(case_of(fails, X, op="aten.celu.default"), FP32, "reference"))
+    assert other.blamed == ["aten.elu.default"]
 
 
 def test_a_failing_program_tells_of_states_that_begin_elsewhere_than_at_zero() -> None:

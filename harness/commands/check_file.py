@@ -254,11 +254,11 @@ def report(record: Record, titles: Mapping[str, Cause] = MappingProxyType({})) -
         lines.append(f"  reason: {record.reason}")
     for note in record.notes:
         if note.code in _PLACES:
-            lines.append(f"  {_PLACES[note.code]}: {note}")
+            lines.append(f"  {_PLACES[note.code]}: {note.detail}")
     if cause is not None:
         lines.append(f"  cause: {cause.cause}: {cause.title}")
         lines += [f"  what to do: {cause.remedy}"] if cause.remedy else []
-        lines += [f"  upstream: {cause.url}{f' ({cause.state})' if cause.state else ''}"] if cause.url else []
+        lines += [f"  upstream: {cause.upstream}"] if cause.url else []
     if record.remedy is not None:
         lines += _way_around(record, record.remedy, titles)
     if record.stage:

@@ -12,6 +12,7 @@ from harness.commands import check_file
 from harness.commands.check_file import exit_code, recipes_of, report, workers_of
 from harness.evidence.causes import read_causes
 from harness.evidence.files import read_evidence
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import ErrorInfo, Numerics, Record
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, UNJUDGED, WORKING, HarnessError, Outcome, Phase
 from harness.process.isolation import IsolatedChecker
@@ -334,7 +335,11 @@ def test_a_report_names_operators_numbers_errors_and_notes():
             missing_kernels=["aten.asinh.default"],
             numerics=Numerics("SQNR", limit=0.5, worst=0.25, sqnr_db=61.25, max_abs=0.125),
             error=ErrorInfo("ValueError", "first\nsecond", "s"),
-            notes=["a note"],
+            notes=[
+                Note(NoteCode.TRUTH, "a note"),
+                Note(NoteCode.OPERATOR, "aten.sin.default"),
+                Note(NoteCode.SOURCE, "mine.py:3, in forward: x.sin()"),
+            ],
         )
     )
     assert [line.strip() for line in lines[2:]] == [
@@ -343,6 +348,9 @@ def test_a_report_names_operators_numbers_errors_and_notes():
         "ExecuTorch has no kernel for: aten.asinh.default; it would not load",
         "numerics: SQNR: error 0.25, limit 0.5; 0.125 absolute, SQNR 61.2 dB",
         "error: ValueError: first",
+        "second",
+        "operator: aten.sin.default",
+        "in your source: mine.py:3, in forward: x.sin()",
         "note: a note",
     ]
 
@@ -354,9 +362,10 @@ def test_a_report_tells_whose_fault_it_is():
 
 def test_a_record_is_told_with_its_cause():
     (gelu,) = (cause for cause in read_causes() if cause.cause == "gelu-approximate-dropped")
-    lines = report(record("wrong_value"), gelu)
+    lines = report(record("wrong_value", cause=gelu.cause), {gelu.cause: gelu})
     assert f"  cause: gelu-approximate-dropped: {gelu.title}" in lines
-    assert f"  upstream: {gelu.url}" in lines
+    assert f"  what to do: {gelu.remedy}" in lines
+    assert f"  upstream: {gelu.upstream}" in lines
     assert not any("cause" in line for line in report(record("wrong_value")))
 
 

@@ -71,7 +71,7 @@ MET_CAUSES = [
         "data-dependent-shape",
     ),
     ("RuntimeError: Missing out variants: {'torchao::quantize_affine'}", "operator-without-out-variant"),
-    ("RuntimeError: 0 in strides is not supported for ExecuTorch.", "broadcast-tensors-zero-strides"),
+    ("RuntimeError: 0 in strides is not supported for ExecuTorch.", "expanded-example-input"),
     # loading
     (
         (

@@ -15,6 +15,11 @@ READINGS = {
     "clip": (lambda x: mb.clip(x=x, alpha=-1.0, beta=2.0), [NAN, 5.0], [[NAN, 2.0], [-1.0, 2.0], [2.0, 2.0]]),
     "maximum": (lambda x: mb.maximum(x=x, y=X(1.0)), [NAN, 0.0], [[NAN, 1.0], [1.0, 1.0]]),
     "reduce_max": (lambda x: mb.reduce_max(x=x, axes=[0], keep_dims=True), [NAN, 3.0], [[NAN], [3.0]]),
+    "reduce_mean": (
+        lambda x: mb.reduce_mean(x=mb.cast(x=x, dtype="int32"), axes=[1]),
+        [[8.0, 0.0, 0.0], [-7.0, 0.0, 0.0]],
+        [[2, -2], [2, -3], [3, -2]],
+    ),
     "reduce_argmax": (lambda x: mb.reduce_argmax(x=x, axis=0, keep_dims=True), [7.0, 7.0], [[0], [1]]),
     "argsort": (lambda x: mb.argsort(x=x, axis=0), [7.0, 7.0], [[0, 1], [1, 0]]),
 }
@@ -59,3 +64,11 @@ def test_what_is_settled_is_the_same_by_all(bench):
 
     runs = [ran(bench, function, [0.0, 1.0], **how) for how in ({}, {"reading": 1}, {"filling": 1}, {"filling": 2})]
     assert runs == [runs[0]] * 4
+
+
+def test_a_mean_that_is_whole_is_not_open(bench):
+    x = np.array([[6.0, 0.0, -3.0]], np.float32)
+    model = load(bench.package(lambda x: mb.reduce_mean(x=mb.cast(x=x, dtype="int32"), axes=[1]), {"x": x}))
+    result = model.run({"x": x})
+    assert next(iter(result.outputs.values())).tolist() == [1]
+    assert not result.diagnostics

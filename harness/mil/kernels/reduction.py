@@ -42,12 +42,14 @@ def reduce_sum(context: Context, x: Array, axes: Ints | None = None, keep_dims: 
 
 @kernel("reduce_mean")
 def reduce_mean(context: Context, x: Array, axes: Ints | None = None, keep_dims: bool = False) -> Array:
-    """Arithmetic mean; of integers undocumented, truncated towards zero."""
+    """Arithmetic mean; how that of integers is rounded is undocumented: towards zero here."""
     over = _axes(context, axes, x)
     if x.dtype.kind != "f":
-        context.note(UNDOCUMENTED, "mean of integers")
-        total = np.sum(x, axis=over, keepdims=keep_dims, dtype=np.float64)
-        return np.trunc(total / max(_count(x, over), 1))
+        mean = np.sum(x, axis=over, keepdims=keep_dims, dtype=np.float64) / max(_count(x, over), 1)
+        whole = np.trunc(mean).astype(x.dtype)
+        if bool((whole == mean).all()):
+            return whole
+        return context.read("mean of integers", whole, lambda: np.floor(mean), lambda: np.rint(mean))
     return context.accumulate(x, over, keep_dims) / x.dtype.type(_count(x, over))
 
 
