@@ -26,6 +26,7 @@ from harness import mil
 from harness.cases.case import Case, CaseFault
 from harness.diagnosis.eager import Answer, EagerUnit
 from harness.diagnosis.nodes import Culprit, Join, Judge, Node, Result, blamed, first_inaccurate, first_outside
+from harness.diagnosis.overflow import overflowed
 from harness.diagnosis.replay import Conversion, Replay, State, conversions, converter_source, first_wrong, pass_source
 from harness.evidence.check import Check
 from harness.evidence.ids import UserCase, split_check_id
@@ -104,14 +105,15 @@ def run(check_id: str) -> str:
 
 def _case(case_id: str) -> Case:
     """A case of the suites, or of a user's file, of which the id has the name and not the folder."""
-    from harness.cases import find, user_file
+    from harness.cases import exported_file, find, user_file
 
     named = UserCase.of(case_id)
     if named is None:
         return find.find(case_id)
-    path = Path(f"{named.stem}.py")
-    if not path.is_file():
-        raise HarnessError(f"{case_id}: a case of your own file, and there is no {path} here: run in its folder")
+    paths = [Path(f"{named.stem}{suffix}") for suffix in (".py", exported_file.SUFFIX)]
+    path = next(filter(Path.is_file, paths), None)
+    if path is None:
+        raise HarnessError(f"{case_id}: a case of your own file, and there is no {paths[0]} here: run in its folder")
     return user_file.load_case(path, case_id)
 
 
@@ -243,6 +245,8 @@ class _Site:
             results = constants + ran.results
             culprit = culprit or first_outside(self.judge, join, results, len(operations))
             culprit = culprit or first_inaccurate(self.judge, join, results, len(operations))
+            if culprit is not None and self._right(exact):
+                culprit = overflowed(self.judge, join, results, culprit) or culprit
             found = blamed(culprit, join, operations) if culprit is not None else ()
         nodes = self.judge.edge.nodes
         node = nodes[culprit.node] if culprit is not None and culprit.node is not None else None
@@ -340,6 +344,7 @@ def in_words(found: Localisation, unit: str = Unit.REFERENCE) -> str:
     if culprit is not None:
         where = f"operator {culprit.place + 1} of {culprit.of}" if culprit.place >= 0 else "a constant"
         how = "contradict its declared type" if found.outcome == Outcome.INVALID_PROGRAM else "leave its bound"
+        how = "leave the range of its precision" if culprit.range_left else how
         how += ", on the inputs it was given" if culprit.local else ""
         facts.append(("MIL", f"{culprit.operator} -> {culprit.output}, {where}, is the first to {how}"))
     if node is not None:

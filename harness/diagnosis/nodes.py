@@ -291,7 +291,8 @@ class Result:
 class Culprit:
     """The first operator outside of its bound. `nodes` are those it was made from, by their numbers; the value was
     judged as that of `node`, None where it came from none that has a value. `reason` tells both values. `local` when
-    the node was evaluated on what the program gave the operator, not on what is right."""
+    the node was evaluated on what the program gave the operator, not on what is right; `range_left` where the value is
+    an infinity of which a later operator makes something wrong."""
 
     operator: str
     output: str
@@ -301,6 +302,7 @@ class Culprit:
     nodes: tuple[int, ...]
     reason: str
     local: bool = False
+    range_left: bool = False
 
 
 class Join:
@@ -373,7 +375,7 @@ def first_outside(judge: Judge, join: Join, results: Sequence[Result], count: in
     Where none is when values may lie in another layout, the first that is outside as it lies.
     """
     for same_layout in (False, True):
-        for result, number in _joined(judge, join, results):
+        for result, number in joined(judge, join, results):
             verdict = judge.value(number, result.value, same_layout)
             if verdict is not None and verdict.outcome is not Outcome.PASS:
                 return _culprit(join, result, number, count, verdict)
@@ -386,7 +388,7 @@ def first_inaccurate(judge: Judge, join: Join, results: Sequence[Result], count:
     Finds what the bounds of a long program, which grow with it, leave room for.
     """
     values: dict[int, Tensor] = {}
-    for result, number in _joined(judge, join, results):
+    for result, number in joined(judge, join, results):
         settled = judge.settled(number, result.value)
         if settled is None:
             continue
@@ -423,7 +425,8 @@ def _read_by(operation: Operation) -> Iterator[str]:
                 yield one.name
 
 
-def _joined(judge: Judge, join: Join, results: Sequence[Result]) -> Iterator[tuple[Result, int]]:
+def joined(judge: Judge, join: Join, results: Sequence[Result]) -> Iterator[tuple[Result, int]]:
+    """Each result beside the number of a node that it is the value of."""
     for result in results:
         for number in join.values_of(result.operation, result.output):
             if judge.knows(number) and isinstance(result.value, np.ndarray):

@@ -22,6 +22,7 @@ from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Phase
 from harness.lowering.lower import Emitted, silence
 from harness.lowering.program import (
+    Delegate,
     DelegateCall,
     EagerCall,
     GetItem,
@@ -77,7 +78,9 @@ class OpenProgram:
         runs = [self._bind(inputs, buffers) for buffers in self._buffers]
         for step in self._program.steps:
             if isinstance(step, DelegateCall):
-                opened, specs = self._delegates[step.delegate], self._program.delegates[step.delegate].outputs
+                opened, lowered = self._delegates[step.delegate], self._program.delegates[step.delegate]
+                require_tensors(step.delegate, lowered)
+                specs = lowered.outputs
                 answers = _predict(opened, specs, [replace_values(step.args, values) for values in runs], result)
                 if len(answers) > len(runs):
                     runs.append(copy.deepcopy(runs[0]))  # a fallback node may write to what it is given
@@ -217,6 +220,20 @@ def _open(stack: ExitStack, unit: DelegateOpener, program: LoweredProgram, numbe
     delegate = unit.open(unpacked)
     stack.callback(delegate.close)
     return delegate
+
+
+def require_tensors(number: int, delegate: Delegate) -> None:
+    """Raises `PredictFailed` where the delegate is to take or give something else, such as a size known at run time.
+
+    ExecuTorch's runtime hands tensors to Core ML, and ends the call where a value is none. Source: `get_multi_array` in
+    executorch/backends/apple/coreml/runtime/delegate/coreml_backend_delegate.mm.
+    """
+    for what, specs in (("input", delegate.inputs), ("output", delegate.outputs)):
+        if None in specs:
+            raise PredictFailed(
+                f"delegate {number}: {what} {specs.index(None)} is no tensor but a number, of which ExecuTorch's "
+                "runtime makes no array for Core ML"
+            )
 
 
 def _predict(

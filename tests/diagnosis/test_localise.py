@@ -622,6 +622,17 @@ def test_a_case_of_the_users_own_file(
         run("check/mine@fp32-ios18@reference")
 
 
+def test_an_exported_program_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Difference(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(x) - torch.cos(x)
+
+    torch.export.save(torch.export.export(Difference(), (torch.randn(2, 3),)), tmp_path / "mine.pt2")
+    monkeypatch.chdir(tmp_path)
+    converter_swaps(monkeypatch)
+    assert "aten.sub.Tensor" in run("check/mine/forward@fp32-ios18@reference")
+
+
 def test_no_such_case() -> None:
     with pytest.raises(HarnessError, match="no case"):
         run("ops/aten.tanh.default/float32/no-such@fp32-ios18@reference")

@@ -159,11 +159,12 @@ COLUMNS = {
 OVERFLOWS = {
     "rms norm by hand": Row(
         lambda: (
-            Call(lambda x, w: w * (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)), w=torch.ones(24)),
+            Call(lambda x, w: w * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)), w=torch.ones(24)),
             (torch.randn(2, 4, 24) * 500,),
         ),
         PASS,
         RANGE,
+        operator="aten.pow.Tensor_Scalar",
         reason="an intermediate reaches",
         notes=(NoteCode.RIGHT_WHEN_WIDENED,),
     ),
@@ -192,7 +193,7 @@ OVERFLOWS = {
         lambda: (Call(lambda a, b: a * b / (a + b)), (torch.rand(8) * 400 + 300, torch.rand(8) * 400 + 300)),
         PASS,
         RANGE,
-        operator="aten.div.Tensor",
+        operator="aten.mul.Tensor",
         notes=(NoteCode.EAGER_TOO, NoteCode.RIGHT_WHEN_WIDENED),
     ),
     "scaled after the product": Row(
