@@ -50,9 +50,6 @@ SPECIAL = {
         lambda: (Call(lambda x: F.rms_norm(x, (8,), eps=1e-5).clamp(-1, 1)), (padded(2, 5, 8),)),
         WRONG,
     ),
-    "rms_norm, largest": Row(
-        lambda: (Call(lambda x: F.rms_norm(x, (8,), eps=1e-5).amax(-1)), (padded(2, 5, 8),)), WRONG
-    ),
     "rms_norm, where": Row(
         lambda: (
             nn.Sequential(nn.RMSNorm(8, eps=1e-5), Call(lambda y: torch.where(y > 0, y, y / 8))),
@@ -62,7 +59,6 @@ SPECIAL = {
     ),
     # NaN of one element is 0 of a converter that divides by n
     "std of one": Row(lambda: (Call(torch.std), (torch.ones(1),)), WRONG, reason="got 0, expected nan"),
-    "variance of one": Row(lambda: (Call(torch.var), (torch.ones(1, 1, 1),)), WRONG, reason="got 0, expected nan"),
     "std of one, maximum": Row(
         lambda: (Call(lambda x: torch.maximum(x.std(), torch.zeros(()))), (torch.ones(1),)), WRONG
     ),
@@ -131,7 +127,6 @@ COLUMNS = {
             (torch.tensor([[0.0, 150.0], [3.0, 1.0]]), torch.rand(2, 2) * 100),
         ),
         WRONG,
-        operator="aten.log_softmax.int",
     ),
     "one channel": Row(
         lambda: (Call(lambda x: torch.cat((x * 2000, SOFTPLUS(x)), 1)), (torch.rand(1, 1, 4, 5),)), WRONG
@@ -145,13 +140,6 @@ COLUMNS = {
     ),
     "std beside a sum": Row(
         lambda: (Call(lambda x: torch.stack((x.sum(), x.std()))), (torch.rand(9) * 400,)),
-        WRONG,
-    ),
-    "normalised beside raw": Row(
-        lambda: (
-            Call(lambda x: torch.cat((x * 1e4, F.rms_norm(x, (4,), eps=1e-3)), -1)),
-            (torch.rand(5, 4) * 0.05,),
-        ),
         WRONG,
     ),
 }
@@ -195,9 +183,6 @@ OVERFLOWS = {
         RANGE,
         operator="aten.mul.Tensor",
         notes=(NoteCode.EAGER_TOO, NoteCode.RIGHT_WHEN_WIDENED),
-    ),
-    "scaled after the product": Row(
-        lambda: (Call(lambda x: (x @ x.mT) / 4096), (torch.randn(4, 64) * 100,)), PASS, RANGE
     ),
     # An operator that scales first, and an infinity of which nothing is left.
     "unit vectors by the norm": Row(
@@ -250,10 +235,13 @@ TIED = {
         WRONG,
         reason="output 0",
     ),
-    "ties alone": Row(
-        lambda: (Call(lambda s, w: (s.topk(2).values * 2, w[s.topk(1).indices] * 2)), (TIES, torch.arange(4.0))),
-        PASS,
-        notes=(NoteCode.UNDOCUMENTED,),
+    "values of ties": Row(
+        lambda: (Call(lambda s: s.topk(2).values * 2), (TIES,)), PASS, notes=(NoteCode.UNDOCUMENTED,)
+    ),
+    "what a tied index picks": Row(
+        lambda: (Call(lambda s, w: w[s.topk(1).indices] * 2), (TIES, torch.arange(4.0))),
+        Outcome.NOT_RUN,
+        reason="right by one reading",
     ),
     "what hangs on a reading": Row(
         lambda: (

@@ -147,9 +147,6 @@ ROWS = {
         operator="aten.gelu.default",
         cause="gelu-approximate-dropped",
     ),
-    "standardised": Row(
-        lambda: (Call(lambda x: (x - x.mean()) / x.std()), (X,)), WRONG, cause="std-var-default-correction"
-    ),
     "left the range": Row(
         lambda: (Unit(), (X * 300 + 400,)),
         PASS,

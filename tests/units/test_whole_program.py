@@ -254,6 +254,14 @@ def test_bytes_that_are_no_package_do_not_load() -> None:
         run_program(broken, Adder(), (X,))
 
 
+@pytest.mark.parametrize(("inputs", "outputs", "what"), [((F2,), (None,), "output 0"), ((None,), (F2,), "input 0")])
+def test_a_number_is_not_handed_over(inputs: tuple[Any, ...], outputs: tuple[Any, ...], what: str) -> None:
+    program = one_delegate()
+    changed = LoweredProgram(program.inputs, program.steps, program.outputs, (Packed(b"x", inputs, outputs, {}),))
+    with pytest.raises(PredictFailed, match=f"delegate 0: {what} is no tensor"):
+        run_program(changed, Adder(), (X,))
+
+
 @pytest.mark.parametrize(
     ("target", "found"),
     [
