@@ -27,8 +27,8 @@ def most_favourable(calls: Sequence[Question], emitted: Emitted, first: ProgramR
 
 def wrong_by_another(calls: Sequence[Question], emitted: Emitted) -> str:
     """By which reason a program that is right by the reading taken is wrong by another; empty where it is right by
-    each that it runs by."""
-    for unit in (*_OTHER_READINGS, *_FILLINGS):
+    each that it runs by. Something arbitrary in the place of what has no other reading would be none."""
+    for unit in _OTHER_READINGS:
         with contextlib.suppress(Exception):
             last = _last_result(unit, calls, emitted)
             verdict = judge(calls[-1], last.outputs, last.buffers).verdict
