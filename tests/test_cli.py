@@ -505,6 +505,8 @@ def test_arguments_reach_the_measuring_modules(run, measuring, tmp_path):
         "workers": "1",
         "no_cache": True,
         "resume": False,
+        "way_around": False,
+        "tries": 30,
     }
     assert measuring == [
         ("check_file", ("f.py::g",), options),
