@@ -9,7 +9,7 @@ from dataclasses import replace
 from harness.cases.case import Built, Case, CaseFault
 from harness.check import Checker
 from harness.diagnosis.blame import LOCALISED, blamed
-from harness.diagnosis.rewrites import rewritten
+from harness.diagnosis.rewrites import keeps_results, rewritten
 from harness.diagnosis.ways_around import Change, operator_of, search
 from harness.evidence.causes import Causes
 from harness.evidence.check import Check
@@ -34,11 +34,13 @@ def find(
 
     def attempt(change: Change) -> Record | None:
         try:
-            if change.rewrite and _changed(case, change) is None:
-                return None
-        except Exception:  # what the exported graph does not take
+            if change.rewrite:
+                after = _changed(case, change)
+                # Judged by its own eager results, which have to be those of the case.
+                if after is None or not keeps_results(case.build(), after):
+                    return None
+        except Exception:  # what the exported graph does not take, or eager does not compare
             return None
-        # The truth of the case is that of its own module, which every change keeps; the rest is made anew.
         changed = replace(case, build=functools.partial(_build, case, change), named=case.named and not change.rewrite)
         own = Checker(checker.environment, checker.cache)
         record = own.check(Check(changed, change.recipe, check.unit), on_phase, plan=False)

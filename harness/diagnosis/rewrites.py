@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from harness.cases.case import Arguments, Built
 from harness.evidence.remedy import REWRITES
@@ -26,6 +26,25 @@ def rewritten(name: str, built: Built, operator: str) -> Built | None:
     `torch.export` raises."""
     assert name in REWRITES
     return _TABLE[name](built, operator)
+
+
+def keeps_results(before: Built, after: Built) -> bool:
+    """Whether a rewritten case gives what the case gave, but for dtypes and rounding: integers made floats, say, are
+    divided another way."""
+    with torch.no_grad():
+        results = [
+            [t for t in tree_leaves(b.module(*b.inputs, **b.kwargs)) if isinstance(t, torch.Tensor)]
+            for b in (before, after)
+        ]
+    half = any(t.dtype in (torch.float16, torch.bfloat16) for t in results[0])
+    rtol, atol = (2e-2, 1e-3) if half else (1e-4, 1e-6)
+    return [t.shape for t in results[0]] == [t.shape for t in results[1]] and all(
+        torch.allclose(_wide(x), _wide(y), rtol=rtol, atol=atol, equal_nan=True) for x, y in zip(*results, strict=True)
+    )
+
+
+def _wide(t: torch.Tensor) -> torch.Tensor:
+    return t.detach().to(torch.complex128 if t.is_complex() else torch.float64)
 
 
 def _contiguous_inputs(built: Built, _operator: str) -> Built | None:

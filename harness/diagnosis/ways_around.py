@@ -66,7 +66,7 @@ class Attempt:
 
 
 def operator_of(record: Record) -> str:
-    """The operator that an outcome is put down to; of an operator's own case, without another word, that one."""
+    """The operator that an outcome is put down to, by its note; empty where none is."""
     return next((note.detail for note in record.notes if note.code is NoteCode.OPERATOR), "")
 
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from harness.cases.case import Arguments, Built
-from harness.diagnosis.rewrites import rewritten
+from harness.diagnosis.rewrites import keeps_results, rewritten
 from harness.evidence.remedy import REWRITES
 
 
@@ -86,3 +86,14 @@ def test_each_rewrite_says_what_its_author_writes():
     assert all("`" in text for text in REWRITES.values())
     for name in REWRITES:
         assert rewritten(name, built(torch.neg, torch.ones(3)), "aten.neg.default") is None
+
+
+def test_a_rewrite_that_gives_something_else_is_told():
+    """Floats in the place of integers are divided another way, and one that keeps every value is taken."""
+    x = torch.tensor([3, 5])
+    halves = built(lambda x: torch.div(x, 2) * 0 + x // 2 + torch.sin(x) * 0, x)
+    as_floats = built(lambda x: torch.div(x.float(), 2), x)
+    assert not keeps_results(halves, as_floats)
+    sine = built(torch.sin, x)
+    assert keeps_results(sine, rewritten("float_inputs", sine, "aten.sin.default"))
+    assert not keeps_results(sine, built(lambda x: torch.sin(x)[:1], x))
