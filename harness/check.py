@@ -59,6 +59,8 @@ _UNIT_FAILURES: tuple[tuple[type[Exception], Outcome], ...] = (
     (UnitDied, Outcome.CRASH),
 )
 
+#: Characters that records of the suites keep of a message.
+_MESSAGE = 600
 #: Outcomes that a run with fp16 widened can explain.
 _MAYBE_PRECISION = outcomes_with(Trait.ROUNDING)
 
@@ -134,7 +136,7 @@ class Checker:
         lowered = self._lower(case, check.recipe, ladder)
         record = record.with_(timing=dict(lowered.timing), missing_kernels=list(lowered.missing_kernels))
         if (failure := lowered.failure) is not None:
-            record = record.with_(outcome=failure.outcome, phase=failure.phase, error=failure.error)
+            record = record.with_(outcome=failure.outcome, phase=failure.phase, error=_kept(record, failure.error))
             return _placed(record, case, failure.place)
         if case.exported is not None and (problem := refused_call(case.exported, case.built)):
             return record.with_(outcome=Outcome.INVALID_CASE, phase=Phase.EXPORT, reason=problem)
@@ -286,9 +288,14 @@ class Checker:
             return _Answer(record, answer.outputs)
 
 
+def _kept(record: Record, error: ErrorInfo) -> ErrorInfo:
+    """The whole error of a user's module; its beginning of others, of which evidence has thousands."""
+    return error if record.kind is Kind.USER else replace(error, message=error.message[:_MESSAGE])
+
+
 def _failed(record: Record, outcome: Outcome, phase: Phase, error: Exception) -> Record:
     """The record of a program that a unit's exception ended."""
-    info = error_info(error)
+    info = _kept(record, error_info(error))
     if not isinstance(error, LoadRuleBroken):
         return record.with_(outcome=outcome, phase=phase, error=info)
     info = replace(info, signature=f"{info.type}: {', '.join(error.rules)}")  # the same at whatever operator

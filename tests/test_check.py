@@ -494,3 +494,15 @@ def test_a_failing_program_tells_of_states_that_begin_elsewhere_than_at_zero() -
     assert (wrong.outcome, right.outcome) == (Outcome.WRONG_VALUE, Outcome.PASS)
     assert Note(NoteCode.STATE_NOT_ZERO, "total") in wrong.notes
     assert "state_not_zero" not in right.note_codes
+
+
+def test_the_whole_error_of_a_users_module_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "why it cannot be converted " * 100
+    from executorch.backends.apple.coreml.compiler import CoreMLBackend
+
+    monkeypatch.setattr(CoreMLBackend, "preprocess_model", raising(RuntimeError(text)))
+    mine, ours = (check(Check.of(made(lambda x: x * 2, X), FP32, "reference")) for made in (users, case_of))
+    assert mine.error is not None
+    assert ours.error is not None
+    assert mine.error.message == text.strip()
+    assert ours.error.message == text[:600]

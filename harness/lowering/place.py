@@ -58,6 +58,8 @@ def place_of(error: BaseException) -> Place:
         program = next((v for v in held.values() if isinstance(v, torch.export.ExportedProgram)), program)
         if found := _in_hand(held, program):
             place = found
+        elif not place:  # in a pass: a converter's own node says more than the operator that it makes
+            place = _in_a_pass(held, program)
     return place
 
 
@@ -97,6 +99,12 @@ def _in_hand(held: dict[str, Any], program: torch.export.ExportedProgram | None)
     return None
 
 
+def _in_a_pass(held: dict[str, Any], program: torch.export.ExportedProgram | None) -> Place:
+    made = (_made_from(value, program) for value in held.values() if _is_mil_operation(value))
+    node = next((node for node in made if node is not None), None)
+    return Place(overload_name(node.target), origin(node)) if node is not None else Place()
+
+
 def _node(value: Any, program: torch.export.ExportedProgram | None) -> torch.fx.Node | None:
     """A node that calls an operator: torch's own, or what coremltools made of one, which has its name."""
     if type(value).__name__ == "InternalTorchIRNode" and program is not None:
@@ -110,6 +118,18 @@ def _node(value: Any, program: torch.export.ExportedProgram | None) -> torch.fx.
     if getattr(value.target, "__name__", "") == "getitem" and isinstance(value.args[0], torch.fx.Node):
         value = value.args[0]  # one of its results
     return value if _overload(value.target) else None
+
+
+def _is_mil_operation(value: Any) -> bool:
+    """Whether a pass of coremltools may have it in hand: an operator of a program, of whatever kind."""
+    return type(value).__module__.startswith("coremltools.") and hasattr(value, "op_type") and hasattr(value, "outputs")
+
+
+def _made_from(operation: Any, program: torch.export.ExportedProgram | None) -> torch.fx.Node | None:
+    """The node that a MIL operator is named after, itself or by one of its results."""
+    names = {str(operation.name), *(str(output.name) for output in operation.outputs or ())}
+    nodes = program.graph.nodes if program is not None else ()
+    return next((node for node in nodes if node.name in names and _node(node, program) is not None), None)
 
 
 def _expanded_inside(call: torch.fx.Node) -> torch.fx.Node | None:

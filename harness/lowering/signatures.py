@@ -7,7 +7,8 @@ import traceback
 
 from harness.evidence.record import ErrorInfo
 
-MESSAGE_LIMIT = 600
+#: Characters of a message: tracebacks of nested exceptions may have tens of thousands.
+MESSAGE_LIMIT = 8000
 SIGNATURE_LIMIT = 160
 
 #: What changes from case to case in a message about the same fault, in this order.

@@ -121,6 +121,12 @@ class Calls(nn.Module):
         return self.function(*inputs)
 
 
+def test_a_pass_of_coremltools_has_an_operator_in_hand_that_is_named_after_its_node():
+    layer = nn.Linear(4, 1)
+    place = refused(lambda x: torch.tanh(layer(torch.exp(x)) + 0.5), torch.ones(2, 4))
+    assert (place.operator, place.origin) == ("aten.linear.default", "linear")
+
+
 def test_a_broadcast_inside_a_delegate_is_told_from_those_beside_it():
     inputs = torch.ones(3), torch.ones(2, 1)
     place = refused(lambda x, y: (torch.broadcast_tensors(x * 2, y)[0], torch.tanh(x)), *inputs)

@@ -84,7 +84,7 @@ def test_the_signature_is_the_same_a_second_time() -> None:
 
 
 def test_long_messages_are_cut() -> None:
-    info = error_info(ValueError("word " * 1000))
+    info = error_info(ValueError("word " * 2000))
     assert len(info.message) == MESSAGE_LIMIT
     assert len(info.signature) == SIGNATURE_LIMIT
 
