@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.evidence.vocabulary import HarnessError
@@ -41,8 +42,8 @@ DEFAULT_RECIPES: tuple[str, ...] = ("fp32-ios18", "fp16-ios18")
 
 
 class Flow(StrEnum):
-    """Who quantizes, and when: before export (`TORCHAO`, `CODEBOOK`), what is exported (`PT2E`), or what coremltools has
-    converted (`OP_LINEAR`)."""
+    """Who quantizes, and when: before export (`TORCHAO`, `CODEBOOK`), what is exported (`PT2E`), or what coremltools
+    has converted (`OP_LINEAR`)."""
 
     PT2E = "pt2e"
     TORCHAO = "torchao"
@@ -119,7 +120,7 @@ class Recipe:
     target: str
     quantization: str = ""
     options: tuple[str, ...] = ()
-    bare: bool = field(default=False)
+    bare: bool = False
 
     @property
     def name(self) -> str:
@@ -191,5 +192,5 @@ def _of_recipe_type(name: str, value: str) -> Recipe:
     return Recipe("fp16", of_type[value].lowest, of_type[value].name, ("unchecked",))
 
 
-def _list(names: object) -> str:
-    return ", ".join(names)  # type: ignore[call-overload]
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names)
