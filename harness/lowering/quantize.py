@@ -198,34 +198,37 @@ def _dequantize_weights(method: Method, module: torch.nn.Module, scheme: Quantiz
         dict(method.kwargs),
         dynamic_shapes=method.dynamic_shapes,  # type: ignore[arg-type]
     )
-    named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    named = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
     targets = {
         spec.arg.name: spec.target
         for spec in program.graph_signature.input_specs
         if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.target is not None
     }
+    # A weight may be there by several names.
+    weights = {id(weight): weight for weight in named.values()}
+    layouts: dict[int, set[tuple[int, int]]] = {}
     for node in program.graph.nodes:
         weight = named.get(targets.get(node.name, "")) if node.op == "placeholder" else None
         if weight is None or weight.numel() <= _THRESHOLD or weight.dim() < 2 or not weight.is_floating_point():
             continue
-        layouts = {
-            _layout(user, place, targets[node.name])
+        layouts.setdefault(id(weight), set()).update(
+            _layout(user, place, targets[node.name], weight.dim())
             for user in node.users
             for place, argument in enumerate(user.args)
             if argument is node and not str(user.target).startswith("aten.embedding.")
-        }
-        axes = {tuple(axis % weight.dim() for axis in layout) for layout in layouts}
-        if len(axes) > 1:
-            continue  # coremltools leaves a constant alone whose users disagree
-        if axes:
-            weight.copy_(torch.from_numpy(_on_grid(weight.detach().numpy(), *axes.pop(), scheme, precision)))
+        )
+    for key, found in layouts.items():
+        if len(found) == 1:  # coremltools leaves a constant alone whose users disagree
+            values = weights[key].detach().numpy()
+            weights[key].copy_(torch.from_numpy(_on_grid(values, *found.pop(), scheme, precision)))
 
 
-def _layout(user: torch.fx.Node, place: int, weight: str) -> tuple[int, int]:
+def _layout(user: torch.fx.Node, place: int, weight: str, rank: int) -> tuple[int, int]:
     operator = ".".join(str(user.target).split(".")[:2])
     if (operator, place) not in _LAYOUTS:
         raise CaseFault(f"{operator} takes the weight {weight}: along which axis that is quantized is not known")
-    return _LAYOUTS[operator, place]
+    out, into = _LAYOUTS[operator, place]
+    return out % rank, into % rank
 
 
 _FORMATS: Mapping[str, type[np.floating[Any]]] = {"fp16": np.float16, "fp32": np.float32}
