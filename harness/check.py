@@ -18,14 +18,16 @@ from harness.diagnosis.blame import LOCALISED, blamed, is_quick
 from harness.diagnosis.reruns import most_favourable, precision_note, wrong_by_another
 from harness.evidence.check import Check
 from harness.evidence.notes import Note, NoteCode
-from harness.evidence.recipe import Recipe
+from harness.evidence.recipe import Flow, Quantization, Recipe
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import OF_OPERATORS, WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
 from harness.lowering.cache import LoweringCache
-from harness.lowering.lower import Emitted, Exported, Lowered, export, lower, methods, refused_call
+from harness.lowering.lower import Emitted, Exported, Failure, Lowered, export, lower, methods, refused_call
 from harness.lowering.place import Place, source_line
+from harness.lowering.program import packages_size
+from harness.lowering.quantize import prepared
 from harness.lowering.readback import read_back, written
 from harness.lowering.signatures import error_info
 from harness.units.base import (
@@ -44,8 +46,10 @@ from harness.units.reference import ReferenceUnit
 from harness.units.registry import make_unit
 from harness.verdict.buffers import begun
 from harness.verdict.judge import Question, judge, question, undocumented
-from harness.verdict.oracle import InvalidCase, Truth, effects, truth
+from harness.verdict.oracle import InvalidCase, Truth
+from harness.verdict.signal import cost
 from harness.verdict.stage import STILL_WRONG, beside
+from harness.verdict.truths import truths_of
 
 PhaseListener = Callable[[Phase], None]
 
@@ -76,12 +80,16 @@ class _Faulty:
 
 @dataclass
 class _Real:
-    """What the checks of one case share. `truths` are those of the methods that are judged, call by call. By recipe,
-    and by method, `reference` is what the reference executor made of the program."""
+    """What the checks of one case by one quantization share. `built` is lowered, `judged` gives the `truths`, those of
+    the methods that are judged, call by call; `plain` are those of the module before it was quantized. By recipe, and
+    by method, `reference` is what the reference executor made of the program."""
 
     case: Case
     built: Built
+    judged: Built
     truths: dict[str, list[Truth]]
+    plain: dict[str, list[Truth]] | None = None
+    not_quantized: Failure | None = None
     exported: Exported | None = None
     lowered: dict[Recipe, Lowered] = field(default_factory=dict)
     reference: dict[tuple[Recipe, str], _Answer] = field(default_factory=dict)
@@ -90,7 +98,7 @@ class _Real:
         """What is asked of a method's program, call by call."""
         asked = []
         for arguments, right in zip(method.arguments, self.truths[method.name], strict=True):
-            built = replace(self.built, module=method.module, inputs=arguments.inputs, kwargs=arguments.kwargs)
+            built = replace(self.judged, module=method.module, inputs=arguments.inputs, kwargs=arguments.kwargs)
             asked.append(question(self.case, built, right, recipe, lowered, emitted.program))
         return asked
 
@@ -116,6 +124,7 @@ class Checker:
         self.watch = Stopwatch()
         self._units: dict[UnitSpec, UnitRunner] = {}
         self._last: _Real | _Faulty | None = None
+        self._quantized: tuple[tuple[Quantization, str], _Real | _Faulty] | None = None
 
     def check(self, check: Check[Case], on_phase: PhaseListener = lambda _phase: None, *, plan: bool = True) -> Record:
         """One check, one record; without `plan` no compute plan is asked for.
@@ -125,9 +134,9 @@ class Checker:
         ladder = _Ladder(on_phase)
         record = Record.of(check, Outcome.NOT_RUN, Phase.EAGER, environment=self.environment)
         unit = self._unit(check.unit)
-        if (reason := unit.unavailable(check.recipe.target)) is not None:
+        if (reason := unit.unavailable(check.recipe.loaded_as.name)) is not None:
             return record.with_(reason=reason)
-        case = self._prepare(check.case, ladder)
+        case = self._prepare(check.case, check.recipe, ladder)
         if case.built is not None:
             dtype = case.built.dtype if check.case.kind is Kind.USER else record.dtype
             record = record.with_(seed=case.built.seed, call=case.built.call or record.call, dtype=dtype)
@@ -151,7 +160,7 @@ class Checker:
             error = ErrorInfo("EmittedProgram", problem, problem)
             return record.with_(outcome=Outcome.EMIT_ERROR, phase=Phase.EMIT, error=error)
         answers = []
-        for method, emitted in zip(case.built.judged, programs, strict=True):
+        for method, emitted in zip(case.judged.judged, programs, strict=True):
             asked = case.questions(method, check.recipe, lowered.method(method.name), emitted)
             answer = self._run(record, unit, asked, emitted, ladder, plan)
             if check.unit.runs_core_ml:
@@ -159,7 +168,13 @@ class Checker:
             else:
                 case.reference[check.recipe, method.name] = answer
             answers.append((f"method {method.name}: " if method.name != case.built.method else "", answer))
-        record = _together(answers).record
+        together = _together(answers)
+        record = together.record.with_(
+            against_float=cost(together.outputs, case.plain) if case.plain is not None else {},
+            size=packages_size(emitted.program for emitted in programs)
+            if check.case.kind not in OF_OPERATORS
+            else None,
+        )
         if record.outcome in WORKING:
             return record
         states = [n for m, e in zip(case.built.judged, programs, strict=True) for n in begun(m.module, e.program)]
@@ -175,11 +190,36 @@ class Checker:
             self._units[unit] = make_unit(unit)
         return self._units[unit]
 
-    def _prepare(self, case: Case, ladder: _Ladder) -> _Real | _Faulty:
+    def _prepare(self, case: Case, recipe: Recipe, ladder: _Ladder) -> _Real | _Faulty:
         if self._last is None or self._last.case != case:
             ladder.enter(Phase.EAGER)
-            self._last = self._made(case)
-        return self._last
+            self._last, self._quantized = self._made(case), None
+        scheme = recipe.scheme
+        if scheme is None or isinstance(self._last, _Faulty):
+            return self._last
+        # Only what coremltools quantizes depends on the precision, in which it has the weights by then.
+        key = scheme, recipe.precision if scheme.flow is Flow.OP_LINEAR else ""
+        if self._quantized is None or self._quantized[0] != key:
+            ladder.enter(Phase.EAGER)
+            self._quantized = key, self._quantize(self._last, scheme, recipe.precision)
+        return self._quantized[1]
+
+    def _quantize(self, real: _Real, scheme: Quantization, precision: str) -> _Real | _Faulty:
+        """The case as it is lowered and judged by recipes of this scheme, or as what the quantizer has refused."""
+        try:
+            with self.watch.stage("build"):
+                built, judged = prepared(real.built, scheme, precision)
+        except CaseFault as error:
+            return _Faulty(real.case, f"quantized by {scheme.name}: {error}", real.built)
+        except Exception as error:  # of whatever kind the quantizer raises
+            refused = Failure(Phase.EAGER, Outcome.UNSUPPORTED, error_info(error))
+            return replace(real, plain=real.truths, not_quantized=refused)
+        try:
+            with self.watch.stage("eager"):
+                truths = truths_of(judged, users_own=real.case.kind is Kind.USER)
+        except InvalidCase as error:
+            return _Faulty(real.case, f"quantized by {scheme.name}: {error}", built)
+        return _Real(real.case, built, judged, truths, plain=real.truths)
 
     def _made(self, case: Case) -> _Real | _Faulty:
         built = None
@@ -187,10 +227,10 @@ class Checker:
             with self.watch.stage("build"):
                 built = case.build()
             with self.watch.stage("eager"):
-                truths = _all_truths(built, users_own=case.kind is Kind.USER)
+                truths = truths_of(built, users_own=case.kind is Kind.USER)
         except (CaseFault, InvalidCase) as error:
             return _Faulty(case, str(error), built)
-        return _Real(case, built, truths)
+        return _Real(case, built, built, truths)
 
     def _lower(self, case: _Real, recipe: Recipe, ladder: _Ladder) -> Lowered:
         def enter(phase: Phase) -> None:
@@ -202,6 +242,8 @@ class Checker:
                 case.exported = export(case.built, enter)
             return case.exported
 
+        if case.not_quantized is not None:
+            return Lowered(failure=case.not_quantized)
         if recipe not in case.lowered:
             with self.watch.stage("cache"):
                 if self.cache is None:
@@ -319,48 +361,6 @@ def _placed(record: Record, case: _Real, *places: Place) -> Record:
             told.append((NoteCode.SOURCE, source_line(programs, place)))
     notes = [Note(code, detail) for code, detail in dict.fromkeys(told) if detail]
     return record.with_(notes=[*record.notes, *notes])
-
-
-#: Ends the reason of a case whose module gives something else, such as a cache of its own class.
-_RETURNED = "; a program returns tensors, numbers and None, in lists, tuples and dicts"
-#: Ends the reason of a case whose module writes to its arguments.
-_CHANGES_INPUTS = (
-    "a lowered program leaves its inputs as they are: work on a copy (`x = x.clone()`), or return the new value"
-)
-
-
-def _all_truths(built: Built, users_own: bool) -> dict[str, list[Truth]]:
-    """Those of the methods that are judged, by name. Raises `InvalidCase` with the method's name, unless the case's own
-    is at fault."""
-    found = {}
-    for method in built.judged:
-        try:
-            found[method.name] = _truths(method, users_own)
-        except InvalidCase as error:
-            where = "" if method.name == built.method else f"method {method.name}: "
-            raise InvalidCase(f"{where}{error}") from None
-    return found
-
-
-def _truths(method: Method, users_own: bool) -> list[Truth]:
-    """What is right, call by call. Raises `InvalidCase` with the reason, for a user's own module also where it changes
-    its own inputs."""
-    state = False
-    if users_own or method.calls:
-        found = effects(method.module, method.arguments[0])
-        state = found.state
-        if users_own and found.inputs:
-            raise InvalidCase(f"the module changes its own input {found.inputs[0]} in place; {_CHANGES_INPUTS}")
-    truths = []
-    for number, arguments in enumerate(method.arguments):
-        try:
-            right = truth(method.module, arguments.inputs, arguments.kwargs, method.arguments[:number] if state else ())
-            if right.non_tensors:
-                raise InvalidCase(f"a result is no tensor: {', '.join(right.non_tensors)}{_RETURNED}")
-        except InvalidCase as error:
-            raise InvalidCase(f"calls[{number - 1}]: {error}" if number else str(error)) from None
-        truths.append(right)
-    return truths
 
 
 def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:

@@ -454,6 +454,12 @@ def doctor(devices: bool) -> int:
 
 @cli.command(short_help="Check your own modules, or an emitted program.")
 @click.argument("file", metavar="FILE[::NAME]")
+@click.option(
+    "--recipe",
+    multiple=True,
+    metavar="RECIPE",
+    help="Repeatable. Instead of --precision and --target, such as default.",
+)
 @click.option("--precision", type=click.Choice([*PRECISIONS, "both"]), default="both", show_default=True)
 @click.option(
     "--unit",

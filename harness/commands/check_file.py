@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -35,6 +35,7 @@ AUTO = "auto"
 def run(
     file: str,
     *,
+    recipe: tuple[str, ...] = (),
     precision: str = "both",
     unit: tuple[str, ...] = (),
     target: str = "iOS18",
@@ -58,14 +59,16 @@ def run(
     Functions that turn out to be no cases are left out, with a line each. A `.pte` is inspected instead.
 
     Returns 0 when every program works (`pass`, `partial`, `fallback`), 1 otherwise. Raises `HarnessError` for a file
-    that does not exist, cannot be read or holds no such case, for an unknown unit, precision or target, for no number
-    of workers, and for something else than evidence to resume from.
+    that does not exist, cannot be read or holds no such case, for an unknown unit, recipe, precision or target, for no
+    number of workers, and for something else than evidence to resume from.
     """
     path, _, name = file.partition("::")
     if Path(path).suffix == SUFFIX:
         return inspect.run(Path(path), list(dict.fromkeys(map(UnitSpec.parse, unit))))
-    recipes = recipes_of(precision, target)
-    units = list(dict.fromkeys(map(UnitSpec.parse, unit))) or units_here(recipes[0].target)
+    recipes = recipes_of(recipe, precision, target)
+    units = list(dict.fromkeys(map(UnitSpec.parse, unit))) or units_here(
+        min((r.loaded_as for r in recipes), key=lambda t: t.specification).name
+    )
     most = workers_of(workers)
     if json_out is not None and (json_out.is_dir() or not json_out.absolute().parent.is_dir()):
         raise HarnessError(f"{json_out}: not a file that can be written")
@@ -208,8 +211,10 @@ def workers_of(text: str) -> int:
     return int(text)
 
 
-def recipes_of(precision: str, target: str) -> list[Recipe]:
-    """The recipes of `--precision` and `--target`; raises `HarnessError` for unknown ones."""
+def recipes_of(names: Sequence[str], precision: str, target: str) -> list[Recipe]:
+    """The recipes of `--recipe`, else of `--precision` and `--target`; raises `HarnessError` for unknown ones."""
+    if names:
+        return list(dict.fromkeys(map(Recipe.parse, names)))
     if target.lower() not in TARGETS:
         known = ", ".join(row.name for row in TARGETS.values())
         raise HarnessError(f"unknown target {target!r}: expected one of {known}")

@@ -10,8 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from harness.cases.noise import packages_silent
+from harness.evidence.recipe import TARGETS
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import HarnessError
+from harness.units.host import dotted
 
 if TYPE_CHECKING:
     from harness import mil
@@ -19,16 +21,9 @@ if TYPE_CHECKING:
 
 SUFFIX = ".pte"
 #: The first system that loads a package, by its specification version, as coremltools numbers them.
-SYSTEMS = {
-    6: "iOS 15, macOS 12",
-    7: "iOS 16, macOS 13",
-    8: "iOS 17, macOS 14",
-    9: "iOS 18, macOS 15",
-    10: "iOS 26, macOS 26",
-}
-
+SYSTEMS = {t.specification: f"iOS {dotted(t.ios)}, macOS {dotted(t.macos)}" for t in TARGETS.values()}
 #: The deployment target of the same.
-TARGETS = {6: "iOS15", 7: "iOS16", 8: "iOS17", 9: "iOS18", 10: "iOS26"}
+_NAMES = {target.specification: target.name for target in TARGETS.values()}
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,7 @@ def _on_units(
 
     if len(packages) < len(method.delegates):
         return ["  not run: a delegate is of another backend"], True
-    target = TARGETS.get(max((p.specification for p in packages.values()), default=0), "iOS18")
+    target = _NAMES.get(max((p.specification for p in packages.values()), default=0), "iOS18")
     return compared(path, method, {number: package.inputs for number, package in packages.items()}, target, units)
 
 

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.evidence.recipe import PRECISIONS, Recipe
+from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def script(record: Record, built: Built, recipe: Recipe) -> str:
         why=parts.get("why", ""),
         constants=[(name, literal(tensor)) for name, tensor in parts["constants"]],
         inputs=[literal(t) if isinstance(t, torch.Tensor) else repr(t) for t in leaves] if parts["forward"] else [],
-        precision=PRECISIONS[recipe.precision],
-        target=recipe.target,
+        specs=[f"{name}={value}" for name, value in recipe.compile_specs.items()],
+        unchecked=recipe.unchecked or built.partitioning.unchecked,
         partitioning=built.partitioning,
     )
 

@@ -209,8 +209,8 @@ def candidates(failing: Attempt) -> Iterator[Change]:
     yield from _rewrites(change, operator)
     if wider is not None:
         yield wider
-    if list(TARGETS).index(change.recipe.target.lower()) < list(TARGETS).index(_USUAL_TARGET.lower()):
-        yield replace(change, recipe=Recipe(change.recipe.precision, _USUAL_TARGET))
+    if change.recipe.loaded_as.specification < TARGETS[_USUAL_TARGET.lower()].specification:
+        yield replace(change, recipe=change.recipe.with_target(_USUAL_TARGET))
 
 
 def _skipping(change: Change, operator: str) -> Iterator[Change]:
@@ -243,7 +243,7 @@ def _is_missing(name: str, record: Record) -> bool:
 def _wider(change: Change) -> Change | None:
     if change.recipe.precision == "fp32":
         return None
-    return replace(change, recipe=Recipe("fp32", change.recipe.target))
+    return replace(change, recipe=change.recipe.with_precision("fp32"))
 
 
 def _rewrites(change: Change, operator: str) -> Iterator[Change]:

@@ -142,6 +142,31 @@ class Recipe:
     def unchecked(self) -> bool:
         return "unchecked" in self.options
 
+    @property
+    def op_linear_config(self) -> dict[str, object] | None:
+        """The `op_linear_quantizer_config` of its compile specs; None where coremltools quantizes nothing."""
+        if self.scheme is None or self.scheme.flow is not Flow.OP_LINEAR:
+            return None
+        config: dict[str, object] = {"mode": "linear_symmetric", "dtype": f"int{self.scheme.bits}"}
+        if not self.scheme.group:
+            return {**config, "granularity": "per_channel"}
+        return {**config, "granularity": "per_block", "block_size": self.scheme.group}
+
+    @property
+    def compile_specs(self) -> dict[str, str]:
+        """Keyword arguments of `CoreMLBackend.generate_compile_specs` as Python expressions (`ct` is coremltools); none
+        of a bare recipe, which has no compile specs."""
+        if self.bare and self.op_linear_config is None and "no_passes" not in self.options:
+            return {}
+        given = {} if self.bare else {"compute_precision": f"ct.precision.{PRECISIONS[self.precision]}"}
+        if self.target:
+            given["minimum_deployment_target"] = f"ct.target.{self.target}"
+        if self.op_linear_config is not None:
+            given["op_linear_quantizer_config"] = repr(self.op_linear_config)
+        if "no_passes" in self.options:
+            given["pass_names"] = "[]"
+        return given
+
     def with_precision(self, precision: str) -> Recipe:
         """The same in another precision; a bare one gets compile specs for that."""
         return replace(self, precision=precision, bare=False)

@@ -68,6 +68,8 @@ class Record:
     `stage` is where a wrong answer arose, as a cause's stage; `against_reference` tells how the reference executor
     judged the same program and how far this unit's answer is from its. `missing_kernels` are fallback operators for
     which ExecuTorch's registry has no kernel.
+    `against_float` is what quantization costs: `sqnr_db` of the worst output against the module as it was before, and
+    `size` is in bytes, of all packages together; neither is recorded of operators.
     `timing` is in seconds by part; `total` is of the whole check, as the process saw it that had it done.
     `environment` names the block at the head of the file.
     """
@@ -96,6 +98,8 @@ class Record:
     stage: str = ""
     against_reference: dict[str, Any] = field(default_factory=dict)
     numerics: Numerics | None = None
+    against_float: dict[str, float] = field(default_factory=dict)
+    size: int | None = None
     notes: list[Note] = field(default_factory=list)
     timing: dict[str, float] = field(default_factory=dict)
     seed: int | None = None

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from harness.evidence.recipe import PRECISIONS, Recipe
+from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import HarnessError, Outcome
 
 #: Lowerings that a search for one may take, unless its caller says otherwise.
@@ -141,6 +141,7 @@ def code(remedy: Remedy, recipe: Recipe) -> str:
     options = dict(remedy.options)
     if remedy.skip:
         options[SKIP] = _list(remedy.skip)
+    specs = chosen.compile_specs
     before = ["program = program.run_decompositions()"] if remedy.rewrite == "run_decompositions" else []
     lines = [
         "import coremltools as ct",
@@ -152,10 +153,9 @@ def code(remedy: Remedy, recipe: Recipe) -> str:
         *before,
         "partitioner = CoreMLPartitioner(",
         *(f"    {name}={value}," for name, value in options.items()),
-        "    compile_specs=CoreMLBackend.generate_compile_specs(",
-        f"        compute_precision=ct.precision.{PRECISIONS[chosen.precision]},",
-        f"        minimum_deployment_target=ct.target.{chosen.target},",
-        "    ),",
+        *(["    compile_specs=CoreMLBackend.generate_compile_specs("] if specs else []),
+        *(f"        {name}={value}," for name, value in specs.items()),
+        *(["    ),"] if specs else []),
         ")",
     ]
     if not _edge(remedy):

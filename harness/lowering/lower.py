@@ -61,7 +61,7 @@ class Exported:
     """`torch.export`'s answer, shared by the recipes of a case: a program, or the failure.
 
     `beside` holds the other methods of the program by name, `ops` counts those of the case's own `method` only.
-    `edge` is the stage after it, made by the first recipe that is lowered.
+    `edges` are the stages after it, checked for validity or not, each made by the first recipe that is lowered so.
     """
 
     program: torch.export.ExportedProgram | None
@@ -71,7 +71,7 @@ class Exported:
     partitioning: Partitioning = AS_IT_IS
     method: str = METHOD
     beside: dict[str, torch.export.ExportedProgram] = field(default_factory=dict)
-    edge: EdgeStage = field(default_factory=EdgeStage, compare=False, repr=False)
+    edges: dict[bool, EdgeStage] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -241,17 +241,19 @@ def convert(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silenc
     phases = _PhaseLadder(on_phase)
     started = time.perf_counter()
     forget_conversion()
+    unchecked = recipe.unchecked or exported.partitioning.unchecked
+    edge = exported.edges.setdefault(unchecked, EdgeStage())
     programs = methods(exported)
     for program in programs.values():
         forget_unbound_symbols(program)
-    if not exported.edge.is_made:
+    if not edge.is_made:
         # Copies: lowering takes constants out of the programs it is given.
         programs = {name: copy.deepcopy(program) for name, program in programs.items()}
     try:
-        with _quiet(), exported.edge.shared(), _observed(phases, several=len(programs) > 1):
+        with _quiet(), edge.shared(), _observed(phases, several=len(programs) > 1):
             phases.enter(Phase.EDGE)
             partitioner = make_partitioner(exported.partitioning, recipe)
-            config = edge_config(exported.partitioning)
+            config = edge_config(exported.partitioning, unchecked)
             manager = to_edge_transform_and_lower(programs, partitioner=[partitioner], compile_config=config)
     except HarnessError:
         raise

@@ -16,7 +16,7 @@ from harness.lowering.graph import overload_name
 
 
 def make_partitioner(wanted: Partitioning, recipe: Recipe) -> Any:
-    """A `CoreMLPartitioner` with the recipe's compile specs.
+    """A `CoreMLPartitioner` with the recipe's compile specs; without any for a bare one.
 
     Raises what its constructor raises for options that contradict each other.
     """
@@ -25,17 +25,18 @@ def make_partitioner(wanted: Partitioning, recipe: Recipe) -> Any:
     kind: Any = CoreMLPartitioner
     if wanted.claim or wanted.keep:
         kind = _without_rules(CoreMLPartitioner, frozenset(wanted.claim), frozenset(wanted.keep))
-    return kind(compile_specs=compile_specs(recipe), **dict(wanted.options))
+    specs = compile_specs(recipe)
+    return kind(**({} if specs is None else {"compile_specs": specs}), **dict(wanted.options))
 
 
-def edge_config(wanted: Partitioning) -> Any:
+def edge_config(wanted: Partitioning, unchecked: bool = False) -> Any:
     """An `EdgeCompileConfig`; None, which is ExecuTorch's default, when nothing is asked of it."""
     from executorch.exir import EdgeCompileConfig
 
-    if not (wanted.admit or wanted.unchecked):
+    if not (wanted.admit or unchecked):
         return None
     preserved = [_overload(name) for name in wanted.admit]
-    return EdgeCompileConfig(preserve_ops=preserved, _check_ir_validity=not wanted.unchecked)
+    return EdgeCompileConfig(preserve_ops=preserved, _check_ir_validity=not unchecked)
 
 
 def _overload(name: str) -> Any:

@@ -7,7 +7,7 @@ into the dataclasses below, which can be cached and run without ExecuTorch's gra
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -236,6 +236,11 @@ class LoweredProgram:
             if isinstance(step, EagerCall) and not step.target.startswith("operator."):
                 counts[step.target] = counts.get(step.target, 0) + 1
         return counts
+
+
+def packages_size(programs: Iterable[LoweredProgram]) -> int:
+    """Bytes of the packages of a program's methods; one that several share counts once."""
+    return sum(map(len, {delegate.shared or delegate.processed for one in programs for delegate in one.delegates}))
 
 
 def values_in(argument: Any) -> Iterator[Value]:

@@ -26,6 +26,15 @@ TRAINING_STEPS = 3
 LEARNING_RATE = 1e-3
 
 
+def prepared(built: Built, scheme: Quantization, precision: str) -> tuple[Built, Built]:
+    """What is lowered by this scheme in this precision, and what is right of it: the same, but for what coremltools
+    quantizes itself. Raises as `quantized` and `dequantized`."""
+    if scheme.flow is Flow.OP_LINEAR:
+        return built, dequantized(built, scheme, precision)
+    made = quantized(built, scheme)
+    return made, made
+
+
 def quantized(built: Built, scheme: Quantization) -> Built:
     """The same with each of its methods' modules quantized; a module that several methods have is quantized once.
 
@@ -55,12 +64,6 @@ def dequantized(built: Built, scheme: Quantization, precision: str) -> Built:
         for method in built.methods:
             _dequantize_weights(method, made[id(method.module)], scheme, precision)
     return _with_modules(built, [made[id(method.module)] for method in built.methods])
-
-
-def op_linear_config(scheme: Quantization) -> dict[str, Any]:
-    """What `CoreMLBackend.generate_compile_specs` takes as `op_linear_quantizer_config`."""
-    config: dict[str, Any] = {"mode": "linear_symmetric", "dtype": f"int{scheme.bits}", "granularity": "per_channel"}
-    return config | {"granularity": "per_block", "block_size": scheme.group} if scheme.group else config
 
 
 def linear_and_embedding(module: torch.nn.Module, _name: str) -> bool:

@@ -32,7 +32,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("coreml-harness", "ExecuTorch Core ML conformance")
     group.addoption("--op", action="append", metavar="GLOB", help="operators or API names to check (aten.add*)")
     group.addoption("--unit", action="append", metavar="UNIT", help="where to run; default: every unit of this machine")
-    group.addoption("--recipe", action="append", metavar="RECIPE", help=f"default: {' '.join(DEFAULT_RECIPES)}")
+    group.addoption(
+        "--recipe", action="append", metavar="RECIPE", help=f"default: {' '.join(DEFAULT_RECIPES)}, or a case's own"
+    )
     group.addoption(
         "--level", default="standard", metavar="LEVEL", help="smoke, standard (the default) or full: how many cases"
     )
@@ -99,7 +101,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     parameters = [
         pytest.param(one := Check(case, recipe, unit), id=str(one))
         for case in chosen
-        for recipe in run.selection.recipes
+        for recipe in run.selection.recipes_of(case)
         for unit in run.selection.units
         if run.selection.pairs(case, unit)
     ]

@@ -93,7 +93,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     parameters = [
         pytest.param(Check(case, recipe, unit), id=f"{case.op}@{recipe.name}@{unit}")
         for case in cases[index - 1 :: count]
-        for recipe in selection.recipes
+        for recipe in selection.recipes_of(case)
         for unit in selection.units
     ]
     metafunc.parametrize("explore", parameters, indirect=True)

@@ -136,7 +136,7 @@ class Run:
 
     def _unavailable(self, check: Check[Case]) -> Record | None:
         """The record of a unit this machine does not have; nothing is done for it."""
-        reason = unavailable(check.unit, check.recipe.target)
+        reason = unavailable(check.unit, check.recipe.loaded_as.name)
         if reason is None:
             return None
         return Record.of(check, Outcome.NOT_RUN, Phase.LOAD, reason=reason, environment=self._environment)

@@ -20,7 +20,8 @@ class Selection:
 
     def __init__(self, config: pytest.Config) -> None:
         self.units = [UnitSpec.parse(name) for name in config.getoption("--unit") or ()] or units_here()
-        self.recipes = [Recipe.parse(name) for name in config.getoption("--recipe") or DEFAULT_RECIPES]
+        #: Those asked for; where none are, each case's own, else the default ones.
+        self.recipes = list(dict.fromkeys(map(Recipe.parse, config.getoption("--recipe") or ())))
         self.ops: list[str] = config.getoption("--op") or []
         self.ane = bool(config.getoption("--ane"))
         try:
@@ -46,6 +47,13 @@ class Selection:
         expected = durations()
         seconds = [expected.everywhere(case.id, whole_model=case.whole_model) for case in chosen]
         return [case for case, part in zip(chosen, deal(seconds, self._loads), strict=True) if part == index - 1]
+
+    def recipes_of(self, case: Case) -> list[Recipe]:
+        """The recipes a case is checked by: of its own those asked for; where it names none, those asked for."""
+        own = [Recipe.parse(name) for name in case.recipes]
+        if not self.recipes:
+            return own or [Recipe.parse(name) for name in DEFAULT_RECIPES]
+        return [recipe for recipe in self.recipes if not own or recipe in own]
 
     def pairs(self, case: Case, unit: UnitSpec) -> bool:
         """Whether the case is checked on this unit."""

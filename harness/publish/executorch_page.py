@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from harness.evidence.names import OpName
+from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import DELEGATED, SEVERITY, Outcome, Unit
 from harness.publish.ane import NOT_ASKED, ORDINARY, Ane
 from harness.publish.environments import describe_environment
 from harness.publish.model import Cell, Matrix, Row
 from harness.publish.problems import fallback_operators
-from harness.publish.recipe_names import parse_recipe
 
 HEADER = ("Operator", "Compute DType", "Quantization", "Constraints")
 #: One more column where the Apple Neural Engine was asked for.
@@ -61,7 +61,7 @@ def _delegated(cells: Iterable[Cell]) -> bool:
 
 def _precisions(row: Row) -> tuple[str, str]:
     """Precisions, and quantizations, in which the operator was delegated with the right result."""
-    recipes = [parse_recipe(column.recipe) for column, cell in row.cells.items() if _delegated([cell])]
+    recipes = [Recipe.parse(column.recipe) for column, cell in row.cells.items() if _delegated([cell])]
     precisions = sorted({recipe.precision for recipe in recipes})
     return ", ".join(precisions), ", ".join(sorted({r.quantization for r in recipes if r.quantization}))
 
@@ -69,12 +69,12 @@ def _precisions(row: Row) -> tuple[str, str]:
 def constraints(row: Row) -> str:
     """`fails to convert: 3 of 41 calls; wrong values: 1 of 41 calls (fp16)`, worst first. A call is a case."""
     calls = {case for outcome, cases in row.cases.items() if outcome in SEVERITY for case in cases}
-    precisions = {parse_recipe(column.recipe).precision for column, cell in row.cells.items() if cell.judged}
+    precisions = {Recipe.parse(column.recipe).precision for column, cell in row.cells.items() if cell.judged}
     parts = []
     for outcome in reversed(SEVERITY):
         if not (cases := row.cases.get(outcome)) or outcome is Outcome.PASS:
             continue
-        touched = {parse_recipe(c.recipe).precision for c, cell in row.cells.items() if cell.counts[outcome]}
+        touched = {Recipe.parse(c.recipe).precision for c, cell in row.cells.items() if cell.counts[outcome]}
         only = f" ({', '.join(sorted(touched))})" if touched != precisions else ""
         parts.append(f"{_CONSTRAINTS[outcome]}: {len(cases)} of {len(calls)} calls{only}")
     return "; ".join(parts)

@@ -10,12 +10,12 @@ from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
 from harness.evidence.ids import UserCase
 from harness.evidence.numerics import in_full
+from harness.evidence.recipe import OPTIONS, Recipe
 from harness.evidence.record import Record, natural_key
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import OUTCOME_MEANINGS, RUNTIME, UNIT_MEANINGS, HarnessError, Phase
 from harness.publish.ane import ane_supported
 from harness.publish.environments import describe_environment
-from harness.publish.recipe_names import parse_recipe
 
 _PHASES = {
     Phase.EAGER: "running eager PyTorch",
@@ -94,7 +94,7 @@ def explain(
 def reproduce(record: Record) -> list[str]:
     """The commands that run this check again. A user's own case lies in a file only the user knows the folder of."""
     if named := UserCase.of(record.case):
-        options = f"--precision {parse_recipe(record.recipe).precision} --unit {shlex.quote(record.unit)}"
+        options = f"--recipe {shlex.quote(record.recipe)} --unit {shlex.quote(record.unit)}"
         return [
             _fact("reproduce", f"coreml-harness check {shlex.quote(f'{named.stem}.py::{named.function}')} {options}")
         ]
@@ -121,9 +121,14 @@ def _tried(record: Record) -> str:
 
 
 def _recipe(recipe: str) -> str:
-    name = parse_recipe(recipe)
-    quantization = f", quantized {name.quantization}" if name.quantization else ""
-    return f"{recipe}: {name.precision} compute, deployment target {name.target}{quantization}"
+    known = Recipe.parse(recipe)
+    parts = [
+        f"{known.precision} compute",
+        f"deployment target {known.target}" if known.target else "no target asked for",
+    ]
+    parts += ["no compile specs"] if known.bare else []
+    parts += [f"quantized {known.quantization}"] if known.quantization else []
+    return f"{recipe}: {', '.join([*parts, *(OPTIONS[option] for option in known.options)])}"
 
 
 def _unit(unit: UnitSpec) -> str:

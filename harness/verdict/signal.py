@@ -7,7 +7,7 @@ coordinates. Special values come first: they count in no ratio.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.vocabulary import Outcome
+from harness.verdict.oracle import Truth
 from harness.verdict.tolerance import SQNR_FLOOR_DB, SQNR_MARGIN_DB, SQNR_THRESHOLD_DB, Format, sqnr
 
 #: Columns shorter than this are judged with the whole output: the ratio of a few elements is chance.
@@ -69,6 +70,18 @@ def judge_output(i: int, got: Tensor, right: Tensor, eager: Tensor | None, f: Fo
             )
             return Signal(db, Outcome.WRONG_VALUE, reason, notes)
     return Signal(db, notes=notes)
+
+
+def cost(outputs: Sequence[Tensor], plain: Mapping[str, Sequence[Truth]]) -> dict[str, float]:
+    """`sqnr_db` of the worst floating output of all methods and calls, against the truths of the module before it was
+    quantized; empty where none can be compared."""
+    right = [value for truths in plain.values() for one in truths for value in one.outputs]
+    if len(right) != len(outputs):
+        return {}
+    pairs = [(got, value) for got, value in zip(outputs, right, strict=True) if value.is_floating_point()]
+    found = [sqnr(got.to(value.dtype), value) for got, value in pairs if got.shape == value.shape]
+    ratios = [db for db in found if math.isfinite(db)]
+    return {"sqnr_db": round(min(ratios), 2)} if ratios else {}
 
 
 def _threshold(i: int, db: float, right: Tensor, eager: Tensor | None, f: Format) -> tuple[float, Note | None]:

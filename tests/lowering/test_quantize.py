@@ -13,9 +13,8 @@ from torch import nn
 from harness import mil
 from harness.cases.case import Arguments, Built, CaseFault, Method
 from harness.evidence.recipe import QUANTIZATIONS, Recipe
-from harness.lowering.graph import plan_of
 from harness.lowering.lower import export, lower
-from harness.lowering.quantize import dequantized, op_linear_config, quantized
+from harness.lowering.quantize import dequantized, prepared, quantized
 
 
 @pytest.fixture
@@ -166,7 +165,16 @@ def test_what_the_quantizer_raises_passes() -> None:
 
 def test_quantizing_after_conversion_changes_nothing_before() -> None:
     one = features()
-    assert quantized(one, QUANTIZATIONS["op_linear_int8"]) is one
+    scheme = QUANTIZATIONS["op_linear_int8"]
+    assert quantized(one, scheme) is one
+    lowered, judged = prepared(one, scheme, "fp16")
+    assert lowered is one
+    assert judged.module is not one.module
+
+
+def test_what_is_lowered_is_what_is_right_elsewhere() -> None:
+    lowered, judged = prepared(words(), QUANTIZATIONS["torchao_int8_channel"], "fp16")
+    assert lowered is judged
 
 
 class Product(nn.Module):
@@ -216,25 +224,13 @@ def constant(operation: Any) -> np.ndarray:
     return integers * scale
 
 
-def emitted_constants(one: Built, scheme: str, recipe: str) -> list[np.ndarray]:
+def emitted_constants(one: Built, recipe: str) -> list[np.ndarray]:
     """The values that the package's operators of compressed constants make."""
-    import coremltools as ct
-    from executorch.backends.apple.coreml.compiler import CoreMLBackend
-    from executorch.backends.apple.coreml.partition import CoreMLPartitioner
-    from executorch.exir import to_edge_transform_and_lower
-
-    target = Recipe.parse(recipe)
-    specs = CoreMLBackend.generate_compile_specs(
-        compute_precision=ct.precision.FLOAT16 if target.precision == "fp16" else ct.precision.FLOAT32,
-        minimum_deployment_target=ct.target[target.target],
-        op_linear_quantizer_config=op_linear_config(QUANTIZATIONS[scheme]),
-    )
-    program = torch.export.export(one.module, one.inputs)
-    manager = to_edge_transform_and_lower(program, partitioner=[CoreMLPartitioner(compile_specs=specs)])
-    plan = plan_of(manager.exported_program(), "forward")
+    result = lower(export(one), Recipe.parse(recipe))
+    assert result.program is not None, result.failure
     found: list[np.ndarray] = []
     with tempfile.TemporaryDirectory() as directory:
-        delegate = plan.delegates[0].unpack(Path(directory))
+        delegate = result.program.delegates[0].unpack(Path(directory))
         model = mil.load(delegate.package)
         for operation in model.function().block.walk():
             if operation.type.startswith("constexpr_"):
@@ -258,7 +254,7 @@ def test_dequantized_weights_are_those_of_the_package(layer: str, scheme: str, r
         for parameter, was in zip(found.module.parameters(), one.module.parameters(), strict=True)
         if not torch.equal(parameter, was)
     ]
-    constants = emitted_constants(one, scheme, recipe)
+    constants = emitted_constants(one, f"{recipe}-{scheme}")
     assert len(constants) == len(changed) == (0 if layer == "conv2d of groups" and "group" in scheme else 1)
     for constant, weight in zip(constants, changed, strict=True):
         weight = weight if constant.shape == weight.shape else weight.T
