@@ -1,4 +1,4 @@
-"""Faults of quantized programs planted in the converters, each caught by a case of the suite; without it that passes."""
+"""Faults of quantized programs planted in the converters, each caught by a case of the suite that passes without."""
 
 from __future__ import annotations
 

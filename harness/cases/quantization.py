@@ -275,10 +275,25 @@ def _build(case: Quantizable) -> Built:
 
     torch.manual_seed(SEED)
     module, inputs = case.make()
+    _uneven(module)
     _on_grid(module)
     inputs = tuple(on_fp16_grid(one) for one in inputs)
     far = tuple(3 * one if one.is_floating_point() else one for one in inputs)
     return Built(module.eval(), inputs, SEED, calls=(Arguments(far),) if case.beyond else ())
+
+
+def _uneven(module: torch.nn.Module) -> None:
+    """Weights of neighbouring channels, and of neighbouring groups of sixteen, of different magnitude, as trained ones
+    are: the scale of one would be another's otherwise, and its place say nothing."""
+    import torch
+
+    with torch.no_grad():
+        for weight in module.parameters():
+            if weight.dim() < 2:
+                continue
+            rows = torch.tensor([1.0, 0.5, 2.0, 0.25])[torch.arange(weight.shape[0]) % 4]
+            columns = torch.tensor([1.0, 0.5, 0.25])[torch.arange(weight.shape[1]) // 16 % 3]
+            weight.mul_((rows[:, None] * columns).reshape(*weight.shape[:2], *[1] * (weight.dim() - 2)))
 
 
 def _on_grid(module: torch.nn.Module) -> None:
