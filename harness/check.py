@@ -18,7 +18,7 @@ from harness.diagnosis.blame import LOCALISED, blamed, is_quick
 from harness.diagnosis.reruns import most_favourable, precision_note, wrong_by_another
 from harness.evidence.check import Check
 from harness.evidence.notes import Note, NoteCode
-from harness.evidence.recipe import Quantization, Recipe
+from harness.evidence.recipe import Flow, Quantization, Recipe
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.unit import UnitSpec
@@ -124,7 +124,7 @@ class Checker:
         self.watch = Stopwatch()
         self._units: dict[UnitSpec, UnitRunner] = {}
         self._last: _Real | _Faulty | None = None
-        self._quantized: tuple[Quantization, _Real | _Faulty] | None = None
+        self._quantized: tuple[tuple[Quantization, str], _Real | _Faulty] | None = None
 
     def check(self, check: Check[Case], on_phase: PhaseListener = lambda _phase: None, *, plan: bool = True) -> Record:
         """One check, one record; without `plan` no compute plan is asked for.
@@ -136,7 +136,7 @@ class Checker:
         unit = self._unit(check.unit)
         if (reason := unit.unavailable(check.recipe.loaded_as.name)) is not None:
             return record.with_(reason=reason)
-        case = self._prepare(check.case, check.recipe.scheme, ladder)
+        case = self._prepare(check.case, check.recipe, ladder)
         if case.built is not None:
             dtype = case.built.dtype if check.case.kind is Kind.USER else record.dtype
             record = record.with_(seed=case.built.seed, call=case.built.call or record.call, dtype=dtype)
@@ -190,22 +190,27 @@ class Checker:
             self._units[unit] = make_unit(unit)
         return self._units[unit]
 
-    def _prepare(self, case: Case, scheme: Quantization | None, ladder: _Ladder) -> _Real | _Faulty:
+    def _prepare(self, case: Case, recipe: Recipe, ladder: _Ladder) -> _Real | _Faulty:
         if self._last is None or self._last.case != case:
             ladder.enter(Phase.EAGER)
             self._last, self._quantized = self._made(case), None
+        scheme = recipe.scheme
         if scheme is None or isinstance(self._last, _Faulty):
             return self._last
-        if self._quantized is None or self._quantized[0] != scheme:
+        # Only what coremltools quantizes depends on the precision, in which it has the weights by then.
+        key = scheme, recipe.precision if scheme.flow is Flow.OP_LINEAR else ""
+        if self._quantized is None or self._quantized[0] != key:
             ladder.enter(Phase.EAGER)
-            self._quantized = scheme, self._quantize(self._last, scheme)
+            self._quantized = key, self._quantize(self._last, scheme, recipe.precision)
         return self._quantized[1]
 
-    def _quantize(self, real: _Real, scheme: Quantization) -> _Real | _Faulty:
+    def _quantize(self, real: _Real, scheme: Quantization, precision: str) -> _Real | _Faulty:
         """The case as it is lowered and judged by recipes of this scheme, or as what the quantizer has refused."""
         try:
             with self.watch.stage("build"):
-                built, judged = prepared(real.built, scheme)
+                built, judged = prepared(real.built, scheme, precision)
+        except CaseFault as error:
+            return _Faulty(real.case, f"quantized by {scheme.name}: {error}", real.built)
         except Exception as error:  # of whatever kind the quantizer raises
             refused = Failure(Phase.EAGER, Outcome.UNSUPPORTED, error_info(error))
             return replace(real, plain=real.truths, not_quantized=refused)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.cases import ane, beside, generated, models, multifunction, opinfo, partitioner, state
+from harness.cases import ane, beside, generated, models, multifunction, opinfo, partitioner, quantization, state
 from harness.cases.case import Case, at_level
 from harness.evidence.ids import explored_call, suite_of
 from harness.evidence.vocabulary import HarnessError, Level
@@ -36,6 +36,7 @@ SUITES: dict[str, Callable[[Level], Sequence[Case]]] = {
     partitioner.SUITE: _few(partitioner.cases),
     state.SUITE: _few(state.cases),
     multifunction.SUITE: _few(multifunction.cases),
+    quantization.SUITE: _few(quantization.cases),
 }
 
 

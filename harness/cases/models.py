@@ -28,19 +28,19 @@ class Model:
     make: Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]
 
 
-def _image() -> tuple[torch.Tensor, ...]:
+def _image(size: int = 224) -> tuple[torch.Tensor, ...]:
     import torch
 
-    return (torch.randn(1, 3, 224, 224),)
+    return (torch.randn(1, 3, size, size),)
 
 
-def _torchvision(name: str) -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+def _torchvision(name: str, size: int = 224, **options: Any) -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     from harness.cases.torchvision_ops import import_torchvision
 
     import_torchvision()
     from torchvision import models
 
-    return settled(getattr(models, name)(weights=None)), _image()
+    return settled(getattr(models, name)(weights=None, **options)), _image(size)
 
 
 def settled(model: torch.nn.Module) -> torch.nn.Module:
@@ -80,12 +80,12 @@ def _vit() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     return _Field(transformers.ViTForImageClassification(config), "logits"), _image()
 
 
-def _bert() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+def _bert(layers: int = 4) -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     import torch
 
     transformers = _transformers()
     config = transformers.BertConfig(
-        vocab_size=1000, hidden_size=128, num_hidden_layers=4, num_attention_heads=4, intermediate_size=512
+        vocab_size=1000, hidden_size=128, num_hidden_layers=layers, num_attention_heads=4, intermediate_size=512
     )
     ids = torch.randint(0, 1000, (1, 32))
     mask = torch.ones(1, 32, dtype=torch.int64)
@@ -93,14 +93,14 @@ def _bert() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     return _Field(transformers.BertModel(config), "last_hidden_state"), (ids, mask)
 
 
-def _llama() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+def _llama(layers: int = 4) -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     import torch
 
     transformers = _transformers()
     config = transformers.LlamaConfig(
         vocab_size=1000,
         hidden_size=128,
-        num_hidden_layers=4,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         intermediate_size=384,
@@ -133,6 +133,17 @@ MODELS: tuple[Model, ...] = (
     Model("llama", "transformers.LlamaForCausalLM", _llama),
 )
 
+#: Of the same kinds, small enough to be lowered in many ways.
+SMALL: tuple[Model, ...] = (
+    Model(
+        "mobilenet_v2",
+        "torchvision.models.mobilenet_v2",
+        functools.partial(_torchvision, "mobilenet_v2", size=64, width_mult=0.25, num_classes=80),
+    ),
+    Model("bert", "transformers.BertModel", functools.partial(_bert, layers=1)),
+    Model("llama", "transformers.LlamaForCausalLM", functools.partial(_llama, layers=1)),
+)
+
 
 @functools.cache
 def cases() -> tuple[Case, ...]:
@@ -145,14 +156,16 @@ def cases() -> tuple[Case, ...]:
             dtype="float32",
             origin="model",
             level=Level.STANDARD,
-            build=functools.partial(_build, model),
+            build=functools.partial(build, model),
             whole_model=True,
         )
         for model in MODELS
     )
 
 
-def _build(model: Model) -> Built:
+def build(model: Model) -> Built:
+    """The model in eval mode, its weights and inputs representable in fp16. Raises `CaseFault` where the package it
+    comes from is not installed."""
     import torch
 
     torch.manual_seed(SEED)

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     MODEL = "model"
     STATE = "state"
     MULTIFUNCTION = "multifunction"
+    QUANTIZATION = "quantization"
     USER = "user"
 
 
@@ -40,7 +41,7 @@ OF_OPERATORS: frozenset[Kind] = frozenset({Kind.OPERATOR, Kind.PARTITIONER})
 
 
 #: Kinds whose cases are whole programs under names of their own.
-OF_PROGRAMS: frozenset[Kind] = frozenset({Kind.MODEL, Kind.STATE, Kind.MULTIFUNCTION})
+OF_PROGRAMS: frozenset[Kind] = frozenset({Kind.MODEL, Kind.STATE, Kind.MULTIFUNCTION, Kind.QUANTIZATION})
 
 
 class Outcome(StrEnum):

@@ -45,6 +45,26 @@ def test_each_pattern_is_exported_once_and_is_its_own(asked: list[Any]) -> None:
     assert len(set(first.values())) == len(asked) == len(PATTERNS)
 
 
+def nodes(module: torch.fx.GraphModule) -> list[tuple[str, ...]]:
+    return [(n.op, n.name, str(n.target), str(n.args), str(n.kwargs)) for n in module.graph.nodes]
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_a_pattern_is_what_it_is_without(name: str, asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = PATTERNS[name]()
+    export = torch.export.export
+    assert asked
+    assert export is torch.export.export
+    own = utils._get_aten_graph_module.__wrapped__
+    modes = []
+    monkeypatch.setattr(utils, "_get_aten_graph_module", own)
+    monkeypatch.setattr(torch.export, "export", lambda *a, **k: (modes.append(k["strict"]), export(*a, **k))[1])
+    plain = PATTERNS[name]()
+    assert modes == [True]
+    assert nodes(found) == nodes(plain)
+    assert found.code == plain.code
+
+
 def test_what_is_done_to_one_use_is_not_seen_by_the_next(asked: list[Any]) -> None:
     first = utils.get_linear_pattern(F.relu)
     code = first.code
