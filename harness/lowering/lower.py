@@ -250,7 +250,7 @@ def convert(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silenc
     try:
         with _quiet(), exported.edge.shared(), _observed(phases, several=len(programs) > 1):
             phases.enter(Phase.EDGE)
-            partitioner = make_partitioner(exported.partitioning, recipe)
+            partitioner = make_partitioner(exported.partitioning, recipe, exported.program)
             config = edge_config(exported.partitioning)
             manager = to_edge_transform_and_lower(programs, partitioner=[partitioner], compile_config=config)
     except HarnessError:
