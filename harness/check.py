@@ -47,6 +47,7 @@ from harness.units.registry import make_unit
 from harness.verdict.buffers import begun
 from harness.verdict.judge import Question, judge, question, undocumented
 from harness.verdict.oracle import InvalidCase, Truth
+from harness.verdict.refusals import after_refusals
 from harness.verdict.signal import cost
 from harness.verdict.stage import STILL_WRONG, beside
 from harness.verdict.truths import truths_of
@@ -99,6 +100,7 @@ class _Real:
         asked = []
         for arguments, right in zip(method.arguments, self.truths[method.name], strict=True):
             built = replace(self.judged, module=method.module, inputs=arguments.inputs, kwargs=arguments.kwargs)
+            built = replace(built, refused=method.refused)
             asked.append(question(self.case, built, right, recipe, lowered, emitted.program))
         return asked
 
@@ -271,9 +273,12 @@ class Checker:
         """One method's program on a unit: every call of it, in order."""
         started = time.perf_counter()
         first, *then = [one.built.leaves for one in asked]
+        # ExecuTorch's own kernels take any size there is room for: what is promised of shapes is Core ML's promise.
+        refused = asked[0].built.refused if _working(emitted) is Outcome.PASS else ()
         try:
             with self.watch.stage("execute"):
-                result = unit.run(emitted, first, ladder.enter, plan=plan, then=then)
+                leaves = [arguments.leaves for arguments in refused]
+                result = unit.run(emitted, first, ladder.enter, plan=plan, then=then, refused=leaves)
         except NotRunnable as error:
             return _Answer(record.with_(phase=ladder.current, reason=str(error)), [])
         except tuple(kind for kind, _ in _UNIT_FAILURES) as error:
@@ -293,7 +298,8 @@ class Checker:
                 noted = record.with_(notes=list(dict.fromkeys(found.notes)))
                 answer = _judged(noted, unit.unit, asked[: number + 1], emitted, found)
                 answers.append((f"calls[{number - 1}]: " if number else "", answer))
-            return _together(answers)
+            answer = _together(answers)
+            return replace(answer, record=after_refusals(answer.record, refused, result.answered))
 
     def _beside_reference(
         self,

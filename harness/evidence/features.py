@@ -34,8 +34,9 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Feature:
-    """`promise` is what ExecuTorch says of it, `source` where. `hardware` is what of it needs a Mac or a device, `tests`
-    are files of the harness' tests that show it, `causes` the defects that limit it where no check can meet them."""
+    """`promise` is what ExecuTorch says of it, `source` where. `hardware` is what of it needs a Mac or a device,
+    `tests` are files of the harness' tests that show it, `causes` the defects that limit it where no check meets them.
+    """
 
     name: str
     group: str

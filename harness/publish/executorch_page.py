@@ -37,6 +37,7 @@ _CONSTRAINTS = {
     Outcome.CRASH: "crashes",
     Outcome.INVALID_PROGRAM: "converts to an invalid program",
     Outcome.OUT_OF_RANGE: "overflows",
+    Outcome.NOT_REFUSED: "takes shapes it was not lowered for",
     Outcome.WRONG_DTYPE: "wrong dtype",
     Outcome.WRONG_SHAPE: "wrong shape",
     Outcome.WRONG_VALUE: "wrong values",
