@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from harness.cases import (
     ane,
     beside,
+    documentation,
     generated,
     models,
     multifunction,
@@ -48,6 +49,7 @@ SUITES: dict[str, Callable[[Level], Sequence[Case]]] = {
     shapes.SUITE: _few(shapes.cases),
     state.SUITE: _few(state.cases),
     multifunction.SUITE: _few(multifunction.cases),
+    documentation.SUITE: _few(documentation.cases),
     quantization.SUITE: _few(quantization.cases),
 }
 

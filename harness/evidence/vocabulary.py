@@ -34,6 +34,7 @@ class Kind(StrEnum):
     STATE = "state"
     MULTIFUNCTION = "multifunction"
     QUANTIZATION = "quantization"
+    DOCUMENTATION = "documentation"
     USER = "user"
 
 
@@ -42,7 +43,9 @@ OF_OPERATORS: frozenset[Kind] = frozenset({Kind.OPERATOR, Kind.PARTITIONER})
 
 
 #: Kinds whose cases are whole programs under names of their own.
-OF_PROGRAMS: frozenset[Kind] = frozenset({Kind.MODEL, Kind.SHAPES, Kind.STATE, Kind.MULTIFUNCTION, Kind.QUANTIZATION})
+OF_PROGRAMS: frozenset[Kind] = frozenset(
+    {Kind.MODEL, Kind.SHAPES, Kind.STATE, Kind.MULTIFUNCTION, Kind.QUANTIZATION, Kind.DOCUMENTATION}
+)
 
 
 class Outcome(StrEnum):
