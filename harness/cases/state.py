@@ -30,14 +30,11 @@ LEFT = "take_over_mutable_buffer"
 
 @dataclass(frozen=True)
 class Stateful:
-    """`make` gives the module and what gives its inputs, called after seeding torch.
-
-    Where `left`, there is a second case of it whose buffers are not taken over."""
+    """`make` gives the module and what gives its inputs, called after seeding torch."""
 
     name: str
     make: Callable[[], Made]
     level: Level = Level.STANDARD
-    left: bool = True
 
 
 def _module(write: Callable[..., Any], **buffers: torch.Tensor) -> torch.nn.Module:
@@ -365,7 +362,6 @@ def cases() -> tuple[Case, ...]:
         )
         for label, partitioning in ways
         for case in CASES
-        if case.left or partitioning is AS_IT_IS
     )
 
 
