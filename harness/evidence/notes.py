@@ -45,7 +45,7 @@ class NoteCode(StrEnum):
     EAGER_TOO = "eager_too"
     #: The ATen overload whose result has another kind of dtype in the program than in the graph, where it fails.
     DTYPE_CHANGED = "dtype_changed"
-    #: A buffer of the module that a delegate took over as its state, and that begins with another value than zero.
+    #: A buffer of the module that the program writes to, and that begins with another value than zero.
     STATE_NOT_ZERO = "state_not_zero"
 
 
