@@ -1,7 +1,7 @@
 """pinv decides in fp16 which singular values count.
 
-A product of two vectors has rank one. Rounded to fp16, in which Core ML computes by default, it has more: singular values
-that vanish in float32 are then above the threshold below which pinv drops them, and their reciprocals are the result.
+A product of two vectors has rank one. Rounded to fp16, in which Core ML computes by default, it has more: singular
+values that vanish in float32 are then above the threshold below which pinv drops them, and count by their reciprocals.
 """
 
 import coremltools as ct
