@@ -2,7 +2,7 @@
 
 torch.export compiles sizes 0 and 1 apart from others, so that a symbol begins at 2; the minimum that was asked for
 stands in the exported program's range constraints, but for a hint, whose minimum is lost there. ExecuTorch makes the
-constraints of the edge program anew of the symbols' ranges (exir/_program_utils.py, _get_updated_range_constraints), and
+constraints of the edge program anew of the symbols' ranges (exir/_program_utils.py _get_updated_range_constraints), and
 coremltools makes the input's range of them. An enumeration may hold 1, of a program exported with a hint.
 """
 
