@@ -395,21 +395,21 @@ def test_the_checks_of_a_case_share_eager_export_and_lowering(monkeypatch: pytes
     def counted(name: str) -> None:
         right = getattr(corridor, name)
 
-        def planted(*arguments: Any) -> Any:
+        def planted(*arguments: Any, **others: Any) -> Any:
             calls.append(name)
-            return right(*arguments)
+            return right(*arguments, **others)
 
         monkeypatch.setattr(corridor, name, planted)
 
-    for name in ("truth", "export", "lower"):
+    for name in ("truths_of", "export", "lower"):
         counted(name)
     checker, case = Checker(), find.find("ops/aten.tanh.default/float32/opinfo-8bec82")
     records = [checker.check(Check.of(case, recipe, "reference")) for recipe in (FP32, FP16, FP32)]
-    assert calls == ["truth", "export", "lower", "lower"]
+    assert calls == ["truths_of", "export", "lower", "lower"]
     assert [r.outcome for r in records] == [Outcome.PASS] * 3
     assert records[0].numerics == records[2].numerics != records[1].numerics
     checker.check(Check.of(find.find("ops/aten.sigmoid.default/float32/opinfo-e8154e"), FP32, "reference"))
-    assert calls[4:] == ["truth", "export", "lower"]
+    assert calls[4:] == ["truths_of", "export", "lower"]
 
 
 def test_a_check_is_the_same_in_any_order_and_company() -> None:

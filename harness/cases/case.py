@@ -32,6 +32,8 @@ class Partitioning:
     `keep`: operators it would have decomposed, kept whole. `admit`: operators outside Core ATen that the edge dialect
     lets through to it (`EdgeCompileConfig(preserve_ops=...)`). `options`: keyword arguments of `CoreMLPartitioner`.
     `unchecked`: the edge dialect's check of validity off (`EdgeCompileConfig(_check_ir_validity=False)`).
+    `enumerated`: the only shapes there are of an input, by its name in the exported program, for each input with
+    dynamic dimensions; those of several inputs belong together by their places.
     """
 
     claim: tuple[str, ...] = ()
@@ -39,6 +41,7 @@ class Partitioning:
     admit: tuple[str, ...] = ()
     options: tuple[tuple[str, object], ...] = ()
     unchecked: bool = False
+    enumerated: tuple[tuple[str, tuple[tuple[int, ...], ...]], ...] = ()
 
 
 AS_IT_IS = Partitioning()
@@ -74,6 +77,8 @@ class Method:
     """A method of a case's program: `module(*inputs, **kwargs)` under this name.
 
     `calls` are further ones, in order, of the same program: each finds what the ones before have left in its state.
+    `refused` are calls after those that the program has to refuse, where Core ML takes the whole of it: shapes outside
+    of what it was lowered for, which eager may well take.
     `dynamic_shapes` is passed to `torch.export` as it is. `program` is the module as it was exported by the user, where
     it was: it is lowered as it is.
     """
@@ -85,6 +90,7 @@ class Method:
     dynamic_shapes: object = None
     calls: tuple[Arguments, ...] = ()
     program: torch.export.ExportedProgram | None = None
+    refused: tuple[Arguments, ...] = ()
 
     @property
     def arguments(self) -> tuple[Arguments, ...]:
@@ -96,8 +102,8 @@ class Method:
 class Built:
     """A case made real: eager PyTorch runs `module(*inputs, **kwargs)`, and each of `calls` after it.
 
-    `inputs`, `kwargs`, `dynamic_shapes`, `calls` and `program` are as in `Method`. `seed` is what torch was seeded
-    with. `module` is in eval mode. `call` is the call as text where the case itself could not tell it.
+    `inputs`, `kwargs`, `dynamic_shapes`, `calls`, `program` and `refused` are as in `Method`. `seed` is what torch was
+    seeded with. `module` is in eval mode. `call` is the call as text where the case itself could not tell it.
     `method` is what the module is called in the program; the methods `beside` are lowered into the same program, and
     judged with it where `judge_beside`.
     """
@@ -114,6 +120,7 @@ class Built:
     calls: tuple[Arguments, ...] = ()
     program: torch.export.ExportedProgram | None = None
     judge_beside: bool = False
+    refused: tuple[Arguments, ...] = ()
 
     @property
     def leaves(self) -> list[Any]:
@@ -129,7 +136,8 @@ class Built:
     @property
     def own(self) -> Method:
         """The case's own method of the program."""
-        return Method(self.method, self.module, self.inputs, self.kwargs, self.dynamic_shapes, self.calls, self.program)
+        shapes, program = self.dynamic_shapes, self.program
+        return Method(self.method, self.module, self.inputs, self.kwargs, shapes, self.calls, program, self.refused)
 
     @property
     def methods(self) -> tuple[Method, ...]:

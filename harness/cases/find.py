@@ -5,7 +5,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.cases import ane, beside, generated, models, multifunction, opinfo, partitioner, quantization, state
+from harness.cases import (
+    ane,
+    beside,
+    documentation,
+    generated,
+    models,
+    multifunction,
+    opinfo,
+    partitioner,
+    quantization,
+    shapes,
+    state,
+)
 from harness.cases.case import Case, at_level
 from harness.evidence.ids import explored_call, suite_of
 from harness.evidence.vocabulary import HarnessError, Level
@@ -34,8 +46,10 @@ SUITES: dict[str, Callable[[Level], Sequence[Case]]] = {
     opinfo.SUITE: operators,
     models.SUITE: _few(models.cases),
     partitioner.SUITE: _few(partitioner.cases),
+    shapes.SUITE: _few(shapes.cases),
     state.SUITE: _few(state.cases),
     multifunction.SUITE: _few(multifunction.cases),
+    documentation.SUITE: _few(documentation.cases),
     quantization.SUITE: _few(quantization.cases),
 }
 

@@ -1,5 +1,8 @@
 """Evidence files: the environment blocks first, then one record a line, sorted.
 
+Recipes by which a check found the same, to the last digit, share a line, whose `recipe` is the list of them: most
+operators are what they are at every deployment target.
+
 A file written by `write_evidence` says in its first line how many records follow, so that a truncated
 copy is noticed even when it was cut at the end of a line.
 """
@@ -11,6 +14,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +46,22 @@ def write_evidence(path: Path, evidence: Evidence, *, with_timing: bool = False)
     records = sort_records(evidence.records)
     header = {"environments": evidence.environments, "records": len(records)}
     lines = [json.dumps({HEADER_KEY: header}, sort_keys=True)]
-    for record in records:
-        lines.append((record if with_timing else record.with_(timing={})).to_line())
+    lines += _lines(record if with_timing else record.with_(timing={}) for record in records)
     write_text_atomically(path, "\n".join(lines) + "\n")
+
+
+def _lines(records: Iterable[Record]) -> list[str]:
+    shared: dict[str, list[Record]] = {}
+    for record in records:
+        shared.setdefault(record.with_(recipe="").to_line(), []).append(record)
+    return [
+        alike[0].to_line()
+        if len(alike) == 1
+        else json.dumps(
+            {**alike[0].to_json(), "recipe": [r.recipe for r in alike]}, sort_keys=True, separators=(",", ":")
+        )
+        for alike in shared.values()
+    ]
 
 
 def read_evidence(path: Path) -> Evidence:
@@ -60,8 +77,11 @@ def read_evidence(path: Path) -> Evidence:
     if not isinstance(environments, dict) or not all(isinstance(block, dict) for block in environments.values()):
         raise HarnessError(f"{path}: not an evidence file (no environments in its header)")
     evidence = Evidence(environments=environments, path=path)
-    for number, line in enumerate(lines[1:], start=2):
-        evidence.records.append(_record(path, number, line))
+    for _, records in groupby(
+        (record for number, line in enumerate(lines[1:], start=2) for record in _records(path, number, line)),
+        key=lambda record: record.case,
+    ):
+        evidence.records += sorted(records, key=lambda record: (record.recipe, record.unit))
     expected = head.get("records")
     if expected != len(evidence.records):
         raise HarnessError(f"{path}: truncated, {len(evidence.records)} of {expected} records")
@@ -90,9 +110,14 @@ def _parse(path: Path, number: int, line: str) -> Any:
         raise HarnessError(f"{path}: line {number} is not JSON: truncated or not an evidence file") from None
 
 
-def _record(path: Path, number: int, line: str) -> Record:
+def _records(path: Path, number: int, line: str) -> list[Record]:
     try:
-        return Record.from_json(_parse(path, number, line))
+        data = _parse(path, number, line)
+        recipes = data.get("recipe") if isinstance(data, dict) else None
+        if not isinstance(recipes, list):
+            return [Record.from_json(data)]
+        one = Record.from_json({**data, "recipe": ""})
+        return [one.with_(recipe=str(recipe)) for recipe in recipes]
     except HarnessError as error:
         text = str(error)
         raise HarnessError(text if text.startswith(str(path)) else f"{path}: line {number}: {text}") from None

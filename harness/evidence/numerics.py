@@ -29,6 +29,14 @@ def headroom_of(record: Record) -> float | None:
     return None if headroom is None or headroom != headroom else headroom
 
 
+def packages(record: Record) -> str:
+    """`12 kB; quantization costs SQNR 31.5 dB against the float module`; empty where neither is recorded."""
+    parts = [f"{number(record.size / 1000)} kB"] if record.size is not None else []
+    if (db := record.against_float.get("sqnr_db")) is not None:
+        parts.append(f"SQNR {decibel(db)} dB against the module before it was quantized")
+    return "; ".join(parts)
+
+
 def in_short(numerics: Numerics | None) -> str:
     """`ULP: 2.4e-4 of 4.9e-4 (x2)`: class, worst error, its bound, how many times it fits."""
     if numerics is None:

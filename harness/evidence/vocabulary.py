@@ -30,9 +30,11 @@ class Kind(StrEnum):
     OPERATOR = "operator"
     PARTITIONER = "partitioner"
     MODEL = "model"
+    SHAPES = "shapes"
     STATE = "state"
     MULTIFUNCTION = "multifunction"
     QUANTIZATION = "quantization"
+    DOCUMENTATION = "documentation"
     USER = "user"
 
 
@@ -41,7 +43,9 @@ OF_OPERATORS: frozenset[Kind] = frozenset({Kind.OPERATOR, Kind.PARTITIONER})
 
 
 #: Kinds whose cases are whole programs under names of their own.
-OF_PROGRAMS: frozenset[Kind] = frozenset({Kind.MODEL, Kind.STATE, Kind.MULTIFUNCTION, Kind.QUANTIZATION})
+OF_PROGRAMS: frozenset[Kind] = frozenset(
+    {Kind.MODEL, Kind.SHAPES, Kind.STATE, Kind.MULTIFUNCTION, Kind.QUANTIZATION, Kind.DOCUMENTATION}
+)
 
 
 class Outcome(StrEnum):
@@ -57,6 +61,7 @@ class Outcome(StrEnum):
     EMIT_ERROR = "emit_error"
     LOAD_ERROR = "load_error"
     RUN_ERROR = "run_error"
+    NOT_REFUSED = "not_refused"
     CRASH = "crash"
     TIMEOUT = "timeout"
     WRONG_SHAPE = "wrong_shape"
@@ -171,6 +176,12 @@ OUTCOMES: tuple[OutcomeRow, ...] = (
         Effect.OUT_OF_RANGE,
         _WRONG | Trait.BOUNDED | Trait.ROUNDING,
         "reference finite, got inf, NaN or a saturated intermediate in the recipe's precision",
+    ),
+    OutcomeRow(
+        Outcome.NOT_REFUSED,
+        Effect.WRONG,
+        _ANSWERS,
+        "right, and answers a call that it has to refuse: of a shape that it was not lowered for",
     ),
     OutcomeRow(Outcome.WRONG_DTYPE, Effect.WRONG, _WRONG, "another dtype than eager's"),
     OutcomeRow(Outcome.WRONG_SHAPE, Effect.WRONG, _WRONG, "another shape than eager's"),

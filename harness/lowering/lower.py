@@ -252,7 +252,7 @@ def convert(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silenc
     try:
         with _quiet(), edge.shared(), _observed(phases, several=len(programs) > 1):
             phases.enter(Phase.EDGE)
-            partitioner = make_partitioner(exported.partitioning, recipe)
+            partitioner = make_partitioner(exported.partitioning, recipe, exported.program)
             config = edge_config(exported.partitioning, unchecked)
             manager = to_edge_transform_and_lower(programs, partitioner=[partitioner], compile_config=config)
     except HarnessError:

@@ -15,18 +15,30 @@ from harness.lowering.compile_specs import compile_specs
 from harness.lowering.graph import overload_name
 
 
-def make_partitioner(wanted: Partitioning, recipe: Recipe) -> Any:
-    """A `CoreMLPartitioner` with the recipe's compile specs; without any for a bare one.
+def make_partitioner(wanted: Partitioning, recipe: Recipe, program: torch.export.ExportedProgram | None = None) -> Any:
+    """A `CoreMLPartitioner` with the recipe's compile specs and that of shapes enumerated for `program`; without any
+    for a bare recipe.
 
-    Raises what its constructor raises for options that contradict each other.
+    Raises what its constructor raises for options that contradict each other, and `AssertionError` or `ValueError` for
+    shapes that are not the program's.
     """
     from executorch.backends.apple.coreml.partition import CoreMLPartitioner
 
     kind: Any = CoreMLPartitioner
     if wanted.claim or wanted.keep:
         kind = _without_rules(CoreMLPartitioner, frozenset(wanted.claim), frozenset(wanted.keep))
-    specs = compile_specs(recipe)
-    return kind(**({} if specs is None else {"compile_specs": specs}), **dict(wanted.options))
+    specs = [*(compile_specs(recipe) or ()), *_enumeration(wanted, program)]
+    return kind(**({"compile_specs": specs} if specs else {}), **dict(wanted.options))
+
+
+def _enumeration(wanted: Partitioning, program: torch.export.ExportedProgram | None) -> list[Any]:
+    """The compile spec of enumerated shapes, as a user of `CoreMLBackend` would write it, where any are wanted."""
+    from executorch.backends.apple.coreml.compiler import CoreMLBackend
+
+    if not wanted.enumerated:
+        return []
+    shapes = {name: [list(shape) for shape in shapes] for name, shapes in wanted.enumerated}
+    return [CoreMLBackend.generate_enumerated_shapes_compile_spec(program, shapes)]
 
 
 def edge_config(wanted: Partitioning, unchecked: bool = False) -> Any:

@@ -18,7 +18,7 @@ from torch.export.graph_signature import InputKind
 from torch.utils._pytree import tree_leaves, tree_map
 
 from harness.cases.case import Arguments, Built, CaseFault, Method
-from harness.evidence.recipe import Flow, Quantization
+from harness.evidence.recipe import Flow, Quantization, Recipe
 
 #: The columns of a weight that share a table of values, as the backend's page has it; all rows do.
 CODEBOOK_BLOCK = (-1, 16)
@@ -36,6 +36,11 @@ def prepared(built: Built, scheme: Quantization, precision: str) -> tuple[Built,
         return built, dequantized(built, scheme, precision)
     made = quantized(built, scheme)
     return made, made
+
+
+def prepared_by(built: Built, recipe: Recipe) -> tuple[Built, Built]:
+    """As `prepared`, by a recipe; the same twice where it quantizes nothing."""
+    return (built, built) if recipe.scheme is None else prepared(built, recipe.scheme, recipe.precision)
 
 
 def quantized(built: Built, scheme: Quantization) -> Built:

@@ -164,6 +164,8 @@ def _bind_inputs(
             values[name] = _convert_input(name, inputs[name], kind, context)
         else:
             values[name] = inputs[name]
+    if mixed := function.description.mixed_shapes({name: np.shape(inputs[name]) for name in tensors}):
+        raise InputError(f"inputs {mixed}: shapes that do not belong together in the model's enumeration")
     return values
 
 

@@ -116,6 +116,22 @@ class Description:
     outputs: tuple[Feature, ...] = ()
     states: tuple[Feature, ...] = ()
 
+    def mixed_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> str:
+        """Which inputs are given shapes of their enumerations that do not belong together, in words; empty for none.
+
+        The first shapes of all enumerated inputs belong together, the second ones, and so on. Source: the guide of Core
+        ML Tools, "Flexible Input Shapes", that they are as many; CoreMLBackend.generate_enumerated_shapes_compile_spec
+        in executorch/backends/apple/coreml/compiler/coreml_preprocess.py, that their order ties them together, and
+        github.com/apple/coremltools/issues/2271, that Core ML refuses a mixture. Nothing is said of unequal numbers.
+        """
+        enumerated = [feature for feature in self.inputs if feature.shapes]
+        if len({len(feature.shapes) for feature in enumerated}) != 1:
+            return ""
+        given = tuple(shapes[feature.name] for feature in enumerated)
+        if given in zip(*(feature.shapes for feature in enumerated), strict=True):
+            return ""
+        return ", ".join(f"{f.name!r} {list(shape)}" for f, shape in zip(enumerated, given, strict=True))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Function:

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from harness.evidence.causes import read_causes
+from harness.evidence.features import read_features
 from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_text_atomically
 from harness.evidence.partitioner_rules import PartitionerRule, read_rules
 from harness.evidence.triage import named
@@ -63,7 +64,9 @@ def generate(reports_dir: Path, only: Iterable[str] | None = None, known_issues:
     uncovered = known_issues.parent / UNCOVERED if known_issues is not None else None
     reasons = read_reasons(uncovered) if uncovered is not None and uncovered.exists() else {}
     names = [f"evidence/{path.name}" for path in paths]
-    pages = build_pages(build_matrix(evidence), names, causes, universe_of(evidence), reasons, rules_of(evidence))
+    pages = build_pages(
+        build_matrix(evidence), names, causes, universe_of(evidence), reasons, rules_of(evidence), read_features()
+    )
     scripts = build_scripts(causes)
     if only is None:
         return pages | scripts

@@ -1,6 +1,7 @@
 """The operator page in the form of ExecuTorch's backend documentation: a CSV pulled into a MyST page.
 
-The columns are those of the other backends' tables: `Operator,Compute DType,Quantization,Constraints`.
+The columns are those of the other backends' tables, `Operator,Compute DType,Quantization,Constraints`, and the lowest
+deployment target.
 An operator is listed when it was delegated with the right result at least once.
 """
 
@@ -12,14 +13,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from harness.evidence.names import OpName
-from harness.evidence.recipe import Recipe
+from harness.evidence.recipe import QUANTIZATIONS, Recipe
 from harness.evidence.vocabulary import DELEGATED, SEVERITY, Outcome, Unit
 from harness.publish.ane import NOT_ASKED, ORDINARY, Ane
 from harness.publish.environments import describe_environment
 from harness.publish.model import Cell, Matrix, Row
 from harness.publish.problems import fallback_operators
 
-HEADER = ("Operator", "Compute DType", "Quantization", "Constraints")
+HEADER = ("Operator", "Compute DType", "Quantization", "Lowest target", "Constraints")
 #: One more column where the Apple Neural Engine was asked for.
 ANE_HEADER = "Neural Engine"
 #: What happened to the calls that were not simply delegated with the right result.
@@ -36,6 +37,7 @@ _CONSTRAINTS = {
     Outcome.CRASH: "crashes",
     Outcome.INVALID_PROGRAM: "converts to an invalid program",
     Outcome.OUT_OF_RANGE: "overflows",
+    Outcome.NOT_REFUSED: "takes shapes it was not lowered for",
     Outcome.WRONG_DTYPE: "wrong dtype",
     Outcome.WRONG_SHAPE: "wrong shape",
     Outcome.WRONG_VALUE: "wrong values",
@@ -49,8 +51,8 @@ def executorch_csv(matrix: Matrix) -> str:
     writer.writerow((*HEADER, ANE_HEADER) if ane else HEADER)
     for row in sorted(matrix.operators, key=lambda row: OpName.parse(row.name).short):
         if _delegated(row.cells.values()):
-            precisions, quantizations = _precisions(row)
-            line = (OpName.parse(row.name).short, precisions, quantizations, constraints(row))
+            quantizations = ", ".join(name for name in QUANTIZATIONS if name in row.quantizations)
+            line = (OpName.parse(row.name).short, _precisions(row), quantizations, row.lowest, constraints(row))
             writer.writerow((*line, neural_engine(row)) if ane else line)
     return out.getvalue()
 
@@ -59,11 +61,10 @@ def _delegated(cells: Iterable[Cell]) -> bool:
     return any(cell.counts[outcome] for cell in cells for outcome in DELEGATED)
 
 
-def _precisions(row: Row) -> tuple[str, str]:
-    """Precisions, and quantizations, in which the operator was delegated with the right result."""
+def _precisions(row: Row) -> str:
+    """Precisions in which the operator was delegated with the right result."""
     recipes = [Recipe.parse(column.recipe) for column, cell in row.cells.items() if _delegated([cell])]
-    precisions = sorted({recipe.precision for recipe in recipes})
-    return ", ".join(precisions), ", ".join(sorted({r.quantization for r in recipes if r.quantization}))
+    return ", ".join(sorted({recipe.precision for recipe in recipes}))
 
 
 def constraints(row: Row) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
 from harness.evidence.ids import UserCase
-from harness.evidence.numerics import in_full
+from harness.evidence.numerics import in_full, packages
 from harness.evidence.recipe import OPTIONS, Recipe
 from harness.evidence.record import Record, natural_key
 from harness.evidence.unit import UnitSpec
@@ -84,6 +84,7 @@ def explain(
     if record.missing_kernels:
         facts.append(("no kernel", f"{', '.join(record.missing_kernels)}: this program would not load in ExecuTorch"))
     facts += [("Core ML ops", _counts(record.mil_ops)), ("placement", _placement(record))]
+    facts.append(("packages", packages(record)))
     facts += [("numerics", "\n".join(in_full(record.numerics))), *(("note", note.detail) for note in record.notes)]
     facts.append(("timing", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in record.timing.items())))
     facts.append(("measured", describe_environment(environment) if environment else record.environment or "unknown"))

@@ -19,8 +19,10 @@ from typing import Any
 from harness.evidence.files import Evidence
 from harness.evidence.names import by_packet, same_operator
 from harness.evidence.numerics import headroom_of
+from harness.evidence.recipe import DEFAULT_RECIPES, TARGETS, Recipe
 from harness.evidence.record import Record, natural_key
 from harness.evidence.vocabulary import (
+    DELEGATED,
     HARDWARE_UNITS,
     OF_OPERATORS,
     OF_PROGRAMS,
@@ -101,7 +103,9 @@ class Cell:
 class Row:
     """An ATen operator or an API entry: `related` holds the API entries that reach it, or the operators it becomes.
 
-    `judged` are the pairs of dtype and recipe in which a check judged it.
+    `judged` are the pairs of dtype and recipe in which a check judged it. `lowest` is the lowest deployment target at
+    which it was delegated with the right result, by coremltools' name, empty where none is known; `quantizations` are
+    the schemes with which it was.
     """
 
     name: str
@@ -109,6 +113,8 @@ class Row:
     judged: set[tuple[str, str]] = field(default_factory=set)
     related: set[str] = field(default_factory=set)
     cases: dict[Outcome, set[str]] = field(default_factory=dict)
+    lowest: str = ""
+    quantizations: set[str] = field(default_factory=set)
 
     def cell(self, column: Column) -> Cell:
         return self.cells.get(column, _EMPTY)
@@ -145,6 +151,13 @@ class Row:
             self.judged.add((record.dtype, column.recipe))
         self.related.update(name for name in related if name)
 
+    def delegated_by(self, recipe: Recipe) -> None:
+        """Count a recipe by which it was delegated with the right result."""
+        if recipe.quantization:
+            self.quantizations.add(recipe.quantization)
+        elif recipe.target and (not self.lowest or recipe.loaded_as.specification < _specification(self.lowest)):
+            self.lowest = recipe.target
+
 
 _EMPTY = Cell()
 
@@ -180,8 +193,8 @@ class Matrix:
     """Everything the pages show.
 
     `shown` are the records that may be shown, in the order of the evidence: `records` of what a user's program comes
-    to, `partitioner` of trials of the partitioner's rules. `environments` are those of `records`, `described` all that
-    the evidence describes. `ignored` counts the simulated records.
+    to by the usual recipes, `beside` by others, `partitioner` of trials of the partitioner's rules. `environments` are
+    those of `records`, `described` all that the evidence describes. `ignored` counts the simulated records.
     """
 
     described: dict[str, dict[str, Any]]
@@ -192,6 +205,7 @@ class Matrix:
     programs: list[ProgramRow]
     shown: list[Record]
     records: list[Record]
+    beside: list[Record]
     partitioner: list[Record]
     ignored: int
 
@@ -223,7 +237,10 @@ def build_matrix(evidence: Evidence) -> Matrix:
             where = f"{evidence.path}: " if evidence.path else ""
             raise HarnessError(f"{where}{record.check_id} names environment {record.environment!r}, described nowhere")
     shown = [r for r in evidence.records if may_fill(r.unit, evidence.environments[r.environment])]
-    records = [record for record in shown if record.kind is not Kind.PARTITIONER]
+    programs = [record for record in shown if record.kind is not Kind.PARTITIONER]
+    usual = usual_recipes(programs)
+    records = [record for record in programs if record.recipe in usual]
+    beside = [record for record in programs if record.recipe not in usual]
     in_graphs = by_packet(name for r in records if r.kind in OF_OPERATORS for name in graph_of(r))
     operators: dict[str, Row] = {}
     apis: dict[str, Row] = {}
@@ -244,6 +261,11 @@ def build_matrix(evidence: Evidence) -> Matrix:
             row = apis.setdefault(api, Row(api))
             row.add(column, record.outcome, record, graph_of(record))
             row.cells[column].ane.count(record.outcome, record, environment, whole(record), attracting=attracts(record))
+    for record in programs:
+        if record.outcome in DELEGATED:
+            for name, outcome in attribute(record, in_graphs):
+                if name in operators and outcome in DELEGATED:
+                    operators[name].delegated_by(Recipe.parse(record.recipe))
     columns = {Column(r.recipe, r.unit, r.environment) for r in records if r.outcome not in UNJUDGED}
     used = {record.environment for record in records}
     return Matrix(
@@ -255,9 +277,20 @@ def build_matrix(evidence: Evidence) -> Matrix:
         programs=[_program_row(record) for record in records if record.kind in OF_PROGRAMS],
         shown=shown,
         records=records,
+        beside=beside,
         partitioner=[record for record in shown if record.kind is Kind.PARTITIONER],
-        ignored=sum(record.kind is not Kind.PARTITIONER for record in evidence.records) - len(records),
+        ignored=sum(record.kind is not Kind.PARTITIONER for record in evidence.records) - len(programs),
     )
+
+
+def usual_recipes(records: Iterable[Record]) -> set[str]:
+    """The default recipes, of which tables have columns; where none was run, all that were."""
+    seen = {record.recipe for record in records}
+    return seen & set(DEFAULT_RECIPES) or seen
+
+
+def _specification(target: str) -> int:
+    return TARGETS[target.lower()].specification
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome | None:

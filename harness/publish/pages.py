@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.evidence.causes import Cause
+from harness.evidence.features import Feature
 from harness.evidence.partitioner_rules import PartitionerRule
 from harness.evidence.universe import Universe
 from harness.publish.executorch_page import executorch_context, executorch_csv
+from harness.publish.features_page import PAGE as FEATURES_PAGE
+from harness.publish.features_page import features_context
 from harness.publish.findings import PAGE as FINDINGS_PAGE
 from harness.publish.findings import findings_context
 from harness.publish.model import Matrix
@@ -29,10 +32,12 @@ def build_pages(
     universe: Universe | None = None,
     reasons: Mapping[str, str] | None = None,
     rules: Sequence[PartitionerRule] = (),
+    features: Sequence[Feature] = (),
 ) -> dict[str, str]:
     """All pages. `sources` are the evidence files' names relative to the pages; the records name their `causes`.
 
-    `universe` and `rules` are those of the measured versions, `reasons` say why operators of it have no case.
+    `features` are those of the backend, `universe` and `rules` those of the measured versions, `reasons` say why
+    operators of it have no case.
     """
     names = sorted(sources)
     silent = silent_operators(matrix, universe, reasons or {})
@@ -46,6 +51,7 @@ def build_pages(
         PARTITIONER_PAGE: render(
             "partitioner.md.j2", {"sources": names, **partitioner_context(matrix, rules, universe)}
         ),
+        FEATURES_PAGE: render("features.md.j2", {"sources": names, **features_context(matrix, features)}),
         UNITS_PAGE: render("units.md.j2", {"sources": names, **units_context(matrix)}),
         FINDINGS_PAGE: render("findings.md.j2", {"sources": names, **findings_context(matrix, causes)}),
     }

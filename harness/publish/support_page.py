@@ -200,7 +200,9 @@ def _sections(matrix: Matrix, rows: list[Row], *, operators: bool) -> list[dict[
     ane = matrix.asks_for_ane
     noun = "operator" if operators else "function"
     headers = [noun, *(_column_title(column, matrix) for column in matrix.columns), *(["ANE"] if ane else [])]
-    headers += ["dtypes", "closest to its bound"] if operators else ["dtypes", "operators in its graphs"]
+    headers += (
+        ["dtypes", "lowest target", "closest to its bound"] if operators else ["dtypes", "operators in its graphs"]
+    )
     sections = []
     for title, statuses in SECTIONS:
         members = [row for row in rows if row.status in statuses]
@@ -215,6 +217,8 @@ def _row_line(matrix: Matrix, row: Row, *, ane: bool, operators: bool) -> list[s
     if ane:
         line.append(ane_text(row, matrix))
     line.append(", ".join(sorted(row.dtypes)))
+    if operators:
+        line.append(row.lowest)
     closest = row.closest
     line.append((in_short(closest.numerics) if closest else "") if operators else codes(sorted(row.related), limit=6))
     return line

@@ -122,7 +122,8 @@ class ProgramResult:
     `buffers` are what the call left in the buffers of the module that it writes to, by name; a state in the dtype the
     unit gives it, and left out where the package has none for its buffer. None where the unit cannot tell.
     `again` are the outputs of a second, equal call where some delegate's two predictions differed; None elsewhere.
-    `then` are the results of the calls after this one, whose counts and notes are with the first.
+    `then` are the results of the calls after this one, whose counts and notes are with the first. `answered` are the
+    numbers of the calls that were to be refused and were not.
     """
 
     outputs: list[Any] = field(default_factory=list)
@@ -133,6 +134,7 @@ class ProgramResult:
     aten_placement: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     then: list[ProgramResult] = field(default_factory=list)
+    answered: list[int] = field(default_factory=list)
 
 
 class UnitRunner(Protocol):
@@ -152,9 +154,11 @@ class UnitRunner(Protocol):
         *,
         plan: bool = True,
         then: Sequence[Sequence[Any]] = (),
+        refused: Sequence[Sequence[Any]] = (),
     ) -> ProgramResult:
-        """Load the program and call it with `inputs`, then with each of `then`; each is an argument list, flattened, of
-        tensors, numbers and None. They are not changed. Without `plan` no compute plan is asked for.
+        """Load the program and call it with `inputs`, then with each of `then`, at last with each of `refused`, which
+        it should not answer; each is an argument list, flattened, of tensors, numbers and None. They are not changed.
+        Without `plan` no compute plan is asked for.
 
         Raises `NotRunnable`, `LoadFailed`, `PredictFailed`, `FallbackFailed`, `UnitDied`, `ProgramContradiction` and
         `EmittedOtherwise`.

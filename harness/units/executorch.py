@@ -28,7 +28,7 @@ from harness.lowering.program import LoweredProgram
 from harness.lowering.readback import read_back, written
 from harness.units import host
 from harness.units.base import EmittedOtherwise, LoadFailed, NotRunnable, PredictFailed, ProgramResult
-from harness.units.whole_program import numbered
+from harness.units.whole_program import answered, numbered
 
 #: Where a wheel has the backend's code, below the package's folder; a build of one's own may have it in the other.
 LIBRARIES = ("lib/libexecutorch_backend_coreml.dylib", "extension/pybindings/_C*.so")
@@ -67,6 +67,7 @@ class ExecuTorchUnit:
         *,
         plan: bool = True,
         then: Sequence[Sequence[Any]] = (),
+        refused: Sequence[Sequence[Any]] = (),
     ) -> ProgramResult:
         """The outputs of the program's method, flattened, as copies, and those of a second, equal call where they
         differ bit by bit. A program with state is loaded anew for the second.
@@ -93,7 +94,9 @@ class ExecuTorchUnit:
             calls = [inputs, *then]
             firsts = _execute_all(method, calls)
             seconds = _execute_all(_load(path, program) if program.stateful else method, calls)
+            taken = answered(lambda arguments: _execute(method, arguments), refused)
         result, *result.then = map(_result, firsts, seconds)
+        result.answered = taken
         return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import operator
 import re
@@ -153,9 +154,10 @@ class DelegateUnit(ABC):
         *,
         plan: bool = True,
         then: Sequence[Sequence[Any]] = (),
+        refused: Sequence[Sequence[Any]] = (),
     ) -> ProgramResult:
         """As `UnitRunner.run`."""
-        return run_program(emitted.program, self, inputs, on_phase, plan=plan, then=then)
+        return run_program(emitted.program, self, inputs, on_phase, plan=plan, then=then, refused=refused)
 
 
 @contextmanager
@@ -183,9 +185,10 @@ def run_program(
     *,
     plan: bool = True,
     then: Sequence[Sequence[Any]] = (),
+    refused: Sequence[Sequence[Any]] = (),
 ) -> ProgramResult:
     """Load a program, ask for its compute plan unless `plan` is false, and call it with `inputs`, then with each of
-    `then`.
+    `then`, at last with each of `refused`.
 
     Raises what the unit raises and `FallbackFailed`, about a later call with its number; the inputs are not changed.
     """
@@ -199,7 +202,20 @@ def run_program(
         for number, later in enumerate(then):
             with numbered(number):
                 result.then.append(opened.run(later))
+        result.answered = answered(opened.run, refused)
         return result
+
+
+def answered(call: Callable[[Sequence[Any]], object], refused: Sequence[Sequence[Any]]) -> list[int]:
+    """The numbers of the calls that `call` gives an answer to; it refuses the others by `PredictFailed`.
+
+    Raises what else it raises."""
+    found = []
+    for number, inputs in enumerate(refused):
+        with contextlib.suppress(PredictFailed):
+            call(inputs)
+            found.append(number)
+    return found
 
 
 def _open(stack: ExitStack, unit: DelegateOpener, program: LoweredProgram, number: int) -> OpenDelegate:

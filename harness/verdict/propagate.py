@@ -175,6 +175,8 @@ class _Watch(TorchDispatchMode):
         floats = [
             t for t in tree_flatten(out)[0] if isinstance(t, Tensor) and (t.is_floating_point() or t.is_complex())
         ]
+        # Eight bits are a grid that values are put on, not what is computed in: torch has no arithmetic there.
+        floats = [t for t in floats if t.element_size() > 1]
         if not floats:
             return out
         call = BoundedCall(name, rule)

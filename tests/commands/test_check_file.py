@@ -315,8 +315,12 @@ def test_a_fault_of_the_harness_is_reported_by_its_reason():
 
 
 def test_recipes_of_the_options():
-    assert [r.name for r in recipes_of("both", "iOS18")] == ["fp32-ios18", "fp16-ios18"]
-    assert [r.name for r in recipes_of("fp16", "ios17")] == ["fp16-ios17"]
+    assert [r.name for r in recipes_of((), "both", "iOS18")] == ["fp32-ios18", "fp16-ios18"]
+    assert [r.name for r in recipes_of((), "fp16", "ios17")] == ["fp16-ios17"]
+    assert [r.name for r in recipes_of(("default", "fp32-ios16", "default"), "both", "iOS18")] == [
+        "default",
+        "fp32-ios16",
+    ]
 
 
 @pytest.mark.parametrize("outcome", sorted(Outcome))

@@ -17,7 +17,7 @@ def test_operators_delegated_with_the_right_result_are_listed(record, evidence):
     records = [
         record(A),
         record(A, recipe="fp32-ios18"),
-        record(B, recipe="fp16-ios17-pt2e-int8"),
+        record(B, recipe="fp16-ios17-pt2e_int8_static"),
         record("aten.c.default", "convert_error"),
         record("aten.d.default", "fallback"),
         record("aten.e.default", "not_run"),
@@ -25,7 +25,7 @@ def test_operators_delegated_with_the_right_result_are_listed(record, evidence):
     assert lines(build_matrix(evidence(*records))) == [
         list(HEADER),
         ["a", "fp16, fp32", "", ""],
-        ["b.Tensor", "fp16", "pt2e-int8", ""],
+        ["b.Tensor", "fp16", "pt2e_int8_static", ""],
     ]
 
 

@@ -71,7 +71,7 @@ def test_everything_a_record_holds_is_told(record, evidence):
     text = explain(full, next(iter(evidence(full).environments.values())))
     for part in (
         "aten.a.default through a, float32, from opinfo, seed 7",
-        "fp16 compute, deployment target ios18",
+        "fp16 compute, deployment target iOS18",
         "interpreter of the emitted ML Program",
         "value (comparing values)",
         "got 1, expected 2",
@@ -115,7 +115,7 @@ def test_a_described_cause_is_explained(record):
 
 def test_a_users_own_case_is_reproduced_from_the_file(record):
     assert explain(record(kind=Kind.USER, case="check/mine/f")).splitlines()[-1] == (
-        "reproduce   coreml-harness check mine.py::f --precision fp16 --unit reference"
+        "reproduce   coreml-harness check mine.py::f --recipe fp16-ios18 --unit reference"
     )
 
 
