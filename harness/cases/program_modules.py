@@ -68,7 +68,7 @@ def cache() -> Made:
 def dynamic() -> Made:
     batch = torch.export.Dim("batch", min=1, max=8)
     module = nn.Sequential(nn.Linear(4, 3), nn.Tanh())
-    calls = tuple((_spread(size, 4, by=9),) for size in (1, 5, 8))
+    calls = tuple((_spread(size, 4, by=9),) for size in (2, 5, 8))
     return Made(_filled(module), (_spread(3, 4),), calls, ({0: batch},))
 
 
