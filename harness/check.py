@@ -6,6 +6,7 @@ record. `Checker` keeps what the checks of one case share, because recipes and u
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from harness.cases.case import Built, Case, CaseFault, Method
-from harness.diagnosis.blame import LOCALISED, blamed, is_quick
+from harness.diagnosis.blame import LOCALISED, blamed, is_quick, placed
 from harness.diagnosis.reruns import most_favourable, precision_note, wrong_by_another
 from harness.evidence.check import Check
 from harness.evidence.notes import Note, NoteCode
@@ -25,8 +26,7 @@ from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import OF_OPERATORS, WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
 from harness.lowering.cache import LoweringCache
 from harness.lowering.from_pte import stored_as_lowered
-from harness.lowering.lower import Emitted, Exported, Failure, Lowered, export, lower, methods, refused_call
-from harness.lowering.place import Place, source_line
+from harness.lowering.lower import Emitted, Exported, Failure, Lowered, export, lower, refused_call
 from harness.lowering.program import packages_size
 from harness.lowering.quantize import prepared
 from harness.lowering.readback import read_back, written
@@ -84,14 +84,14 @@ class _Faulty:
 @dataclass
 class _Real:
     """What the checks of one case by one quantization share. `built` is lowered, `judged` gives the `truths`, those of
-    the methods that are judged, call by call; `plain` are those of the module before it was quantized. By recipe, and
-    by method, `reference` is what the reference executor made of the program."""
+    the methods that are judged, call by call. `costs` is the ratio in dB at which quantization leaves them. By recipe,
+    and by method, `reference` is what the reference executor made of the program."""
 
     case: Case
     built: Built
     judged: Built
     truths: dict[str, list[Truth]]
-    plain: dict[str, list[Truth]] | None = None
+    costs: float | None = None
     not_quantized: Failure | None = None
     exported: Exported | None = None
     lowered: dict[Recipe, Lowered] = field(default_factory=dict)
@@ -146,11 +146,13 @@ class Checker:
             record = record.with_(seed=case.built.seed, call=case.built.call or record.call, dtype=dtype)
         if isinstance(case, _Faulty):
             return record.with_(outcome=Outcome.INVALID_CASE, reason=case.fault)
+        if case.costs is not None and math.isfinite(case.costs):
+            record = record.with_(against_float={"sqnr_db": round(case.costs, 2)})
         lowered = self._lower(case, check.recipe, ladder)
         record = record.with_(timing=dict(lowered.timing), missing_kernels=list(lowered.missing_kernels))
         if (failure := lowered.failure) is not None:
             record = record.with_(outcome=failure.outcome, phase=failure.phase, error=_kept(record, failure.error))
-            return after_refusal(_placed(record, case, failure.place), case.built.refusal)
+            return after_refusal(placed(record, case.case, case.exported, failure.place), case.built.refusal)
         if case.built.refusal is not None:
             return after_refusal(record.with_(phase=Phase.EMIT), case.built.refusal)
         if case.exported is not None and (problem := refused_call(case.exported, case.built)):
@@ -175,12 +177,12 @@ class Checker:
                 case.reference[check.recipe, method.name] = answer
             answers.append((f"method {method.name}: " if method.name != case.built.method else "", answer))
         together = _together(answers)
-        record = together.record.with_(
-            against_float=cost(together.outputs, case.plain) if case.plain is not None else {},
-            size=packages_size(emitted.program for emitted in programs)
-            if check.case.kind not in OF_OPERATORS
-            else None,
-        )
+        record = together.record
+        if check.case.kind not in OF_OPERATORS:
+            record = record.with_(size=packages_size(emitted.program for emitted in programs))
+        if case.costs is not None and math.isinf(case.costs):
+            note = Note(NoteCode.NOTHING_QUANTIZED, check.recipe.quantization)
+            record = record.with_(notes=[*record.notes, note])
         if record.outcome in WORKING:
             return record
         states = [n for m, e in zip(case.built.judged, programs, strict=True) for n in begun(m.module, e.program)]
@@ -189,7 +191,7 @@ class Checker:
             return record
         ladder.enter(Phase.VALUE)
         places, notes = blamed(case.case, check.recipe, record.notes)
-        return _placed(record.with_(notes=[*record.notes, *notes]), case, *places)
+        return placed(record.with_(notes=[*record.notes, *notes]), case.case, case.exported, *places)
 
     def _unit(self, unit: UnitSpec) -> UnitRunner:
         if unit not in self._units:
@@ -219,13 +221,13 @@ class Checker:
             return _Faulty(real.case, f"quantized by {scheme.name}: {error}", real.built)
         except Exception as error:  # of whatever kind the quantizer raises
             refused = Failure(Phase.EAGER, Outcome.UNSUPPORTED, error_info(error))
-            return replace(real, plain=real.truths, not_quantized=refused)
+            return replace(real, not_quantized=refused)
         try:
             with self.watch.stage("eager"):
                 truths = truths_of(judged, users_own=real.case.kind is Kind.USER)
         except InvalidCase as error:
             return _Faulty(real.case, f"quantized by {scheme.name}: {error}", built)
-        return _Real(real.case, built, judged, truths, plain=real.truths)
+        return _Real(real.case, built, judged, truths, costs=cost(truths, real.truths))
 
     def _made(self, case: Case) -> _Real | _Faulty:
         built = None
@@ -358,24 +360,6 @@ def _failed(record: Record, outcome: Outcome, phase: Phase, error: Exception) ->
     info = replace(info, signature=f"{info.type}: {', '.join(error.rules)}")  # the same at whatever operator
     notes = [Note(NoteCode.LOAD_RULE, name) for name in error.rules]
     return record.with_(outcome=outcome, phase=phase, error=info, notes=notes)
-
-
-def _placed(record: Record, case: _Real, *places: Place) -> Record:
-    """With the operator that the outcome is put down to, where that is another than the case's own, and its line in
-    the user's source."""
-    told: list[tuple[NoteCode, str]] = []
-    exported = case.exported if case.exported is not None and case.exported.program is not None else None
-    programs = methods(exported).values() if exported is not None else ()
-    for place in places:
-        if place.operator != case.case.op:
-            told.append((NoteCode.OPERATOR, place.operator))
-        if case.case.kind in OF_OPERATORS:
-            continue
-        told += [(NoteCode.INPUT, place.input), *((NoteCode.DTYPE_CHANGED, name) for name in place.dtype_changed)]
-        if case.case.kind is Kind.USER:
-            told.append((NoteCode.SOURCE, source_line(programs, place)))
-    notes = [Note(code, detail) for code, detail in dict.fromkeys(told) if detail]
-    return record.with_(notes=[*record.notes, *notes])
 
 
 def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cases.case import Built, Case, CaseFault
 from harness.cases.opinfo import on_fp16_grid
+from harness.evidence.recipe import BARE, DEFAULT_RECIPES
 from harness.evidence.vocabulary import Kind, Level
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def cases() -> tuple[Case, ...]:
             level=Level.STANDARD,
             build=functools.partial(build, model),
             whole_model=True,
+            recipes=(*DEFAULT_RECIPES, BARE),
         )
         for model in MODELS
     )

@@ -1,7 +1,7 @@
 """Quantized modules: what the schemes quantize, each by the schemes that do, at the lowest target and at iOS18.
 
-A case is the module before: a recipe quantizes it. Its call is what activations are calibrated by; the second one of
-those called `beyond` goes out of that range, where a quantized activation stays at the end of its grid.
+A case is the module before: a recipe quantizes it. Activations are calibrated by its first call; the second one of
+those called `beyond` goes far out of that range, where a quantized activation stays at the end of its grid.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def _conv_net() -> Made:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = self.stem(x)
-            x = nn.functional.max_pool2d((self.block(x) + x).relu(), 2)
+            x = nn.functional.max_pool2d((self.block(x) + x).relu(), 2, 2)
             return self.head(x.mean((-1, -2)))
 
     net = Net()

@@ -66,9 +66,11 @@ def _one(
     return Shaped(name, label, name, (dynamic,), tuple((s,) for s in calls), tuple((s,) for s in refused))
 
 
-def _long(name: str) -> Shaped:
-    shapes = [(2, length, 4) for length in (6, 2, 16, 17, 1)]
-    return _one(name, "length-2-to-16", {1: LENGTH}, shapes[:3], shapes[3:])
+def _long(name: str, span: Span = LENGTH) -> Shaped:
+    low = span.low or 0
+    shapes = [(2, length, 4) for length in (6, low, 16, 17, low - 1)]
+    label = f"length-{'' if span.name else 'hinted-'}{low}-to-16"
+    return _one(name, label, {1: span}, shapes[:3], shapes[3:])
 
 
 def _plane(name: str) -> Shaped:
@@ -93,8 +95,8 @@ _LONG = (
         "cumsum",
         "flatten",
     ),
-    *("reshape-to-rest", "view-of-size", "unsqueeze-and-permute", "cat", "cat-with-fixed", "stack-and-split", "slice"),
-    *("half", "times-size", "sum-by-size", "zeros-of-size", "expand", "repeat", "flip-and-roll", "topk", "where"),
+    *("reshape-to-rest", "view-of-size", "unsqueeze-and-permute", "cat", "cat-with-fixed", "stack-and-split"),
+    *("times-size", "sum-by-size", "zeros-of-size", "expand", "repeat", "flip-and-roll", "topk", "where"),
 )
 _PLANES = (
     *("conv2d", "conv2d-stride", "conv-transpose2d", "batch-norm", "group-norm", "max-pool2d", "avg-pool2d"),
@@ -121,6 +123,8 @@ RANGES: tuple[Shaped, ...] = (
     ),
     *map(_plane, _PLANES),
     *map(_long, _LONG),
+    _long("slice", Span("length", 4, 16)),
+    _long("half", Span(low=4, high=16)),
     _one("embedding", "batch-2-to-8-length-2-to-16", _BOTH, [(5, 6), (2, 2), (8, 16)], [(9, 6), (5, 17)]),
     Shaped(
         "add", "batch-2-to-8-of-two", "add", ({0: BATCH}, {0: BATCH}), tuple(((n, 4), (n, 4)) for n in (5, 2, 8)),

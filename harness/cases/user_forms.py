@@ -18,8 +18,8 @@ from harness.cases.case import Arguments, Built, CaseFault, Method, NoCase, Part
 EXPECTED = "expected (module, example_inputs) or (module, example_inputs, options)"
 
 #: What `options` may hold: of a case, and of one of its further methods.
-OPTIONS = ("kwargs", "dynamic_shapes", "calls", "methods", "partitioner")
-METHOD_OPTIONS = ("kwargs", "dynamic_shapes", "calls")
+OPTIONS = ("kwargs", "dynamic_shapes", "calls", "refused", "methods", "partitioner", "enumerated_shapes")
+METHOD_OPTIONS = ("kwargs", "dynamic_shapes", "calls", "refused")
 
 #: Not the user's to set: recipes say precision and target.
 _OF_THE_RECIPE = "compile_specs"
@@ -40,12 +40,16 @@ def built_of(given: object, where: str, seed: int) -> Built:
         own.inputs,
         seed,
         own.dynamic_shapes,
-        Partitioning(options=_partitioner(options.get("partitioner", {}))),
+        Partitioning(
+            options=_partitioner(options.get("partitioner", {})),
+            enumerated=_enumerated(options.get("enumerated_shapes", {})),
+        ),
         beside=_methods(options.get("methods", {})),
         kwargs=own.kwargs,
         calls=own.calls,
         program=own.program,
         judge_beside=True,
+        refused=own.refused,
     )
 
 
@@ -73,15 +77,18 @@ def _method(name: str, given: Any, inputs: object, options: Mapping[str, Any]) -
     if not (isinstance(kwargs, Mapping) and all(isinstance(key, str) for key in kwargs)):
         raise CaseFault(f"options: kwargs are a dict by name, not {_described(kwargs)}")
     first = _arguments(inputs, Arguments((), dict(kwargs)), "example_inputs")
-    calls = options.get("calls", ())
-    if not isinstance(calls, (list, tuple)):
-        raise CaseFault(f"options: calls are a list of inputs, not {type(calls).__name__}")
-    further = tuple(_further(call, first, number) for number, call in enumerate(calls))
+    further, refused = (_calls(key, options.get(key, ()), first) for key in ("calls", "refused"))
     module, program = (given, None) if isinstance(given, torch.nn.Module) else (given.module(), given)
     dynamic_shapes = options.get("dynamic_shapes")
     if program is not None and dynamic_shapes is not None:
         raise CaseFault("options: dynamic_shapes are for a module: those of an exported program are its own")
-    return Method(name, evaluating(module), first.inputs, first.kwargs, dynamic_shapes, further, program)
+    return Method(name, evaluating(module), first.inputs, first.kwargs, dynamic_shapes, further, program, refused)
+
+
+def _calls(key: str, given: object, first: Arguments) -> tuple[Arguments, ...]:
+    if not isinstance(given, (list, tuple)):
+        raise CaseFault(f"options: {key} are a list of inputs, not {type(given).__name__}")
+    return tuple(_further(call, first, f"{key}[{number}]") for number, call in enumerate(given))
 
 
 def _arguments(given: object, default: Arguments, what: str) -> Arguments:
@@ -97,9 +104,8 @@ def _arguments(given: object, default: Arguments, what: str) -> Arguments:
     raise CaseFault(f"{what}: a tensor, a tuple of arguments or a dict of keyword arguments, not {_described(given)}")
 
 
-def _further(given: object, first: Arguments, number: int) -> Arguments:
+def _further(given: object, first: Arguments, what: str) -> Arguments:
     """A further call: what it does not give, of positional or of keyword arguments, is as in the first."""
-    what = f"calls[{number}]"
     found = _arguments(given, first, what)
     if unknown := [name for name in found.kwargs if name not in first.kwargs]:
         raise CaseFault(f"{what}: {unknown[0]!r} is no argument of the first call, which the program is made from")
@@ -144,6 +150,20 @@ def _methods(given: object) -> tuple[Method, ...]:
         except CaseFault as error:
             raise CaseFault(f"method {name}: {error}") from None
     return tuple(found)
+
+
+def _enumerated(given: object) -> tuple[tuple[str, tuple[tuple[int, ...], ...]], ...]:
+    if not (
+        isinstance(given, Mapping) and all(isinstance(key, str) and _are_shapes(value) for key, value in given.items())
+    ):
+        raise CaseFault("options: enumerated_shapes are a dict of lists of shapes by the name of the input")
+    return tuple((name, tuple(tuple(shape) for shape in shapes)) for name, shapes in given.items())
+
+
+def _are_shapes(given: object) -> bool:
+    return isinstance(given, (list, tuple)) and all(
+        isinstance(shape, (list, tuple)) and all(isinstance(size, int) for size in shape) for shape in given
+    )
 
 
 def _partitioner(given: object) -> tuple[tuple[str, object], ...]:

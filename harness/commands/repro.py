@@ -30,7 +30,9 @@ def run(check_id: str) -> int:
     print(f"# again: coreml-harness repro '{record.check_id}'")
     if record.outcome is not Outcome.INVALID_CASE:
         print()
-        built = case.build()
+        from harness.lowering.quantize import prepared_by
+
+        built, _ = prepared_by(case.build(), recipe)
         if built.beside:
             names = ", ".join(method.name for method in built.beside)
             print(f"# no script: the case is method {built.method} of a program that has {names} beside it")

@@ -12,9 +12,10 @@ from harness.cases.case import Case
 from harness.diagnosis.localise import Localisation, localise
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
-from harness.evidence.vocabulary import Outcome
-from harness.lowering.lower import Lowered
-from harness.lowering.place import Place
+from harness.evidence.record import Record
+from harness.evidence.vocabulary import OF_OPERATORS, Kind, Outcome
+from harness.lowering.lower import Exported, Lowered, methods
+from harness.lowering.place import Place, source_line
 from harness.verdict.stage import STILL_WRONG
 
 #: Outcomes of a program that ran, or contradicted itself, of which an operator can be at fault.
@@ -46,3 +47,20 @@ def _precision(found: Localisation) -> list[Note]:
         return []
     text = f"eager PyTorch in {found.eager_too} fails as well: the module does not survive this precision"
     return [Note(NoteCode.EAGER_TOO, text)]
+
+
+def placed(record: Record, case: Case, exported: Exported | None, *places: Place) -> Record:
+    """With the operator that the outcome is put down to, where that is another than the case's own, and its line in
+    the user's source."""
+    told: list[tuple[NoteCode, str]] = []
+    programs = methods(exported).values() if exported is not None and exported.program is not None else ()
+    for place in places:
+        if place.operator != case.op:
+            told.append((NoteCode.OPERATOR, place.operator))
+        if case.kind in OF_OPERATORS:
+            continue
+        told += [(NoteCode.INPUT, place.input), *((NoteCode.DTYPE_CHANGED, name) for name in place.dtype_changed)]
+        if case.kind is Kind.USER:
+            told.append((NoteCode.SOURCE, source_line(programs, place)))
+    notes = [Note(code, detail) for code, detail in dict.fromkeys(told) if detail]
+    return record.with_(notes=[*record.notes, *notes])

@@ -36,6 +36,7 @@ from harness.evidence.vocabulary import HarnessError, Outcome, Unit
 from harness.lowering.graph import UnplannableGraph
 from harness.lowering.lower import export, lower
 from harness.lowering.program import Delegate, DelegateCall, LoweredProgram
+from harness.lowering.quantize import prepared_by
 from harness.mil.program import NamedType, Operation
 from harness.units.base import (
     DelegateOpener,
@@ -124,8 +125,8 @@ def localise(case: Case, recipe: Recipe) -> Localisation:
     """
     with _quiet():
         try:
-            built = case.build()
-            right = truth(built.module, built.inputs, built.kwargs)
+            built, judged = prepared_by(case.build(), recipe)
+            right = truth(judged.module, judged.inputs, judged.kwargs)
         except (CaseFault, InvalidCase) as error:
             raise HarnessError(f"{case.id}: no truth to compare with: {error}") from None
         # Asked again at each state, and slow: few CPUs compute in fp16.
@@ -139,7 +140,7 @@ def localise(case: Case, recipe: Recipe) -> Localisation:
             raise HarnessError(f"{case.id}: {lowered.unplannable}")
         if any(delegate.function for delegate in lowered.program.delegates):
             raise HarnessError(f"{case.id}: a package of several functions is not told apart operator by operator")
-        asked = question(case, built, right, recipe, lowered, lowered.program)
+        asked = question(case, judged, right, recipe, lowered, lowered.program)
         return _Search(lowered.program, asked, made).found()
 
 

@@ -45,7 +45,9 @@ class NoteCode(StrEnum):
     EAGER_TOO = "eager_too"
     #: The ATen overload whose result has another kind of dtype in the program than in the graph, where it fails.
     DTYPE_CHANGED = "dtype_changed"
-    #: A buffer of the module that a delegate took over as its state, and that begins with another value than zero.
+    #: The scheme of a recipe that quantizes nothing in the module.
+    NOTHING_QUANTIZED = "nothing_quantized"
+    #: A buffer of the module that the program writes to, and that begins with another value than zero.
     STATE_NOT_ZERO = "state_not_zero"
     #: A promise that the program breaks, by its name (`harness.verdict.promises`).
     BROKEN_PROMISE = "broken_promise"
@@ -61,6 +63,7 @@ _IN_WORDS = {
     NoteCode.DTYPE_CHANGED: "{} has another dtype in the program than in the graph",
     NoteCode.BROKEN_PROMISE: "breaks the promise {}",
     NoteCode.REFUSED_AS_EXPECTED: "refused as expected, {}",
+    NoteCode.NOTHING_QUANTIZED: "{} quantizes nothing in this module",
     NoteCode.STATE_NOT_ZERO: "buffer {} begins with another value than zero",
 }
 

@@ -98,7 +98,9 @@ class _Planner:
                 outputs, mutations = self._outputs(node)
             elif node.op != "get_attr":
                 raise UnplannableGraph(f"node {node.name} of kind {node.op}")
-        return LoweredProgram(tuple(self.inputs), tuple(self.steps), outputs, tuple(self.delegates), mutations)
+        written = {placeholder for placeholder, _ in mutations}
+        inputs = tuple(_emptied(i) if i.value in written else i for i in self.inputs)
+        return LoweredProgram(inputs, tuple(self.steps), outputs, tuple(self.delegates), mutations)
 
     def _input(self, node: torch.fx.Node) -> Input:
         spec = next(s for s in self.program.graph_signature.input_specs if getattr(s.arg, "name", None) == node.name)
@@ -183,6 +185,13 @@ class _Planner:
             else:
                 raise UnplannableGraph(f"output of kind {spec.kind}")
         return tuple(users), tuple(mutations)
+
+
+def _emptied(buffer: Input) -> Input:
+    """A buffer that a program writes to as it begins: its first value is not emitted, and the memory that the runtime
+    plans for it is of zeros. Source: executorch/exir/passes/init_mutable_pass.py, which `to_executorch` runs only where
+    it is asked to."""
+    return buffer if buffer.tensor is None else replace(buffer, tensor=torch.zeros_like(buffer.tensor))
 
 
 def _shared_package(module: Any) -> bytes:

@@ -15,14 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch.export.graph_signature import InputKind
+from torch.utils._pytree import tree_leaves, tree_map
 
-from harness.cases.case import Built, CaseFault, Method
-from harness.evidence.recipe import Flow, Quantization
+from harness.cases.case import Arguments, Built, CaseFault, Method
+from harness.evidence.recipe import Flow, Quantization, Recipe
 
 #: The columns of a weight that share a table of values, as the backend's page has it; all rows do.
 CODEBOOK_BLOCK = (-1, 16)
+#: By how much the inputs of the second sample for calibration are larger.
+BEYOND = 1.25
 #: Steps of gradient descent, and their size, by which a module is trained with quantization in it.
-TRAINING_STEPS = 3
+TRAINING_STEPS = 4
 LEARNING_RATE = 1e-3
 
 
@@ -33,6 +36,11 @@ def prepared(built: Built, scheme: Quantization, precision: str) -> tuple[Built,
         return built, dequantized(built, scheme, precision)
     made = quantized(built, scheme)
     return made, made
+
+
+def prepared_by(built: Built, recipe: Recipe) -> tuple[Built, Built]:
+    """As `prepared`, by a recipe; the same twice where it quantizes nothing."""
+    return (built, built) if recipe.scheme is None else prepared(built, recipe.scheme, recipe.precision)
 
 
 def quantized(built: Built, scheme: Quantization) -> Built:
@@ -114,7 +122,7 @@ def _weights_quantized(module: torch.nn.Module, config: Any) -> torch.nn.Module:
 
 
 def _pt2e(method: Method, scheme: Quantization, seed: int) -> torch.nn.Module:
-    """As the stage `QuantizeStage` of `executorch.export` does it; calibrated by the method's first call."""
+    """As the stage `QuantizeStage` of `executorch.export` does it, with the samples of `calibration`."""
     from executorch.backends.apple.coreml.quantizer import CoreMLQuantizer
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e, prepare_qat_pt2e
 
@@ -133,8 +141,23 @@ def _pt2e(method: Method, scheme: Quantization, seed: int) -> torch.nn.Module:
             _train(prepared, method)
         else:
             prepared = prepare_pt2e(captured, quantizer)
-            prepared(*method.inputs, **method.kwargs)
+            for sample in calibration(method):
+                prepared(*sample.inputs, **sample.kwargs)
         return convert_pt2e(prepared)
+
+
+def calibration(method: Method) -> tuple[Arguments, ...]:
+    """What a method's activations are observed with: its first call, and the same with larger floating inputs.
+
+    Of one call alone the largest magnitude would lie half-way between two integers, at 127.5 steps of a symmetric
+    scale, and what it is rounded to would say nothing.
+    """
+
+    def larger(leaf: Any) -> Any:
+        return BEYOND * leaf if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() else leaf
+
+    first = method.arguments[0]
+    return first, Arguments(*tree_map(larger, (first.inputs, dict(first.kwargs))))
 
 
 def quantizer_config(scheme: Quantization) -> Any:
@@ -153,26 +176,27 @@ def quantizer_config(scheme: Quantization) -> Any:
 
 def _train(prepared: torch.fx.GraphModule, method: Method) -> None:
     """A few steps towards the results of the module as it was."""
-    from torch.utils._pytree import tree_leaves
     from torchao.quantization.pt2e import (
         allow_exported_model_train_eval,
         move_exported_model_to_eval,
         move_exported_model_to_train,
     )
 
-    def results(module: torch.nn.Module) -> list[torch.Tensor]:
-        leaves = tree_leaves(module(*method.inputs, **method.kwargs))
+    def results(module: torch.nn.Module, sample: Arguments) -> list[torch.Tensor]:
+        leaves = tree_leaves(module(*sample.inputs, **sample.kwargs))
         return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()]
 
     with torch.no_grad():
-        wanted = results(copy.deepcopy(method.module))
+        wanted = [(sample, results(copy.deepcopy(method.module), sample)) for sample in calibration(method)]
     allow_exported_model_train_eval(prepared)
     move_exported_model_to_train(prepared)
     weights = [parameter for parameter in prepared.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD(weights, lr=LEARNING_RATE) if weights else None
     with torch.enable_grad():
-        for _ in range(TRAINING_STEPS):
-            losses = [(got - right).square().mean() for got, right in zip(results(prepared), wanted, strict=True)]
+        for step in range(TRAINING_STEPS):
+            sample, right = wanted[step % len(wanted)]
+            pairs = zip(results(prepared, sample), right, strict=True)
+            losses = [(got - value).square().mean() for got, value in pairs]
             if optimizer is not None and losses and (loss := torch.stack(losses).sum()).requires_grad:
                 optimizer.zero_grad()
                 loss.backward()

@@ -58,8 +58,8 @@ def both(outputs: Verdict, buffers: Verdict) -> Verdict:
 
 
 def begun(module: torch.nn.Module, program: LoweredProgram) -> list[Note]:
-    """A note for each buffer that the program took over as state, and that begins with another value than zero."""
-    states = {name for delegate in program.delegates for name in delegate.buffers}
+    """A note for each buffer that the program writes to, and that begins with another value than zero."""
+    states = set(program.written)
     return [
         Note(NoteCode.STATE_NOT_ZERO, name) for name, value in module.named_buffers() if name in states and value.any()
     ]

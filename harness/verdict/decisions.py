@@ -88,12 +88,15 @@ CASTS = {"to", "_to_copy", "type_as", "copy", "int", "long", "bool"}
 
 @dataclass
 class Decision:
-    """One call as the exact program made it: its floating operands, what it gave, how far the operands may move."""
+    """One call as the exact program made it: its floating operands, what it gave, how far the operands may move: by
+    `moved` through errors, and between `lowest` and `highest` where decisions before it fell otherwise."""
 
     name: str
     operands: list[Tensor]
     out: Any
     moved: list[Tensor]
+    lowest: list[Tensor] = field(default_factory=list)
+    highest: list[Tensor] = field(default_factory=list)
 
 
 @dataclass
@@ -161,10 +164,20 @@ def note_moves(one: Decision, found: list[Tensor]) -> None:
         one.moved[i] = torch.maximum(one.moved[i], torch.nan_to_num(distance, nan=0.0, posinf=0.0, neginf=0.0))
 
 
+def note_carried(one: Decision, found: list[Tensor]) -> None:
+    """Widen what operands range over by those of a run that only decisions before have moved."""
+    real = [t.detach() for t in found if not t.is_complex()]
+    if len(real) < len(found):
+        return  # complex numbers have no order
+    one.lowest = [torch.minimum(a, b) for a, b in zip(one.lowest or one.operands, real, strict=True)]
+    one.highest = [torch.maximum(a, b) for a, b in zip(one.highest or one.operands, real, strict=True)]
+
+
 def shifted(one: Decision, args: Any, factor: float, sign: int, signs: Callable[[Tensor], Tensor]) -> Any:
-    """`args` with the floating operands moved by `factor` times their moves: the first in the direction of `sign`, the
-    others against it, or each element at random where it is an order that decides."""
-    at_random = _packet(one.name) in ORDERING
+    """`args` with the floating operands moved by `factor` times their moves, from the end of what they range over: the
+    first in the direction of `sign`, the others against it. Each element at random, from where it is, where `sign` is
+    0; each at random where an order decides."""
+    at_random = sign == 0 or _packet(one.name) in ORDERING
     position = iter(range(len(one.moved)))
 
     def move(t: Tensor) -> Tensor:
@@ -172,7 +185,10 @@ def shifted(one: Decision, args: Any, factor: float, sign: int, signs: Callable[
             return t
         i = next(position)
         step = factor * one.moved[i]
-        direction = signs(step) if at_random else (sign if i == 0 else -sign)
+        direction = signs(step) if at_random else torch.full_like(step, sign if i == 0 else -sign)
+        if sign and one.lowest:
+            ends = torch.where(direction > 0, torch.maximum(t, one.highest[i]), torch.minimum(t, one.lowest[i]))
+            t = torch.where(torch.isfinite(ends), ends, t)
         return t + (direction * step).to(t.dtype)
 
     return tree_map_only(Tensor, move, args)

@@ -36,6 +36,7 @@ from harness.verdict.decisions import (
     Reading,
     decides,
     is_pinned,
+    note_carried,
     note_moves,
     operands,
     shifted,
@@ -114,11 +115,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Push:
-    """What a run does to decisions: moves their operands by `factor` times what was measured, one way (1) or the other
-    (-1)."""
+    """What a run does to decisions: moves their operands by `factor` times what errors were measured to, one way (1),
+    the other (-1), or each element at random (0). Where it is `carrying`, it measures what decisions do to later ones.
+    """
 
     sign: int
     factor: float
+    carrying: bool = False
 
 
 class _Watch(TorchDispatchMode):
@@ -172,6 +175,8 @@ class _Watch(TorchDispatchMode):
         floats = [
             t for t in tree_flatten(out)[0] if isinstance(t, Tensor) and (t.is_floating_point() or t.is_complex())
         ]
+        # Eight bits are a grid that values are put on, not what is computed in: torch has no arithmetic there.
+        floats = [t for t in floats if t.element_size() > 1]
         if not floats:
             return out
         call = BoundedCall(name, rule)
@@ -203,6 +208,8 @@ class _Watch(TorchDispatchMode):
         if one is None:
             return out
         if self.push is not None:
+            if self.push.carrying:
+                note_carried(one, found)
             args, kwargs = shifted(one, before, self.push.factor, self.push.sign, self._draw)
             return _in_place_of(func, out, func(*args, **kwargs))
         note_moves(one, found)
@@ -530,19 +537,31 @@ def _decide(result: Bounds, truth: Truth, f: Format, ledger: Ledger, factor: flo
     for choice in result.choices:
         if choice.decision is not None:
             choice.slack = factor * choice.decision.moved[0].reshape(choice.source.shape)
-    for run, sign in enumerate((-1, 1, -1, 1)):
+
+    def pushed(run: int, push: _Push) -> list[Tensor]:
         signs = Signs(run, _DECISIONS)
-        watch = _Watch(f, signs, noise=False, own=not truth.exact, reading=Reading(ledger), push=_Push(sign, factor))
+        watch = _Watch(f, signs, noise=False, own=not truth.exact, reading=Reading(ledger), push=push)
         with torch.no_grad(), watch:
-            outs = settle(truth.again(), truth.outputs, freedoms)
-        if [t.shape for t in outs] == [t.shape for t in truth.outputs]:
-            result.decided.append(outs)
+            return settle(truth.again(), truth.outputs, freedoms)
+
+    told: list[list[Tensor]] = []
+    if len(ledger.decisions) > 1:
+        # One that fell otherwise moves the operands of those behind it, each its own: pushed all one way, what a norm
+        # or a difference takes out would not be seen.
+        told = [pushed(run, _Push(0, factor, carrying=True)) for run in range(RUNS)]
+    result.decided = [pushed(run, _Push(sign, factor)) for run, sign in enumerate((-1, 1, -1, 1))]
+    shapes = [t.shape for t in truth.outputs]
+    result.decided = [outs for outs in result.decided if [t.shape for t in outs] == shapes]
+    told = [outs for outs in told if [t.shape for t in outs] == shapes]
     for i, ref in enumerate(truth.outputs):
         bound = result.bound[i]
         if bound is None:
             continue
-        apart = [torch.nan_to_num((_wide(o[i]) - _wide(ref)).abs(), 0.0, 0.0, 0.0) for o in result.decided]
-        result.bound[i] = bound + torch.stack(apart).amax(0) if apart else bound
+        apart = [torch.nan_to_num((_wide(o[i]) - _wide(ref)).abs(), 0.0, 0.0, 0.0) for o in result.decided + told]
+        if apart:
+            widest = torch.stack(apart).amax(0)
+            # The other value is rounded as well, which next to an exact 0 nothing else allows for.
+            result.bound[i] = bound + widest + torch.where(widest > 0, f.ulp(widest), 0.0)
 
 
 def _in_place_of(func: Any, out: Any, other: Any) -> Any:

@@ -72,16 +72,19 @@ def judge_output(i: int, got: Tensor, right: Tensor, eager: Tensor | None, f: Fo
     return Signal(db, notes=notes)
 
 
-def cost(outputs: Sequence[Tensor], plain: Mapping[str, Sequence[Truth]]) -> dict[str, float]:
-    """`sqnr_db` of the worst floating output of all methods and calls, against the truths of the module before it was
-    quantized; empty where none can be compared."""
-    right = [value for truths in plain.values() for one in truths for value in one.outputs]
-    if len(right) != len(outputs):
-        return {}
-    pairs = [(got, value) for got, value in zip(outputs, right, strict=True) if value.is_floating_point()]
-    found = [sqnr(got.to(value.dtype), value) for got, value in pairs if got.shape == value.shape]
-    ratios = [db for db in found if math.isfinite(db)]
-    return {"sqnr_db": round(min(ratios), 2)} if ratios else {}
+def cost(quantized: Mapping[str, Sequence[Truth]], plain: Mapping[str, Sequence[Truth]]) -> float | None:
+    """What quantization costs: the ratio in dB of the worst floating output, over all methods and calls, of the module
+    quantized against the module before; infinite where they are equal, None where they cannot be compared."""
+    pairs = [
+        (got, right)
+        for name, truths in plain.items()
+        for one, other in zip(quantized[name], truths, strict=True)
+        for got, right in zip(one.outputs, other.outputs, strict=False)
+        if right.is_floating_point() and got.shape == right.shape
+    ]
+    found = [sqnr(got.to(right.dtype), right) for got, right in pairs]
+    ratios = [db for db in found if not math.isnan(db)]
+    return min(ratios, default=None)
 
 
 def _threshold(i: int, db: float, right: Tensor, eager: Tensor | None, f: Format) -> tuple[float, Note | None]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness.cases.case import CaseFault
-from harness.cases.models import MODELS, Model, _build, cases, settled
+from harness.cases.models import MODELS, Model, build, cases, settled
 from harness.cases.torchvision_ops import import_torchvision
 from harness.evidence.vocabulary import Level
 
@@ -56,7 +56,7 @@ def test_a_model_whose_package_is_missing_is_a_fault_of_the_case():
         raise ImportError("transformers is not installed")
 
     with pytest.raises(CaseFault, match="transformers is not installed"):
-        _build(Model("m", "m", make))
+        build(Model("m", "m", make))
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)

@@ -87,13 +87,64 @@ MODULES: dict[str, Module] = {
         setup="""from torchao.prototype.quantization.codebook_coreml import CodebookWeightOnlyConfig
 from torchao.quantization.quant_api import quantize_""",
     ),
-    "dim-auto-begins-at-two": Module(
+    "dimension-begins-at-two": Module(
         "def forward(self, x):\n    return x * 2",
         "(torch.randn(4, 3),)",
         options="""{
         "dynamic_shapes": ({0: torch.export.Dim.AUTO(min=1, max=8)},),
         "calls": [(torch.randn(1, 3),)],
     }""",
+    ),
+    "dimension-begins-at-two#named": Module(
+        "def forward(self, x):\n    return x * 2",
+        "(torch.randn(4, 3),)",
+        options="""{
+        "dynamic_shapes": ({0: torch.export.Dim("batch", min=1, max=8)},),
+        "enumerated_shapes": {"x": [(4, 3), (2, 3)]},
+        "partitioner": {"lower_full_graph": True},
+    }""",
+    ),
+    "enumerated-shape-twice-moves": Module(
+        "def forward(self, x, y):\n    return x.sum() + y",
+        "(torch.randn(4, 3), torch.randn(5, 3))",
+        options="""{
+        "dynamic_shapes": ({0: torch.export.Dim.AUTO}, {0: torch.export.Dim.AUTO}),
+        "enumerated_shapes": {"x": [(4, 3), (2, 3), (4, 3)], "y": [(5, 3), (3, 3), (7, 3)]},
+        "partitioner": {"lower_full_graph": True},
+        "calls": [(torch.randn(2, 3), torch.randn(3, 3))],
+    }""",
+    ),
+    "integer-state-as-index": Module(
+        """
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("ring", torch.zeros(3, 4))
+            self.register_buffer("number", torch.zeros(1, dtype=torch.int64))
+
+        def forward(self, x):
+            self.ring.index_copy_(0, self.number % 3, x)
+            self.number.add_(1)
+            return self.ring.sum(0) + x
+        """,
+        "(torch.randn(1, 4),)",
+    ),
+    "integer-state-in-fp16": Module(
+        """
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("count", torch.zeros(1, dtype=torch.int32))
+
+        def forward(self, x):
+            self.count.add_(999)
+            return x + self.count
+        """,
+        "(torch.randn(1, 4),)",
+        options='{"calls": [(torch.randn(1, 4),)] * 3}',
+    ),
+    "size-floor-division-becomes-float": Module(
+        "def forward(self, x):\n    return x[:, : x.shape[1] // 2]",
+        "(torch.randn(2, 6),)",
+        options='{"dynamic_shapes": ({1: torch.export.Dim.AUTO(min=4, max=16)},)}',
     ),
     "elementwise-to-batchnorm-epsilon": Module(
         """

@@ -13,7 +13,7 @@ from harness.evidence.files import (
     write_text_atomically,
 )
 from harness.evidence.record import ErrorInfo
-from harness.evidence.vocabulary import HarnessError
+from harness.evidence.vocabulary import HarnessError, Outcome
 
 BLOCKS = {"here": {"os": "linux 6.1", "date": "2026-01-02"}}
 
@@ -165,3 +165,26 @@ def test_by_check_finds_a_record_by_its_id(record):
 @pytest.mark.parametrize(("block", "simulated"), [(None, False), ({}, False), ({"simulated": True}, True)])
 def test_a_simulated_host_is_known_by_its_block(block, simulated):
     assert is_simulated(block) is simulated
+
+
+def test_recipes_that_found_the_same_share_a_line(tmp_path, record):
+    path = tmp_path / "e.jsonl"
+    recipes = ("fp16-ios15", "fp16-ios16", "fp16-ios17", "fp16-ios18")
+    records = [record(recipe=name) for name in recipes]
+    records[2] = records[2].with_(outcome=Outcome.WRONG_VALUE)
+    write_evidence(path, Evidence(BLOCKS, records))
+    lines = [json.loads(line) for line in path.read_text().splitlines()[1:]]
+    assert [line["recipe"] for line in lines] == [["fp16-ios15", "fp16-ios16", "fp16-ios18"], "fp16-ios17"]
+    assert read_evidence(path).records == records
+    before = path.read_bytes()
+    write_evidence(path, read_evidence(path))
+    assert path.read_bytes() == before
+
+
+def test_a_shared_line_counts_as_its_records(tmp_path, record):
+    path = tmp_path / "e.jsonl"
+    write_evidence(path, Evidence(BLOCKS, [record(recipe="fp16-ios15"), record(recipe="fp16-ios16")]))
+    head, line = path.read_text().splitlines()
+    path.write_text(f"{head}\n{line.replace('fp16-ios15', 'fp16-ios15' + chr(34) + ',' + chr(34) + 'fp16-ios17')}\n")
+    with pytest.raises(HarnessError, match="3 of 2 records"):
+        read_evidence(path)

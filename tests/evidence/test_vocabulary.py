@@ -62,7 +62,10 @@ def test_every_effect_is_that_of_an_outcome_and_what_judges_nothing_has_none():
         (WORKING, {"pass", "partial", "fallback"}),
         (DELEGATED, {"pass", "partial"}),
         (UNJUDGED, {"not_run", "invalid_case"}),
-        (BY_VALUE, {"wrong_value", "wrong_shape", "wrong_dtype", "out_of_range", "non_deterministic"}),
+        (
+            BY_VALUE,
+            {"wrong_value", "wrong_shape", "wrong_dtype", "out_of_range", "non_deterministic", "not_refused"},
+        ),
     ],
 )
 def test_what_follows_from_the_table(found: set[Outcome], expected: set[str]):
