@@ -202,7 +202,9 @@ def _of_graph(asked: Asked, program: LoweredProgram) -> Iterator[BrokenPromise]:
     unwanted = {name.lower() for name in asked.skipped}
     if skipped := sorted(op for op in program.delegated_ops if op.lower() in unwanted):
         yield BrokenPromise("skipped", f"{', '.join(skipped)} in a delegate")
-    left = sorted({s.target for s in program.steps if isinstance(s, EagerCall) and not s.target.startswith("operator.")})
+    left = sorted(
+        {s.target for s in program.steps if isinstance(s, EagerCall) and not s.target.startswith("operator.")}
+    )
     if asked.full_graph and (left or not program.delegates):
         yield BrokenPromise("full_graph", f"{', '.join(left) or 'all'} outside of delegates")
     yield from _of_constants(asked, program)
