@@ -76,7 +76,8 @@ def question(
     if case.whole_model and (not within_budget(right) or not bounds(right, rule, format_of(precision)).whole):
         rule = MODEL
     held = [name for name, _ in (*built.module.named_parameters(), *built.module.named_buffers())]
-    return Question(right, built, rule, precision, program.written, Asked.of(recipe, built.partitioning, held))
+    asked = Asked.of(recipe, built.partitioning, held, several=bool(built.beside))
+    return Question(right, built, rule, precision, program.written, asked)
 
 
 def judge(

@@ -55,7 +55,7 @@ class BrokenPromise:
 @dataclass(frozen=True)
 class Asked:
     """What a program was asked to be. `target` is None where none was named; `sharing` of weights between methods is by
-    position. `held` are the parameters and buffers of the module, by name."""
+    position, where there are `several`. `held` are the parameters and buffers of the module, by name."""
 
     precision: str
     target: Target | None
@@ -66,10 +66,11 @@ class Asked:
     constants: bool = True
     buffers: bool = True
     sharing: bool = True
+    several: bool = False
     held: tuple[str, ...] = ()
 
     @staticmethod
-    def of(recipe: Recipe, wanted: Partitioning, held: Collection[str] = ()) -> Asked:
+    def of(recipe: Recipe, wanted: Partitioning, held: Collection[str] = (), several: bool = False) -> Asked:
         specs = {**recipe.compile_specs, **dict(wanted.specs)}
         options = dict(wanted.options)
         named = {value: name for name, value in PRECISIONS.items()}
@@ -87,6 +88,7 @@ class Asked:
             constants=bool(options.get("take_over_constant_data", True)),
             buffers=bool(options.get("take_over_mutable_buffer", True)),
             sharing=wanted.sharing,
+            several=several,
             held=tuple(held),
         )
 
@@ -212,6 +214,8 @@ def _of_graph(asked: Asked, program: LoweredProgram) -> Iterator[BrokenPromise]:
     references = [Reference.parse(delegate.processed) for delegate in program.delegates]
     if not asked.sharing and any(references):
         yield BrokenPromise("weights_apart", "a package is shared by methods")
+    if asked.sharing and asked.several and not all(references):
+        yield BrokenPromise("weights_shared", "a method has a package of its own")
 
 
 def _of_constants(asked: Asked, program: LoweredProgram) -> Iterator[BrokenPromise]:
