@@ -209,6 +209,8 @@ def _of_graph(asked: Asked, program: LoweredProgram) -> Iterator[BrokenPromise]:
     )
     if asked.full_graph and (left or not program.delegates):
         yield BrokenPromise("full_graph", f"{', '.join(left) or 'all'} outside of delegates")
+    if asked.quantized:
+        yield from _weights_outside(program)
     yield from _of_constants(asked, program)
     yield from _of_buffers(asked, program)
     references = [Reference.parse(delegate.processed) for delegate in program.delegates]
@@ -216,6 +218,15 @@ def _of_graph(asked: Asked, program: LoweredProgram) -> Iterator[BrokenPromise]:
         yield BrokenPromise("weights_apart", "a package is shared by methods")
     if asked.sharing and asked.several and not all(references):
         yield BrokenPromise("weights_shared", "a method has a package of its own")
+
+
+def _weights_outside(program: LoweredProgram) -> Iterator[BrokenPromise]:
+    """Weights that a delegate takes as inputs, where no quantizer of the package's constants reaches them."""
+    large = {i.value.number for i in program.inputs if i.tensor is not None and i.tensor.numel() > _QUANTIZED_ABOVE}
+    mutated = {value.number for value, _ in program.mutations}
+    calls = [step for step in program.steps if isinstance(step, DelegateCall)]
+    if any(value.number in large - mutated for call in calls for value in values_in(call.args)):
+        yield BrokenPromise("quantized_weights", "a weight is input of a delegate, as it was")
 
 
 def _of_constants(asked: Asked, program: LoweredProgram) -> Iterator[BrokenPromise]:
