@@ -25,6 +25,7 @@ from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import OF_OPERATORS, WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
 from harness.lowering.cache import LoweringCache
+from harness.lowering.from_pte import stored_as_lowered
 from harness.lowering.lower import Emitted, Exported, Failure, Lowered, export, lower, refused_call
 from harness.lowering.program import packages_size
 from harness.lowering.quantize import prepared
@@ -47,6 +48,7 @@ from harness.units.registry import make_unit
 from harness.verdict.buffers import begun
 from harness.verdict.judge import Question, judge, question, undocumented
 from harness.verdict.oracle import InvalidCase, Truth
+from harness.verdict.promises import after_promises, after_refusal, broken, taken_over
 from harness.verdict.refusals import after_refusals
 from harness.verdict.signal import cost
 from harness.verdict.stage import STILL_WRONG, beside
@@ -150,7 +152,9 @@ class Checker:
         record = record.with_(timing=dict(lowered.timing), missing_kernels=list(lowered.missing_kernels))
         if (failure := lowered.failure) is not None:
             record = record.with_(outcome=failure.outcome, phase=failure.phase, error=_kept(record, failure.error))
-            return placed(record, case.case, case.exported, failure.place)
+            return after_refusal(placed(record, case.case, case.exported, failure.place), case.built.refusal)
+        if case.built.refusal is not None:
+            return after_refusal(record.with_(phase=Phase.EMIT), case.built.refusal)
         if case.exported is not None and (problem := refused_call(case.exported, case.built)):
             return record.with_(outcome=Outcome.INVALID_CASE, phase=Phase.EXPORT, reason=problem)
         if lowered.emitted is None:
@@ -248,6 +252,8 @@ class Checker:
 
         if case.not_quantized is not None:
             return Lowered(failure=case.not_quantized)
+        if case.built.stored and recipe not in case.lowered:
+            case.lowered[recipe] = stored_as_lowered(case.built, exported())
         if recipe not in case.lowered:
             with self.watch.stage("cache"):
                 if self.cache is None:
@@ -301,7 +307,10 @@ class Checker:
                 answer = _judged(noted, unit.unit, asked[: number + 1], emitted, found)
                 answers.append((f"calls[{number - 1}]: " if number else "", answer))
             answer = _together(answers)
-            return replace(answer, record=after_refusals(answer.record, refused, result.answered))
+            record = after_refusals(answer.record, refused, result.answered)
+            if result.packages and (wanted := asked[0].asked) is not None:
+                record = after_promises(record, broken(wanted, emitted.program, result.packages))
+            return replace(answer, record=record)
 
     def _beside_reference(
         self,
@@ -335,7 +344,7 @@ class Checker:
         with self.watch.stage("judge"):
             precision = asked[0].precision
             record = beside(answer.record, answer.outputs, reference.record, reference.outputs, precision)
-            return _Answer(record, answer.outputs)
+            return _Answer(taken_over(record, reference.record), answer.outputs)
 
 
 def _kept(record: Record, error: ErrorInfo) -> ErrorInfo:

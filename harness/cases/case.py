@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.evidence.check import Subject
 from harness.evidence.names import OpName
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import HarnessError, Level
+from harness.evidence.vocabulary import HarnessError, Level, Phase
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +34,9 @@ class Partitioning:
     `unchecked`: the edge dialect's check of validity off (`EdgeCompileConfig(_check_ir_validity=False)`).
     `enumerated`: the only shapes there are of an input, by its name in the exported program, for each input with
     dynamic dimensions; those of several inputs belong together by their places.
+    `specs`: keyword arguments of `CoreMLBackend.generate_compile_specs`, added to the recipe's or in their place, as
+    Python expressions (`ct` is coremltools, `CoreMLBackend` the backend). `sharing`: whether several methods share
+    their weights, the partitions of each belonging together by their places.
     """
 
     claim: tuple[str, ...] = ()
@@ -42,6 +45,8 @@ class Partitioning:
     options: tuple[tuple[str, object], ...] = ()
     unchecked: bool = False
     enumerated: tuple[tuple[str, tuple[tuple[int, ...], ...]], ...] = ()
+    specs: tuple[tuple[str, str], ...] = ()
+    sharing: bool = True
 
 
 AS_IT_IS = Partitioning()
@@ -99,13 +104,26 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """How lowering is to end, rather than give a program: the phase, the exception's type, and a piece of its message.
+
+    Of a wrong option, or of options that contradict each other: to be refused is then what is right.
+    """
+
+    phase: Phase
+    error: str
+    says: str
+
+
+@dataclass(frozen=True)
 class Built:
     """A case made real: eager PyTorch runs `module(*inputs, **kwargs)`, and each of `calls` after it.
 
     `inputs`, `kwargs`, `dynamic_shapes`, `calls`, `program` and `refused` are as in `Method`. `seed` is what torch was
     seeded with. `module` is in eval mode. `call` is the call as text where the case itself could not tell it.
     `method` is what the module is called in the program; the methods `beside` are lowered into the same program, and
-    judged with it where `judge_beside`.
+    judged with it where `judge_beside`. `refusal` is there where the case is not to be lowered. `stored` is a `.pte`
+    that is run as it is, by whatever release it was made; `module` tells what is right.
     """
 
     module: torch.nn.Module
@@ -121,6 +139,8 @@ class Built:
     program: torch.export.ExportedProgram | None = None
     judge_beside: bool = False
     refused: tuple[Arguments, ...] = ()
+    refusal: Refusal | None = None
+    stored: bytes = b""
 
     @property
     def leaves(self) -> list[Any]:

@@ -13,7 +13,9 @@ from harness.cases import (
     models,
     multifunction,
     opinfo,
+    options,
     partitioner,
+    programs,
     quantization,
     shapes,
     state,
@@ -51,6 +53,8 @@ SUITES: dict[str, Callable[[Level], Sequence[Case]]] = {
     multifunction.SUITE: _few(multifunction.cases),
     documentation.SUITE: _few(documentation.cases),
     quantization.SUITE: _few(quantization.cases),
+    options.SUITE: _few(options.cases),
+    programs.SUITE: _few(programs.cases),
 }
 
 

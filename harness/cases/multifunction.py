@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from harness.cases.case import Built, Case, Method
+from harness.cases.case import Arguments, Built, Case, Method, Partitioning, Refusal
 from harness.cases.opinfo import on_fp16_grid
-from harness.evidence.vocabulary import Kind, Level
+from harness.evidence.vocabulary import Kind, Level, Phase
 
 if TYPE_CHECKING:
     import torch
@@ -25,11 +25,16 @@ ModuleAndInputs = tuple["torch.nn.Module", tuple["torch.Tensor", ...]]
 
 @dataclass(frozen=True)
 class Program:
-    """`make` gives each method's module and inputs by name, called after seeding torch."""
+    """`make` gives each method's module and inputs by name, called after seeding torch. `apart`: no weights are shared.
+    Each method is called once more for each of `calls`. `refusal` is what lowering it is to end with."""
 
     name: str
     methods: tuple[str, ...]
     make: Callable[[], Mapping[str, ModuleAndInputs]]
+    apart: bool = False
+    calls: int = 0
+    refusal: Refusal | None = None
+    level: Level = Level.STANDARD
 
 
 def _using(weights: torch.nn.Module, function: Callable[..., Any]) -> torch.nn.Module:
@@ -109,11 +114,66 @@ def _integers() -> Mapping[str, ModuleAndInputs]:
     }
 
 
+def _parts(*falling_back: str) -> Mapping[str, ModuleAndInputs]:
+    """The named methods have `asinh` in their midst, which is none of Core ML's: two delegates, not one."""
+    import torch
+
+    layers = torch.nn.Sequential(torch.nn.Linear(16, 16), torch.nn.Linear(16, 16))
+
+    def through(between: Callable[[Any], Any]) -> torch.nn.Module:
+        return _using(layers, lambda w, x: w[1](between(w[0](x))))
+
+    return {
+        name: (through(torch.asinh if name in falling_back else torch.relu), (_random(length, 16),))
+        for name, length in (("forward", 1), ("prefill", 4))
+    }
+
+
+def _states() -> Mapping[str, ModuleAndInputs]:
+    """Both methods keep a sum of what they were given, each its own; a weight is shared."""
+    import torch
+
+    layer = torch.nn.Linear(16, 16)
+
+    class Summing(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer
+            self.register_buffer("total", torch.zeros(1, 16))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.total.add_(x.sum(0, keepdim=True))
+            return self.layer(x) + self.total
+
+    return {
+        "forward": (Summing().eval(), (_random(1, 16),)),
+        "prefill": (Summing().eval(), (_random(4, 16),)),
+    }
+
+
+def _one_with_state() -> Mapping[str, ModuleAndInputs]:
+    """One method keeps a sum, the other nothing."""
+    made = _states()
+    module, inputs = made["prefill"]
+    return {"forward": made["forward"], "prefill": (module.layer, inputs)}  # type: ignore[dict-item]
+
+
+_TWO = ("forward", "prefill")
+_UNEQUAL = Refusal(Phase.PACKAGE, "ValueError", "requires all methods to have the same number of partitions")
+
 PROGRAMS = (
-    Program("lengths", ("forward", "prefill"), _lengths),
-    Program("attention", ("forward", "prefill"), _attention),
+    Program("lengths", _TWO, _lengths),
+    Program("attention", _TWO, _attention),
     Program("unrelated", ("encode", "decode", "score"), _three),
-    Program("integers", ("forward", "prefill"), _integers),
+    Program("integers", _TWO, _integers),
+    Program("lengths-apart", _TWO, _lengths, apart=True),
+    Program("unrelated-apart", ("encode", "decode", "score"), _three, apart=True, level=Level.FULL),
+    Program("equal-partitions", _TWO, partial(_parts, "forward", "prefill")),
+    Program("unequal-partitions", _TWO, partial(_parts, "prefill"), refusal=_UNEQUAL),
+    Program("unequal-partitions-apart", _TWO, partial(_parts, "prefill"), apart=True),
+    Program("states", _TWO, _states, calls=3),
+    Program("states-apart", _TWO, _states, apart=True, calls=3),
+    Program("one-with-state", _TWO, _one_with_state, calls=3),
 )
 
 
@@ -128,7 +188,7 @@ def cases() -> tuple[Case, ...]:
             api=f"{SUITE}.{program.name}",
             dtype="float32",
             origin=SUITE,
-            level=Level.FULL,
+            level=program.level,
             build=partial(_build, program, method),
         )
         for program in PROGRAMS
@@ -143,4 +203,15 @@ def _build(program: Program, method: str) -> Built:
     made = program.make()
     beside = tuple(Method(name, *made[name]) for name in program.methods if name != method)
     module, inputs = made[method]
-    return Built(module, inputs, SEED, method=method, beside=beside)
+    calls = tuple(Arguments(tuple(_random(*value.shape) for value in inputs)) for _ in range(program.calls))
+    partitioning = Partitioning(sharing=not program.apart)
+    return Built(
+        module,
+        inputs,
+        SEED,
+        partitioning=partitioning,
+        method=method,
+        beside=beside,
+        calls=calls,
+        refusal=program.refusal,
+    )

@@ -49,6 +49,10 @@ class NoteCode(StrEnum):
     NOTHING_QUANTIZED = "nothing_quantized"
     #: A buffer of the module that the program writes to, and that begins with another value than zero.
     STATE_NOT_ZERO = "state_not_zero"
+    #: A promise that the program breaks, by its name (`harness.verdict.promises`).
+    BROKEN_PROMISE = "broken_promise"
+    #: What is not to be lowered was refused, with the error it is to end with.
+    REFUSED_AS_EXPECTED = "refused_as_expected"
 
 
 #: What a reader is told of details that are a name or a place alone.
@@ -57,6 +61,8 @@ _IN_WORDS = {
     NoteCode.INPUT: "at input {}",
     NoteCode.SOURCE: "in your source: {}",
     NoteCode.DTYPE_CHANGED: "{} has another dtype in the program than in the graph",
+    NoteCode.BROKEN_PROMISE: "breaks the promise {}",
+    NoteCode.REFUSED_AS_EXPECTED: "refused as expected, {}",
     NoteCode.NOTHING_QUANTIZED: "{} quantizes nothing in this module",
     NoteCode.STATE_NOT_ZERO: "buffer {} begins with another value than zero",
 }

@@ -34,6 +34,8 @@ class Kind(StrEnum):
     STATE = "state"
     MULTIFUNCTION = "multifunction"
     QUANTIZATION = "quantization"
+    OPTION = "option"
+    PROGRAM = "program"
     DOCUMENTATION = "documentation"
     USER = "user"
 
@@ -169,7 +171,7 @@ OUTCOMES: tuple[OutcomeRow, ...] = (
         Outcome.INVALID_PROGRAM,
         Effect.CONTRADICTORY,
         _FAILS,
-        "the emitted program contradicts itself (declared shape or dtype, missing value)",
+        "the emitted program contradicts itself (declared shape or dtype, missing value) or what was asked for",
     ),
     OutcomeRow(
         Outcome.OUT_OF_RANGE,

@@ -6,16 +6,19 @@ call, and the operator of that name is called with it in eager PyTorch.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 
+from harness.cases.case import Built, CaseFault
 from harness.lowering.emitted import BACKEND, read
 from harness.lowering.graph import UnplannableGraph
-from harness.lowering.lower import missing_kernels
+from harness.lowering.lower import Exported, Lowered, missing_kernels
 from harness.lowering.program import (
     Delegate,
     DelegateCall,
@@ -102,6 +105,29 @@ class StoredProgram:
             entry = named.pte_data.get(reference.key)
             shared = bytes(named.buffers[entry.buffer_index]) if entry is not None else b""
         return StoredDelegate(stored.id, Delegate(processed, (), (), {}, compile_specs=specs, shared=shared))
+
+
+def stored_as_lowered(built: Built, exported: Exported) -> Lowered:
+    """The `.pte` of a case as if it had been lowered here; `exported` is its module, which tells the operators.
+
+    Raises `CaseFault` for a file that holds no such program.
+    """
+    try:
+        stored = StoredProgram(built.stored)
+        found = stored.methods[built.method]
+        programs = stored.program(built.method, delegate_inputs(found))
+    except (ValueError, KeyError, UnplannableGraph) as error:
+        raise CaseFault(f"the .pte is not that of the case: {type(error).__name__}: {error}") from error
+    return Lowered(programs, None, exported.ops, found.missing_kernels, built.stored)
+
+
+def delegate_inputs(method: StoredMethod) -> dict[int, int]:
+    """How many inputs each delegate has, as its package's metadata says."""
+    counts = {}
+    for number, stored in enumerate(method.delegates):
+        with tempfile.TemporaryDirectory(prefix="coreml-harness-") as directory:
+            counts[number] = len(stored.delegate.unpack(Path(directory)).input_names)
+    return counts
 
 
 class _Reader:

@@ -27,7 +27,7 @@ def make_partitioner(wanted: Partitioning, recipe: Recipe, program: torch.export
     kind: Any = CoreMLPartitioner
     if wanted.claim or wanted.keep:
         kind = _without_rules(CoreMLPartitioner, frozenset(wanted.claim), frozenset(wanted.keep))
-    specs = [*(compile_specs(recipe) or ()), *_enumeration(wanted, program)]
+    specs = [*(compile_specs(recipe, dict(wanted.specs)) or ()), *_enumeration(wanted, program), *_apart(wanted)]
     return kind(**({"compile_specs": specs} if specs else {}), **dict(wanted.options))
 
 
@@ -39,6 +39,17 @@ def _enumeration(wanted: Partitioning, program: torch.export.ExportedProgram | N
         return []
     shapes = {name: [list(shape) for shape in shapes] for name, shapes in wanted.enumerated}
     return [CoreMLBackend.generate_enumerated_shapes_compile_spec(program, shapes)]
+
+
+def _apart(wanted: Partitioning) -> list[Any]:
+    """The compile spec of methods that share no weights, where they are not to."""
+    from executorch.backends.apple.coreml.compiler import CoreMLBackend
+    from executorch.backends.apple.coreml.compiler.coreml_preprocess import MULTIMETHOD_WEIGHT_SHARING_STRATEGY
+
+    if wanted.sharing:
+        return []
+    strategy = MULTIMETHOD_WEIGHT_SHARING_STRATEGY.DISABLED
+    return [CoreMLBackend.generate_multimethod_weight_sharing_strategy_compile_spec(strategy)]
 
 
 def edge_config(wanted: Partitioning, unchecked: bool = False) -> Any:

@@ -11,6 +11,7 @@ import mmap
 import os
 import struct
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -53,6 +54,25 @@ _BLOB_TYPES = {
     1: "fp16", 2: "fp32", 3: "uint8", 4: "int8", 5: "bf16", 6: "int16", 7: "uint16", 8: "int4", 9: "uint1",
     10: "uint2", 11: "uint4", 12: "uint3", 13: "uint6", 14: "int32", 15: "uint32",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ReadPackage:
+    """A package as it was read: `function` is the one that is run of it, empty for the default, `weights` the bytes of
+    its weight files."""
+
+    program: Program
+    function: str = ""
+    weights: int = 0
+
+    @property
+    def run(self) -> Function:
+        return self.program.functions[self.function or self.program.default_function]
+
+    @staticmethod
+    def of(program: Program, function: str, package: Path) -> ReadPackage:
+        files = (path for path in package.rglob("weights/*") if path.is_file())
+        return ReadPackage(program, function, sum(path.stat().st_size for path in files))
 
 
 def read_program(path: str | os.PathLike[str]) -> Program:

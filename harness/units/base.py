@@ -15,6 +15,7 @@ from harness.evidence.vocabulary import Phase
 from harness.lowering.lower import Emitted, silence
 from harness.lowering.program import UnpackedDelegate
 from harness.mil import BrokenRule
+from harness.mil.package import ReadPackage
 
 
 class NotRunnable(Exception):
@@ -123,7 +124,8 @@ class ProgramResult:
     unit gives it, and left out where the package has none for its buffer. None where the unit cannot tell.
     `again` are the outputs of a second, equal call where some delegate's two predictions differed; None elsewhere.
     `then` are the results of the calls after this one, whose counts and notes are with the first. `answered` are the
-    numbers of the calls that were to be refused and were not.
+    numbers of the calls that were to be refused and were not. `packages` are those of the delegates, in order, where
+    the unit has read them itself.
     """
 
     outputs: list[Any] = field(default_factory=list)
@@ -135,6 +137,7 @@ class ProgramResult:
     notes: list[Note] = field(default_factory=list)
     then: list[ProgramResult] = field(default_factory=list)
     answered: list[int] = field(default_factory=list)
+    packages: list[ReadPackage] = field(default_factory=list)
 
 
 class UnitRunner(Protocol):

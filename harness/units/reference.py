@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,11 @@ import numpy as np
 from harness import mil
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import Unit
+from harness.evidence.vocabulary import Phase, Unit
+from harness.lowering.lower import Emitted, silence
 from harness.lowering.program import UnpackedDelegate
 from harness.mil.context import OPEN
+from harness.mil.package import ReadPackage
 from harness.units.base import (
     Feature,
     LoadFailed,
@@ -22,6 +24,7 @@ from harness.units.base import (
     PredictFailed,
     Prediction,
     ProgramContradiction,
+    ProgramResult,
 )
 from harness.units.whole_program import DelegateUnit
 
@@ -39,9 +42,26 @@ class ReferenceUnit(DelegateUnit):
 
     def __init__(self, mode: str = mil.WIDE, *, reading: int = 0, filling: int = 0) -> None:
         self.mode, self.reading, self.filling = mode, reading, filling
+        self._packages: list[ReadPackage] = []
 
     def unavailable(self, target: str) -> str | None:
         return None
+
+    def run(
+        self,
+        emitted: Emitted,
+        inputs: Sequence[Any],
+        on_phase: Callable[[Phase], None] = silence,
+        *,
+        plan: bool = True,
+        then: Sequence[Sequence[Any]] = (),
+        refused: Sequence[Sequence[Any]] = (),
+    ) -> ProgramResult:
+        """As `UnitRunner.run`; the result has the packages."""
+        self._packages = []
+        result = super().run(emitted, inputs, on_phase, plan=plan, then=then, refused=refused)
+        result.packages, self._packages = self._packages, []
+        return result
 
     def open(self, delegate: UnpackedDelegate) -> OpenReference:
         try:
@@ -58,6 +78,7 @@ class ReferenceUnit(DelegateUnit):
         missing = model.missing_kernels(delegate.function or None)
         if missing:
             raise NotRunnable(f"the reference executor has no kernel for MIL {', '.join(missing)}")
+        self._packages.append(ReadPackage.of(model.program, delegate.function, delegate.package))
         notes = [Note(NoteCode.REFUSED_BY_NEWER_SYSTEMS, str(b)) for b in broken]
         return OpenReference(model, delegate, self, notes)
 

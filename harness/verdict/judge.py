@@ -20,6 +20,7 @@ from harness.verdict.buffers import both, judge_buffers
 from harness.verdict.compare import Verdict, compare
 from harness.verdict.difference import difference, worse
 from harness.verdict.oracle import Truth, truth_of_buffers
+from harness.verdict.promises import Asked
 from harness.verdict.propagate import bounds
 from harness.verdict.readings import nearest
 from harness.verdict.table import MODEL, rule_for
@@ -28,13 +29,15 @@ from harness.verdict.tolerance import Rule, effective_precision, format_of
 
 @dataclass(frozen=True)
 class Question:
-    """What the results of one program are judged by: the truth, a rule, a precision, and the buffers it writes to."""
+    """What the results of one program are judged by: the truth, a rule, a precision, the buffers it writes to, and what
+    it was asked to be."""
 
     truth: Truth
     built: Built
     rule: Rule
     precision: str
     written: tuple[str, ...]
+    asked: Asked | None = None
 
 
 class Answer(Protocol):
@@ -72,7 +75,9 @@ def question(
     precision = effective_precision(recipe.precision, program.delegates, inputs, right.reference, states)
     if case.whole_model and (not within_budget(right) or not bounds(right, rule, format_of(precision)).whole):
         rule = MODEL
-    return Question(right, built, rule, precision, program.written)
+    held = [name for name, _ in (*built.module.named_parameters(), *built.module.named_buffers())]
+    asked = Asked.of(recipe, built.partitioning, held, several=bool(built.beside))
+    return Question(right, built, rule, precision, program.written, asked)
 
 
 def judge(
