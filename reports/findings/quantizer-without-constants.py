@@ -38,7 +38,6 @@ def is_quantized(take_over_constant_data: bool) -> bool:
 
 print(f"executorch {executorch}, coremltools {ct.__version__}, torch {torch.__version__}")
 usual, left = is_quantized(True), is_quantized(False)
-print(
-    f"expected: a quantized weight, or a refusal\nactual:   quantized: {left} with constants left outside, {usual} without"
-)
+print("expected: a quantized weight, or a refusal")
+print(f"actual:   quantized: {left} with constants left outside, {usual} without")
 raise SystemExit((usual, left) != (True, False))
