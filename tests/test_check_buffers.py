@@ -10,14 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from harness.cases import find
+from harness.cases import find, state
+from harness.cases.case import Built
 from harness.check import Checker
+from harness.evidence.causes import Causes, read_causes
 from harness.evidence.check import Check
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering import speedups
-from harness.units.reference import OpenReference
+from harness.lowering.lower import export, lower
+from harness.units.executorch import ExecuTorchUnit
+from harness.units.reference import OpenReference, ReferenceUnit
 
 FP16, FP32 = Recipe.parse("fp16-ios18"), Recipe.parse("fp32-ios18")
 
@@ -83,3 +88,38 @@ def test_what_falls_back_is_no_state(checker: Checker, monkeypatch: pytest.Monke
     record = checker.check(Check.of(find.find("ops/aten.gelu.default/float32/opinfo-d30834"), FP16, "reference"))
     assert record.outcome is not Outcome.NOT_RUN
     assert asked == []
+
+
+def test_before_ios18_state_is_refused_and_buffers_left_to_executorch_work(checker: Checker) -> None:
+    recipe = Recipe.parse("fp16-ios17")
+    taken = check(checker, "total", recipe)
+    cause = Causes(read_causes()).cause_of(taken)
+    assert (taken.outcome, taken.phase) == (Outcome.CONVERT_ERROR, Phase.CONVERT)
+    assert cause is not None
+    assert cause.cause == "state-before-ios18"
+    left = find.find(f"state/total/float32/{state.LEFT}=False")
+    assert checker.check(Check.of(left, recipe, "reference")).outcome is Outcome.PASS
+
+
+def test_a_buffer_left_to_executorch_begins_at_zero_as_its_runtime_has_it(checker: Checker) -> None:
+    record = checker.check(Check.of(find.find(f"state/total-from-3/float32/{state.LEFT}=False"), FP16, "reference"))
+    assert record.outcome is Outcome.WRONG_VALUE
+    assert Note(NoteCode.STATE_NOT_ZERO, "total") in record.notes
+
+    class Total(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("total", torch.full((3,), 3.0))
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            self.total.copy_(torch.asinh(torch.asinh(self.total)))  # which Core ML does not take
+            return torch.asinh(self.total), torch.asinh(x)
+
+    found = lower(export(Built(Total().eval(), (torch.ones(3),), 0)), FP16)
+    emitted = found.emitted
+    assert emitted is not None
+    assert not emitted.program.delegated_ops
+    units = (ExecuTorchUnit(), ReferenceUnit())
+    real, ours = (unit.run(emitted, [torch.ones(3)], then=[[torch.ones(3)]]) for unit in units)
+    torch.testing.assert_close(ours.outputs, real.outputs)
+    torch.testing.assert_close(ours.then[0].outputs, real.then[0].outputs)

@@ -139,7 +139,7 @@ SMALL: tuple[Model, ...] = (
     Model(
         "mobilenet_v2",
         "torchvision.models.mobilenet_v2",
-        functools.partial(_torchvision, "mobilenet_v2", size=64, width_mult=0.25, num_classes=80),
+        functools.partial(_torchvision, "mobilenet_v2", size=32, width_mult=0.25, num_classes=80),
     ),
     Model("bert", "transformers.BertModel", functools.partial(_bert, layers=1)),
     Model("llama", "transformers.LlamaForCausalLM", functools.partial(_llama, layers=1)),

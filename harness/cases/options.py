@@ -1,7 +1,7 @@
 """Options of the partitioner and of its compile specs, alone and in the pairs that interact, right and wrong ones.
 
-What each promises is held against the lowered program (`harness.verdict.promises`), beside its values. A wrong option
-has to be refused, with the error that the row names.
+What each promises is held against the lowered program (`harness.verdict.promises`); its values are judged besides. A
+wrong option has to be refused, with the error that the row names.
 """
 
 from __future__ import annotations

@@ -35,27 +35,32 @@ OF_ACTIVATIONS = tuple(name for name, row in QUANTIZATIONS.items() if row.activa
 OF_TABLES = tuple(name for name, row in QUANTIZATIONS.items() if row.flow in (Flow.TORCHAO, Flow.CODEBOOK))
 
 
-def recipes(schemes: Iterable[str], precisions: Iterable[str] = PRECISIONS) -> tuple[str, ...]:
-    """Recipes of these schemes, each at the lowest target that takes it and at iOS18."""
-    precisions = tuple(precisions)
+def recipes(schemes: Iterable[str]) -> tuple[str, ...]:
+    """Recipes of these schemes in both precisions, each at the lowest target that takes it and at iOS18."""
     return tuple(
         f"{precision}-{target.lower()}-{scheme}"
         for scheme in schemes
         for target in sorted({QUANTIZATIONS[scheme].lowest, USUAL}, key=lambda name: list(TARGETS).index(name.lower()))
-        for precision in precisions
+        for precision in PRECISIONS
     )
+
+
+def _rare(recipe: str) -> bool:
+    """In fp32 at a lower target than iOS18: what each of the two does shows elsewhere."""
+    return recipe.startswith("fp32-") and not recipe.startswith(f"fp32-{USUAL.lower()}-")
 
 
 @dataclass(frozen=True)
 class Quantizable:
-    """`make` gives the module and its inputs, called after seeding torch. Where `beyond`, a second call has floating
-    inputs three times as large."""
+    """`make` gives the module and its inputs, called after seeding torch. `schemes` are those it is quantized by, the
+    `first` of them at level `standard` already. Where `beyond`, a second call has floating inputs three times as large.
+    """
 
     name: str
     make: Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]
-    recipes: tuple[str, ...]
+    schemes: tuple[str, ...]
+    first: tuple[str, ...] = ()
     beyond: bool = False
-    level: Level = Level.STANDARD
 
 
 Made = tuple["torch.nn.Module", tuple["torch.Tensor", ...]]
@@ -193,27 +198,33 @@ def _conv_net() -> Made:
     return net, (torch.randn(2, 3, 8, 8),)
 
 
-_WITHOUT_OP_LINEAR = tuple(name for name in FEW if QUANTIZATIONS[name].flow is not Flow.OP_LINEAR)
+_STATIC, _WEIGHT_ONLY, _TRAINED = PT2E
+_FOLDED = tuple(name for name in FEW if QUANTIZATIONS[name].flow is not Flow.OP_LINEAR)
 
 CASES: tuple[Quantizable, ...] = (
-    Quantizable("linear", _linear, recipes(ALL)),
-    Quantizable("linear-beyond", _linear, recipes(OF_ACTIVATIONS), beyond=True),
-    Quantizable("embedding", _embedding, recipes(OF_TABLES)),
-    Quantizable("tied-embedding", _tied, recipes(FEW)),
-    Quantizable("conv1d", partial(_convolution, 1), recipes(OF_ANY_WEIGHT)),
-    Quantizable("conv2d", partial(_convolution, 2), recipes(OF_ANY_WEIGHT)),
-    Quantizable("conv2d-beyond", partial(_convolution, 2), recipes(OF_ACTIVATIONS), beyond=True),
-    Quantizable("conv3d", partial(_convolution, 3), recipes(OF_ANY_WEIGHT)),
-    Quantizable("conv_transpose1d", partial(_convolution, 1, transposed=True), recipes(OF_ANY_WEIGHT)),
-    Quantizable("conv_transpose2d", partial(_convolution, 2, transposed=True), recipes(OF_ANY_WEIGHT)),
-    Quantizable("conv_transpose3d", partial(_convolution, 3, transposed=True), recipes(OF_ANY_WEIGHT)),
-    Quantizable("depthwise", _grouped, recipes(OF_ANY_WEIGHT)),
-    Quantizable("matmul", _matmul, recipes(OF_ANY_WEIGHT)),
-    Quantizable("attention", _attention, recipes(FEW)),
-    Quantizable("norms", _norms, recipes(FEW)),
-    Quantizable("mlp", _mlp, recipes(FEW)),
+    Quantizable("linear", _linear, ALL, ALL),
+    Quantizable("linear-beyond", _linear, OF_ACTIVATIONS, (_STATIC,), beyond=True),
+    Quantizable("embedding", _embedding, OF_TABLES, OF_TABLES),
+    Quantizable("tied-embedding", _tied, FEW, ("torchao_int8_channel", "op_linear_int8")),
+    Quantizable("conv1d", partial(_convolution, 1), OF_ANY_WEIGHT, (_STATIC, "op_linear_int8")),
+    Quantizable("conv2d", partial(_convolution, 2), OF_ANY_WEIGHT, OF_ANY_WEIGHT),
+    Quantizable("conv2d-beyond", partial(_convolution, 2), OF_ACTIVATIONS, beyond=True),
+    Quantizable("conv3d", partial(_convolution, 3), OF_ANY_WEIGHT, (_WEIGHT_ONLY,)),
+    Quantizable("conv_transpose1d", partial(_convolution, 1, transposed=True), OF_ANY_WEIGHT),
+    Quantizable(
+        "conv_transpose2d",
+        partial(_convolution, 2, transposed=True),
+        OF_ANY_WEIGHT,
+        (_STATIC, "op_linear_int8", "op_linear_int4_group32"),
+    ),
+    Quantizable("conv_transpose3d", partial(_convolution, 3, transposed=True), OF_ANY_WEIGHT),
+    Quantizable("depthwise", _grouped, OF_ANY_WEIGHT, (_STATIC,)),
+    Quantizable("matmul", _matmul, OF_ANY_WEIGHT, (_STATIC, "op_linear_int8")),
+    Quantizable("attention", _attention, FEW, (_STATIC, "torchao_int4_group32", "codebook4")),
+    Quantizable("norms", _norms, FEW, (_STATIC, _WEIGHT_ONLY)),
+    Quantizable("mlp", _mlp, FEW, (_STATIC, _TRAINED, "torchao_int4_group32", "op_linear_int4_group32")),
     # Batch normalisation is folded into the weights before coremltools quantizes them: no module has those.
-    Quantizable("conv-net", _conv_net, recipes(_WITHOUT_OP_LINEAR)),
+    Quantizable("conv-net", _conv_net, _FOLDED, (_STATIC, _WEIGHT_ONLY, "torchao_int8_channel")),
 )
 
 #: By which models are checked: each flow once.
@@ -222,21 +233,40 @@ OF_MODELS = ("pt2e_int8_static", "pt2e_int8_weight_only", "torchao_int4_group32"
 
 @cache
 def cases() -> Sequence[Case]:
-    return (*(_case(case) for case in CASES), *_models())
+    """Some are listed twice, at each of two levels with other recipes."""
+    return (*(one for case in CASES for one in _levels(case)), *_models())
 
 
-def _case(case: Quantizable) -> Case:
+def _levels(case: Quantizable) -> Iterable[Case]:
+    first = tuple(recipe for recipe in recipes(case.first) if not _rare(recipe))
+    others = tuple(recipe for recipe in recipes(case.schemes) if recipe not in first)
+    for level, by in ((Level.STANDARD, first), (Level.FULL, others)):
+        if by:
+            yield _case(f"{SUITE}.{case.name}", case.name, f"{SUITE}.{case.name}", level, by, partial(_build, case))
+
+
+def _models() -> Iterable[Case]:
+    by = recipes(OF_MODELS)
+    first = tuple(f"fp16-{QUANTIZATIONS[scheme].lowest.lower()}-{scheme}" for scheme in OF_MODELS)
+    others = tuple(recipe for recipe in by if recipe not in first)
+    for model in models.SMALL:
+        for level, some in ((Level.STANDARD, first), (Level.FULL, others)):
+            name = f"model.{model.name}"
+            yield _case(f"{SUITE}.{model.name}", name, model.api, level, some, partial(models.build, model))
+
+
+def _case(op: str, name: str, api: str, level: Level, by: tuple[str, ...], build: Callable[[], Built]) -> Case:
     return Case(
-        id=f"{SUITE}/{case.name}/float32/seed-{SEED}",
+        id=f"{SUITE}/{name}/float32/seed-{SEED}",
         kind=Kind.QUANTIZATION,
-        op=f"{SUITE}.{case.name}",
-        api=f"{SUITE}.{case.name}",
+        op=op,
+        api=api,
         dtype="float32",
         origin=SUITE,
-        level=case.level,
-        build=partial(_build, case),
+        level=level,
+        build=build,
         whole_model=True,
-        recipes=case.recipes,
+        recipes=by,
     )
 
 
@@ -245,10 +275,25 @@ def _build(case: Quantizable) -> Built:
 
     torch.manual_seed(SEED)
     module, inputs = case.make()
+    _uneven(module)
     _on_grid(module)
     inputs = tuple(on_fp16_grid(one) for one in inputs)
     far = tuple(3 * one if one.is_floating_point() else one for one in inputs)
     return Built(module.eval(), inputs, SEED, calls=(Arguments(far),) if case.beyond else ())
+
+
+def _uneven(module: torch.nn.Module) -> None:
+    """Weights of neighbouring channels, and of neighbouring groups of sixteen, of different magnitude, as trained ones
+    are: the scale of one would be another's otherwise, and its place say nothing."""
+    import torch
+
+    with torch.no_grad():
+        for weight in module.parameters():
+            if weight.dim() < 2:
+                continue
+            rows = torch.tensor([1.0, 0.5, 2.0, 0.25])[torch.arange(weight.shape[0]) % 4]
+            columns = torch.tensor([1.0, 0.5, 0.25])[torch.arange(weight.shape[1]) // 16 % 3]
+            weight.mul_((rows[:, None] * columns).reshape(*weight.shape[:2], *[1] * (weight.dim() - 2)))
 
 
 def _on_grid(module: torch.nn.Module) -> None:
@@ -258,21 +303,3 @@ def _on_grid(module: torch.nn.Module) -> None:
         for tensor in (*module.parameters(), *module.buffers()):
             if tensor.is_floating_point():
                 tensor.copy_(on_fp16_grid(tensor))
-
-
-def _models() -> Iterable[Case]:
-    return (
-        Case(
-            id=f"{SUITE}/model.{model.name}/float32/seed-{models.SEED}",
-            kind=Kind.QUANTIZATION,
-            op=f"{SUITE}.{model.name}",
-            api=model.api,
-            dtype="float32",
-            origin=SUITE,
-            level=Level.STANDARD,
-            build=partial(models.build, model),
-            whole_model=True,
-            recipes=recipes(OF_MODELS),
-        )
-        for model in models.SMALL
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 READABLE = 64
 #: A script beyond this would not be pasted anywhere: whole models are built from their own code.
 LARGEST = 2_000_000
+_NO_SHAPES: dict[str, Any] = {"dims": [], "dynamic": [], "enumerated": {}}
 
 
 def script(record: Record, built: Built, recipe: Recipe) -> str:
@@ -41,6 +43,7 @@ def script(record: Record, built: Built, recipe: Recipe) -> str:
         )
         parts = _module_of(exported)
     except Exception as error:  # not exportable: that is the finding, and the graph cannot be shown
+        exported = None
         parts = {"forward": "", "constants": [], "why": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
     if built.stored:
         parts = {"forward": "", "constants": [], "why": "its .pte is run as an older release made it"}
@@ -62,7 +65,49 @@ def script(record: Record, built: Built, recipe: Recipe) -> str:
         specs=[f"{name}={value}" for name, value in specs.items()],
         unchecked=recipe.unchecked or built.partitioning.unchecked,
         partitioning=built.partitioning,
+        further={
+            "calls": [_literals(one.leaves) for one in built.calls] if parts["forward"] else [],
+            "refused": [_literals(one.leaves) for one in built.refused] if parts["forward"] else [],
+        },
+        **(_shapes_of(exported, built) if parts["forward"] else _NO_SHAPES),
     )
+
+
+def _literals(leaves: Sequence[Any]) -> list[str]:
+    import torch
+
+    return [literal(leaf) if isinstance(leaf, torch.Tensor) else repr(leaf) for leaf in leaves]
+
+
+def _shapes_of(exported: Any, built: Built) -> dict[str, Any]:
+    """Dynamic dimensions by name, with their ranges as arguments of `Dim`, none where the case gives hints; for each
+    input its dynamic ones, as code; and the enumerated shapes, by the names that the inputs have in the script."""
+    import torch
+    from torch.export.dynamic_shapes import _DimHint
+    from torch.utils._pytree import tree_leaves
+
+    hinted = any(isinstance(leaf, _DimHint) for leaf in tree_leaves(built.dynamic_shapes))
+    dims: dict[str, str] = {}
+    dynamic: list[str] = []
+    names: dict[str, str] = {}
+    users = set(exported.graph_signature.user_inputs)
+    for node in (n for n in exported.graph.nodes if n.op == "placeholder" and n.name in users):
+        names[node.name] = str(node.target)
+        places = []
+        value = node.meta.get("val")
+        for number, size in enumerate(value.shape if isinstance(value, torch.Tensor) else ()):
+            if isinstance(size, torch.SymInt):
+                expression = size.node.expr
+                for symbol in sorted(expression.free_symbols, key=str):
+                    found = exported.range_constraints[symbol]
+                    high = f", max={int(found.upper)}" if found.upper.is_Integer else ""
+                    dims[str(symbol)] = f"min={int(found.lower)}{high}"
+                hint = f"torch.export.Dim.AUTO({dims[str(expression)]})" if hinted and str(expression) in dims else ""
+                places.append(f"{number}: {hint or expression}")
+        dynamic.append("{" + ", ".join(places) + "}")
+    enumerated = {names[name]: [list(s) for s in shapes] for name, shapes in built.partitioning.enumerated}
+    named = [] if hinted else list(dims.items())
+    return {"dims": named, "dynamic": dynamic if dims else [], "enumerated": enumerated}
 
 
 def _in_docstring(text: str) -> str:

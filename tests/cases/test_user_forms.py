@@ -96,6 +96,13 @@ def test_the_partitioners_arguments_are_passed_on():
     assert dict(built(nn.ReLU(), X, {"partitioner": options}).partitioning.options) == options
 
 
+def test_shapes_that_there_are_and_calls_to_be_refused():
+    found = built(nn.ReLU(), X, {"enumerated_shapes": {"x": [[2, 3], (4, 3)]}, "refused": [Y]})
+    assert found.partitioning.enumerated == (("x", ((2, 3), (4, 3))),)
+    assert [one.inputs for one in found.refused] == [one.inputs for one in found.own.refused] == [(Y,)]
+    assert found.calls == ()
+
+
 @pytest.mark.parametrize(
     "given",
     [None, 3, nn.ReLU(), (), (nn.ReLU(),), (torch.relu, X), (nn.ReLU, X), [nn.ReLU(), X], (nn.ReLU(), X, {}, 4)],
@@ -115,6 +122,10 @@ def test_what_does_not_begin_with_a_module_is_no_case(given):
         ((X, {"dynamic_shape": 1}), "options: unknown key 'dynamic_shape': known are kwargs, dynamic_shapes, calls, "),
         ((X, {"kwargs": X}), "options: kwargs are a dict by name, not Tensor"),
         ((X, {"calls": X}), "options: calls are a list of inputs, not Tensor"),
+        ((X, {"refused": X}), "options: refused are a list of inputs, not Tensor"),
+        ((X, {"refused": [X, 3]}), r"refused\[1\]: a tensor, a tuple"),
+        ((X, {"enumerated_shapes": [(2, 3)]}), "enumerated_shapes are a dict of lists of shapes"),
+        ((X, {"enumerated_shapes": {"x": (2, 3)}}), "enumerated_shapes are a dict of lists of shapes"),
         ((X, {"calls": [X, 3]}), r"calls\[1\]: a tensor, a tuple"),
         ((X, {"calls": [(X, Y)]}), r"calls\[0\]: 2 arguments that do not match the 1 of the first call"),
         ((X, {"calls": [{"y": X}]}), r"calls\[0\]: 'y' is no argument of the first call"),

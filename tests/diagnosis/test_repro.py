@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.cases import partitioner
+from harness.cases import find, partitioner
 from harness.cases.case import Built
 from harness.cases.opinfo import cases
 from harness.diagnosis import repro
@@ -224,3 +224,32 @@ def test_a_script_has_the_partitioner_as_the_case_does(name, shows, tmp_path):
     made = ran(script_of(case), tmp_path)
     assert made.returncode == 1
     assert shows in made.stderr
+
+
+# Dynamic shapes, enumerated shapes and further calls.
+
+
+@pytest.mark.parametrize(
+    ("case", "lines"),
+    [
+        ("shapes/linear/float32/batch-2-to-8", ["dynamic_shapes=({0: s", 'Dim("s', "min=2, max=8)", "refused = ["]),
+        ("shapes/linear/float32/batch-hinted", ["dynamic_shapes=({0: torch.export.Dim.AUTO(min=2)},)"]),
+        ("shapes/linear/float32/batch-even-2-to-16", ["dynamic_shapes=({0: 2*s"]),
+        (
+            "shapes/enumerated/float32/pairs",
+            ["generate_enumerated_shapes_compile_spec(exported, {'x': [[4, 6], [2, 6]], 'y': [[5, 5], [3, 5]]})"],
+        ),
+        ("state/total/float32/seed-0", ["calls = [", "make_state()", "register_buffer("]),
+    ],
+)
+def test_a_script_has_the_shapes_and_the_calls_of_its_case(case, lines):
+    found = find.find(case)
+    script = script_of(found)
+    compile(script, "script", "exec")
+    assert all(line in script for line in lines), script
+    model, inputs = module_of(script)
+    built = found.build()
+    assert [t.shape for t in inputs] == [t.shape for t in built.inputs]
+    want = torch.utils._pytree.tree_leaves(built.module(*built.inputs))
+    for got, right in zip(torch.utils._pytree.tree_leaves(model(*inputs)), want, strict=True):
+        torch.testing.assert_close(got, right)

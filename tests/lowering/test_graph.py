@@ -192,6 +192,8 @@ def test_a_buffer_written_outside_delegates_is_a_mutation(program_of: ProgramOf)
     (mutation,) = program.mutations
     buffer = next(i for i in program.inputs if i.kind == "buffer")
     assert mutation[0] == buffer.value
+    assert buffer.tensor is not None
+    assert buffer.tensor.tolist() == [0, 0, 0]  # its first value is not emitted
     torch.testing.assert_close(run(program, X), [torch.asinh(X) * 2])
 
 

@@ -15,7 +15,7 @@ import torch
 from coremltools.converters.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
-from harness.mil import EXACT, InputError, load
+from harness.mil import EXACT, Description, Feature, InputError, load
 from harness.mil.__main__ import main
 
 
@@ -75,6 +75,43 @@ def test_flexible_shapes(shape, accepted, refused, said, tmp_path, capsys):
             model({"x": np.ones(size, np.float32)})
     assert main(["show", path]) == 0
     assert f"in   x: fp32[?, {'?' if shape is ENUMERATED else 4}], {said}\n" in capsys.readouterr().out
+
+
+class Pair(torch.nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x.sum() + y
+
+
+def test_enumerated_shapes_of_two_inputs_belong_together_by_their_places(tmp_path):
+    shapes = {"x": [(4, 3), (2, 3)], "y": [(5,), (3,)]}
+    model = ct.convert(
+        torch.jit.trace(Pair().eval(), (torch.ones(4, 3), torch.ones(5))),
+        inputs=[ct.TensorType(name, ct.EnumeratedShapes(several)) for name, several in shapes.items()],
+        minimum_deployment_target=ct.target.iOS18,
+        skip_model_load=True,
+    )
+    model.save(str(tmp_path / "pair.mlpackage"))
+    pair = load(tmp_path / "pair.mlpackage")
+    for x in shapes["x"]:
+        for y in shapes["y"]:
+            given = {"x": np.ones(x, np.float32), "y": np.ones(y, np.float32)}
+            if (x, y) in zip(*shapes.values(), strict=True):
+                assert next(iter(pair(given).values())).shape == y
+                continue
+            with pytest.raises(InputError, match=re.escape(f"inputs 'x' {list(x)}, 'y' {list(y)}: shapes that do not")):
+                pair(given)
+
+
+def test_nothing_is_said_of_one_enumeration_or_of_unequal_ones():
+    one, two, three = (
+        Feature(name, "FLOAT32", (1,), shapes=tuple((size,) for size in sizes))
+        for name, sizes in (("a", (1, 2)), ("b", (1, 2)), ("c", (1, 2, 3)))
+    )
+    assert Description((one, three)).mixed_shapes({"a": (1,), "c": (3,)}) == ""
+    assert Description((one,)).mixed_shapes({"a": (2,)}) == ""
+    assert Description((one, two)).mixed_shapes({"a": (2,), "b": (2,)}) == ""
+    assert Description((one, two)).mixed_shapes({"a": (2,), "b": (1,)}) == "'a' [2], 'b' [1]"
+    assert Description().mixed_shapes({}) == ""
 
 
 def test_a_range_without_an_upper_limit(tmp_path):

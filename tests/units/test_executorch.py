@@ -70,6 +70,12 @@ def test_a_program_that_fell_back_entirely_runs_anywhere(fallen_back: Lowered) -
         assert result.again is None
 
 
+def test_calls_that_are_refused_are_told_from_those_that_are_answered(fallen_back: Lowered) -> None:
+    assert fallen_back.emitted is not None
+    calls = [[torch.zeros(2, 2)], [INPUT], [torch.zeros(INPUT.numel() + 1)]]
+    assert ExecuTorchUnit().run(fallen_back.emitted, [INPUT], refused=calls).answered == [1]
+
+
 def test_the_phases_are_told(fallen_back: Lowered) -> None:
     phases: list[Phase] = []
     assert fallen_back.emitted is not None

@@ -342,6 +342,27 @@ def test_a_quantized_value_may_differ_by_a_step_only_next_to_a_tie():
     assert [round(float(v), 2) for v in b.bound[0]] == [0.12, 0.02, 0.02, 0.0]
 
 
+def test_a_step_next_to_a_tie_moves_the_decisions_behind_it():
+    """Tenths, then halves of the difference of two neighbours: pushed both the same way they would cancel."""
+
+    def stepped(x, scale):
+        q = torch.ops.quantized_decomposed.quantize_per_tensor(x, scale, 0, -128, 127, torch.int8)
+        return torch.ops.quantized_decomposed.dequantize_per_tensor(q, scale, 0, -128, 127, torch.int8)
+
+    def fn(x):
+        tenths = stepped(x, 0.1)
+        return stepped(tenths[::2] - tenths[1::2], 0.5)
+
+    import torch.ao.quantization.fx._decomposed
+
+    # 8.246 and 7.546 lie next to a tie in fp16. The first difference is 0.7 or 0.8, on either side of 0.75, the second
+    # 0.6 or 0.5 on one side, and nothing moves the third.
+    x = torch.tensor([8.246, 7.546, 8.1, 7.546, 8.2, 7.5])
+    b = bounds(truth(Fn(fn), (x,)), lookup("quantized_decomposed.add"), FP16)
+    assert [float(v) > 0.4 for v in b.bound[0]] == [True, False, False]
+    assert float(b.bound[0][0]) < 0.6
+
+
 def test_in_place_operators_are_bounded_like_their_twins():
     def inplace(x):
         y = x.clone()
