@@ -45,6 +45,9 @@ def script(record: Record, built: Built, recipe: Recipe) -> str:
     except Exception as error:  # not exportable: that is the finding, and the graph cannot be shown
         exported = None
         parts = {"forward": "", "constants": [], "why": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+    if built.stored:
+        parts = {"forward": "", "constants": [], "why": "its .pte is run as an older release made it"}
+    specs = {**recipe.compile_specs, **dict(built.partitioning.specs)}
     leaves = built.leaves
     size = sum(t.numel() for t in leaves if isinstance(t, torch.Tensor)) + sum(t.numel() for _, t in parts["constants"])
     if size > LARGEST:
@@ -59,7 +62,7 @@ def script(record: Record, built: Built, recipe: Recipe) -> str:
         why=parts.get("why", ""),
         constants=[(name, literal(tensor)) for name, tensor in parts["constants"]],
         inputs=[literal(t) if isinstance(t, torch.Tensor) else repr(t) for t in leaves] if parts["forward"] else [],
-        specs=[f"{name}={value}" for name, value in recipe.compile_specs.items()],
+        specs=[f"{name}={value}" for name, value in specs.items()],
         unchecked=recipe.unchecked or built.partitioning.unchecked,
         partitioning=built.partitioning,
         further={

@@ -6,7 +6,7 @@ another torch than its own a release can be put before the rest on the path:
     pip install --target /tmp/old --no-deps executorch==1.3.1
     PYTHONPATH=/tmp/old python suites/programs/make.py
 
-Needs torch, executorch, coremltools and torchao, and nothing of the harness but the file of modules, which is torch alone.
+Needs torch, executorch, coremltools and torchao, and of the harness only the file of modules, which is torch alone.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def quantized(module: torch.nn.Module, recipe: str) -> torch.nn.Module:
 
 def main() -> None:
     spec = importlib.util.spec_from_file_location("program_modules", MODULES)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     modules = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = modules
     spec.loader.exec_module(modules)

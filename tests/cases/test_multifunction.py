@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ def test_each_method_of_a_program_is_a_case() -> None:
     ids = [case.id for case in multifunction.cases()]
     assert len(set(ids)) == len(ids) == sum(len(program.methods) for program in multifunction.PROGRAMS)
     assert find.find("multifunction/attention/float32/prefill").id in ids
-    assert {case.level for case in multifunction.cases()} == {Level.FULL}
+    assert {case.level for case in multifunction.cases()} <= {Level.STANDARD, Level.FULL}
 
 
 @pytest.mark.parametrize("program", multifunction.PROGRAMS, ids=lambda program: program.name)
@@ -24,7 +26,7 @@ def test_the_cases_of_a_program_build_the_same_methods(program: multifunction.Pr
         methods = {built.method: (built.module, built.inputs)}
         methods |= {other.name: (other.module, other.inputs) for other in built.beside}
         assert sorted(methods) == sorted(program.methods)
-        built.module(*built.inputs)
+        copy.deepcopy(built.module)(*built.inputs)  # it may write to its buffers
         seen.append(methods)
     for methods in seen[1:]:
         for name, (module, inputs) in methods.items():
