@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 #: Tensors up to this many elements are written out; larger ones as compressed bytes.
 READABLE = 64
+#: Modules that register operators of other libraries, by the namespace in which a graph names them.
+LIBRARIES = {
+    "quant": "torchao.prototype.quantization.codebook_coreml",
+    "quantized_decomposed": "torch.ao.quantization.fx._decomposed",
+    "torchao": "torchao.quantization",
+}
 #: A script beyond this would not be pasted anywhere: whole models are built from their own code.
 LARGEST = 2_000_000
 _NO_SHAPES: dict[str, Any] = {"dims": [], "dynamic": [], "enumerated": {}}
@@ -59,6 +65,7 @@ def script(record: Record, built: Built, recipe: Recipe) -> str:
         phase=str(record.phase),
         message=_in_docstring(record.error.message if record.error else record.reason),
         forward=parts["forward"],
+        libraries=[module for namespace, module in LIBRARIES.items() if f"torch.ops.{namespace}." in parts["forward"]],
         why=parts.get("why", ""),
         constants=[(name, literal(tensor)) for name, tensor in parts["constants"]],
         inputs=[literal(t) if isinstance(t, torch.Tensor) else repr(t) for t in leaves] if parts["forward"] else [],

@@ -16,6 +16,8 @@ from harness.publish.model import Matrix
 
 PAGE = "features.md"
 NO_EVIDENCE = "**no evidence**"
+#: Causes named in a line.
+SHOWN = 8
 
 
 def features_context(matrix: Matrix, features: Sequence[Feature]) -> dict[str, Any]:
@@ -37,15 +39,23 @@ def features_context(matrix: Matrix, features: Sequence[Feature]) -> dict[str, A
 
 
 def _line(feature: Feature, records: Sequence[Record]) -> list[str]:
-    causes = sorted({r.cause for r in records if r.cause and r.outcome not in UNJUDGED} | set(feature.causes))
+    causes = Counter(r.cause for r in records if r.cause and r.outcome not in UNJUDGED)
+    causes.update(feature.causes)
     return [
         words(feature.name),
         f"{words(feature.promise)} ([source]({feature.source}))",
         _proof(feature, records),
         _outcomes(records),
-        cause_links(causes),
+        _limits(causes),
         _example(records),
     ]
+
+
+def _limits(causes: Counter[str]) -> str:
+    """The causes with the most checks, and how many more there are."""
+    ordered = sorted(causes, key=lambda cause: (-causes[cause], cause))
+    more = f" and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else ""
+    return cause_links(ordered[:SHOWN]) + more
 
 
 def _proof(feature: Feature, records: Sequence[Record]) -> str:

@@ -44,7 +44,7 @@ def nothing_compared(outputs: list[Tensor], f: Format, several: bool) -> Note | 
         return NOTHING_COMPARED
     if not all(_is_float(t) for t in outputs):
         return None
-    largest = max(float(t.abs().nan_to_num(math.inf).max()) for t in outputs if t.numel())
+    largest = max(float(_computable(t).abs().nan_to_num(math.inf).max()) for t in outputs if t.numel())
     if 0 < largest < f.smallest_normal:
         text = f"0 is right for all, {largest:.3g} at most; {f.name} begins at {f.smallest_normal:.3g}"
     elif several and all(t.numel() != 1 and bool((t.flatten() == t.flatten()[:1]).all()) for t in outputs):
@@ -119,6 +119,11 @@ class _Fault:
     reason: str
 
 
+def _computable(value: Tensor) -> Tensor:
+    """Floats of eight bits as float32, exactly: torch has no arithmetic on them."""
+    return value.float() if value.is_floating_point() and value.element_size() == 1 else value
+
+
 def _compare_values(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> Verdict:
     b = bounds(truth, rule, f)
     label = _label(rule, b)
@@ -131,7 +136,10 @@ def _compare_values(got: list[Tensor], truth: Truth, rule: Rule, f: Format) -> V
         if bound is None:
             faults += _judge_integers(i, g, ref, _alternatives(i, other, truth, b), b.choices, worst)
         else:
-            faults += _judge_floats(i, g, ref, other, bound, f, label, b, worst, truth.reference[i])
+            g, ref, bound, reference = map(_computable, (g, ref, bound, truth.reference[i]))
+            faults += _judge_floats(
+                i, g, ref, None if other is None else _computable(other), bound, f, label, b, worst, reference
+            )
     notes = _notes(truth, b)
     numerics = worst.numerics(label)
     if not faults:

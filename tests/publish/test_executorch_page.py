@@ -17,6 +17,9 @@ def test_operators_delegated_with_the_right_result_are_listed(record, evidence):
     records = [
         record(A),
         record(A, recipe="fp32-ios18"),
+        record(A, recipe="fp16-ios16"),
+        record(A, "convert_error", recipe="fp16-ios15"),
+        record(B),
         record(B, recipe="fp16-ios17-pt2e_int8_static"),
         record("aten.c.default", "convert_error"),
         record("aten.d.default", "fallback"),
@@ -24,22 +27,28 @@ def test_operators_delegated_with_the_right_result_are_listed(record, evidence):
     ]
     assert lines(build_matrix(evidence(*records))) == [
         list(HEADER),
-        ["a", "fp16, fp32", "", ""],
-        ["b.Tensor", "fp16", "pt2e_int8_static", ""],
+        ["a", "fp16, fp32", "", "iOS16", ""],
+        ["b.Tensor", "fp16", "pt2e_int8_static", "iOS18", ""],
     ]
 
 
 def test_a_precision_without_a_right_result_is_not_listed(record, evidence):
     records = [record(A), record(A, "wrong_value", recipe="fp32-ios18")]
-    assert lines(build_matrix(evidence(*records)))[1] == ["a", "fp16", "", "wrong values: 1 of 1 calls (fp32)"]
+    assert lines(build_matrix(evidence(*records)))[1] == ["a", "fp16", "", "iOS18", "wrong values: 1 of 1 calls (fp32)"]
 
 
 def test_constraints_count_calls_not_checks(record, evidence):
     records = [record(A, sample=n, recipe=recipe) for n in range(3) for recipe in ("fp16-ios18", "fp32-ios18")]
     records += [record(A, "convert_error", 3, recipe=recipe) for recipe in ("fp16-ios18", "fp32-ios18")]
-    records += [record(A, "invalid_case", 4), record(A, "wrong_value", 2, recipe="fp32-ios17")]
+    records += [record(A, "invalid_case", 4), record(A, "wrong_value", 2, recipe="fp32-ios18")]
     (row,) = build_matrix(evidence(*records)).operators
     assert constraints(row) == "wrong values: 1 of 4 calls (fp32); fails to convert: 1 of 4 calls"
+
+
+def test_other_recipes_have_no_part_in_what_is_said_of_calls(record, evidence):
+    records = [record(A), record(A, "wrong_value", recipe="fp16-ios15"), record(A, "crash", recipe="default")]
+    (row,) = build_matrix(evidence(*records)).operators
+    assert (constraints(row), row.lowest) == ("", "iOS18")
 
 
 def test_lists_hold_operators_of_which_nothing_else_was_seen(record, evidence):
@@ -79,8 +88,8 @@ def test_the_neural_engine_has_a_column_where_it_was_asked_for(record, evidence,
     matrix = build_matrix(evidence(record(A, aten_placement=placement, **fields), record(B)))
     assert lines(matrix) == [
         [*HEADER, ANE_HEADER],
-        ["a", "fp16", "", "", text],
-        ["b.Tensor", "fp16", "", "", "not asked"],
+        ["a", "fp16", "", "iOS18", "", text],
+        ["b.Tensor", "fp16", "", "iOS18", "", "not asked"],
     ]
     assert executorch_context(matrix)["asks_for_ane"] is True
 

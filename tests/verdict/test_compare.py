@@ -549,3 +549,12 @@ def test_one_number_throughout_is_told_to_be_no_comparison_of_several_operators(
     single = judge(layer, (x,), zeros, "aten.linear")
     number = judge(lambda x: layer(torch.sin(x)).sum(), (x,), torch.zeros(()), "aten.linear")
     assert (single.notes, number.notes) == ([], [])
+
+
+def test_floats_of_eight_bits_are_compared_exactly() -> None:
+    """torch has no arithmetic on them; programs only hand them on."""
+    right = torch.tensor([0.5, -1.0, 448.0]).to(torch.float8_e4m3fn)
+    wrong = torch.tensor([0.5, -1.125, 448.0]).to(torch.float8_e4m3fn)
+    one = truth(Fn(lambda x: x.clone()), (right,))
+    assert compare([right], one, lookup("aten.clone"), "fp32").outcome is Outcome.PASS
+    assert compare([wrong], one, lookup("aten.clone"), "fp32").outcome is Outcome.WRONG_VALUE
