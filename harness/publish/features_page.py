@@ -40,22 +40,22 @@ def features_context(matrix: Matrix, features: Sequence[Feature]) -> dict[str, A
 
 def _line(feature: Feature, records: Sequence[Record]) -> list[str]:
     causes = Counter(r.cause for r in records if r.cause and r.outcome not in UNJUDGED)
-    causes.update(feature.causes)
     return [
         words(feature.name),
         f"{words(feature.promise)} ([source]({feature.source}))",
         _proof(feature, records),
         _outcomes(records),
-        _limits(causes),
+        _limits(causes, feature.causes),
         _example(records),
     ]
 
 
-def _limits(causes: Counter[str]) -> str:
-    """The causes with the most checks, and how many more there are."""
+def _limits(causes: Counter[str], unseen: Sequence[str]) -> str:
+    """The causes with the most checks, and how many more there are; then those that no check meets."""
     ordered = sorted(causes, key=lambda cause: (-causes[cause], cause))
     more = f" and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else ""
-    return cause_links(ordered[:SHOWN]) + more
+    seen = [cause_links(ordered[:SHOWN]) + more] if ordered else []
+    return ", ".join([*seen, *(code(cause) for cause in unseen if cause not in causes)])
 
 
 def _proof(feature: Feature, records: Sequence[Record]) -> str:

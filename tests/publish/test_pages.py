@@ -47,4 +47,4 @@ def test_equal_evidence_gives_equal_pages_whatever_its_order(records, evidence):
 
 def test_the_executorch_page_pulls_its_table(pages):
     assert "```{csv-table} Operator Support\n:file: coreml-op-support.csv\n" in pages["coreml-op-support.md"]
-    assert pages["coreml-op-support.csv"].startswith("Operator,Compute DType,Quantization,Constraints\n")
+    assert pages["coreml-op-support.csv"].startswith("Operator,Compute DType,Quantization,Lowest target,Constraints\n")
