@@ -57,7 +57,7 @@ def test_a_users_module_must_not_change_its_inputs() -> None:
 def test_what_is_at_fault_is_named() -> None:
     other = Method("other", Size(), (ONES,))
     built = Built(torch.nn.ReLU(), (ONES,), 0, beside=(other,), judge_beside=True)
-    with pytest.raises(InvalidCase, match="^method other: a result is no tensor"):
+    with pytest.raises(InvalidCase, match=r"^method other: a result is no tensor"):
         truths_of(built, users_own=False)
     with pytest.raises(InvalidCase, match=r"^calls\[0\]: "):
         truths_of(Built(torch.nn.Linear(2, 2), (ONES,), 0, calls=(Arguments((torch.ones(3),)),)), users_own=False)
