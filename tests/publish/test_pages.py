@@ -1,5 +1,6 @@
 import re
 
+from harness.publish.executorch_page import HEADER
 from harness.publish.markdown import anchor
 from harness.publish.model import build_matrix
 from harness.publish.pages import build_pages
@@ -48,3 +49,5 @@ def test_equal_evidence_gives_equal_pages_whatever_its_order(records, evidence):
 def test_the_executorch_page_pulls_its_table(pages):
     assert "```{csv-table} Operator Support\n:file: coreml-op-support.csv\n" in pages["coreml-op-support.md"]
     assert pages["coreml-op-support.csv"].startswith("Operator,Compute DType,Quantization,Lowest target,Constraints\n")
+    (widths,) = re.findall(r"^:widths: ([\d ]+)$", pages["coreml-op-support.md"], flags=re.M)
+    assert len(widths.split()) == len(HEADER)
