@@ -498,6 +498,7 @@ def test_arguments_reach_the_measuring_modules(run, measuring, tmp_path):
     assert run("repro", "a@b@c")[0] == 1
     assert run("doctor")[0] == 1
     options = {
+        "recipe": (),
         "precision": "both",
         "unit": ("all", "cpu_only"),
         "target": "iOS18",

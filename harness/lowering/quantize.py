@@ -162,16 +162,15 @@ def calibration(method: Method) -> tuple[Arguments, ...]:
 
 def quantizer_config(scheme: Quantization) -> Any:
     """That of ExecuTorch's recipes: symmetric, weights by channel."""
-    from coremltools.optimize.torch.quantization import LinearQuantizerConfig, ModuleLinearQuantizerConfig
+    from coremltools.optimize.torch.quantization import LinearQuantizerConfig
 
-    return LinearQuantizerConfig(
-        global_config=ModuleLinearQuantizerConfig(
-            quantization_scheme="symmetric",
-            activation_dtype=torch.quint8 if scheme.activations else torch.float32,
-            weight_dtype=torch.qint8,
-            weight_per_channel=True,
-        )
-    )
+    of_all = {
+        "quantization_scheme": "symmetric",
+        "activation_dtype": torch.quint8 if scheme.activations else torch.float32,
+        "weight_dtype": torch.qint8,
+        "weight_per_channel": True,
+    }
+    return LinearQuantizerConfig.from_dict({"global_config": of_all})
 
 
 def _train(prepared: torch.fx.GraphModule, method: Method) -> None:

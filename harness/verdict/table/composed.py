@@ -54,7 +54,12 @@ composed("linalg_vander", 8, 8, "running products of a column")
 composed("hann_window", 8, 8, "(1 - cos(2 pi i / n)) / 2")
 composed("trapezoid trapz cumulative_trapezoid gradient", 8, 8, "differences, products and a sum")
 composed("quantile nanquantile", 8, 8, "sort, and a lerp between neighbours")
-composed("histogram histogramdd", 4, 4, "counts; edges as linspace's; the density's division")
+composed(
+    "histogram histogramdd _histogramdd_bin_edges _histogramdd_from_bin_cts",
+    4,
+    4,
+    "counts; edges as linspace's; the density's division",
+)
 composed("max_pool2d_with_indices_backward", 8, 8, "sum of the gradients of windows with the same maximum")
 composed("_softmax_backward_data _log_softmax_backward_data", 32, 16, "a product, a sum, a difference, a product")
 composed("native_layer_norm_backward native_group_norm_backward", 32, 16, "sums of products with (x - mean) rsqrt")
