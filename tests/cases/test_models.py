@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from harness.cases.case import CaseFault
-from harness.cases.models import MODELS, Model, build, cases, settled
+from harness.cases.models import MODELS, Model, build, cases
+from harness.cases.models.settle import settled
 from harness.cases.torchvision_ops import import_torchvision
 from harness.evidence.vocabulary import Level
 
@@ -56,7 +57,7 @@ def test_a_model_whose_package_is_missing_is_a_fault_of_the_case():
         raise ImportError("transformers is not installed")
 
     with pytest.raises(CaseFault, match="transformers is not installed"):
-        build(Model("m", "m", make))
+        build(Model("m", "m", "vision", make))
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
