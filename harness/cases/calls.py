@@ -134,7 +134,7 @@ def shown(call: Call) -> str:
     >>> shown(parse("aten.sum.dim_IntList(float32(2, 3, values='ladder'), [-1], True, dtype=float16)"))
     "sum(float32[2, 3, values='ladder'], [-1], True, dtype=float16)"
     >>> shown(parse("quantized_decomposed.choose_qparams.tensor(int64([[0, 3], [9, 1]]))"))
-    'choose_qparams(int64[[0, 3], [9, 1]])'
+    'choose_qparams(int64([[0, 3], [9, 1]]))'
     """
     parts = [_shown(a) for a in call.args] + [f"{name}={_shown(value)}" for name, value in call.kwargs.items()]
     return f"{call.op.split('.')[1]}({', '.join(parts)})"
@@ -145,9 +145,9 @@ def _shown(value: Any) -> str:
         return "[" + ", ".join(map(_shown, value)) + "]"
     if not isinstance(value, TensorSpec):
         return render(value)
-    text = str(value).removeprefix(value.dtype)[1:-1]
-    # Values in brackets of their own need no further ones.
-    return f"{value.dtype}{text}" if value.data is not None and text == render(value.data) else f"{value.dtype}[{text}]"
+    if value.data is not None:
+        return str(value)  # a list of values in brackets would look like a shape
+    return f"{value.dtype}[{str(value).removeprefix(value.dtype)[1:-1]}]"
 
 
 def parse(text: str) -> Call:

@@ -17,10 +17,11 @@ from harness.publish.model import Matrix
 from harness.publish.partitioner_page import PAGE as PARTITIONER_PAGE
 from harness.publish.partitioner_page import partitioner_context
 from harness.publish.rendering import render
-from harness.publish.support_page import api_context, support_context, support_csv
+from harness.publish.support_page import api_context, readme_context, support_context, support_csv
 from harness.publish.units_page import PAGE as UNITS_PAGE
 from harness.publish.units_page import units_context
 from harness.publish.universe_page import silent_operators
+from harness.publish.views import views_of
 
 EXECUTORCH_PAGES = ("coreml-op-support.md", "coreml-op-support.csv")
 
@@ -41,13 +42,17 @@ def build_pages(
     """
     names = sorted(sources)
     silent = silent_operators(matrix, universe, reasons or {})
-    support = support_context(matrix, universe, silent)
+    views = views_of(matrix, causes, universe)
+    context = support_context(matrix, views, universe, silent)
     return {
-        "op-support.md": render("op-support.md.j2", {"sources": names, **support}),
-        "op-support-api.md": render("op-support-api.md.j2", {"sources": names, **api_context(matrix)}),
+        "README.md": render("README.md.j2", {"sources": names, **readme_context(matrix, views)}),
+        "op-support.md": render("op-support.md.j2", {"sources": names, **context}),
+        "op-support-api.md": render("op-support-api.md.j2", {"sources": names, **api_context(matrix, views)}),
         "op-support.csv": support_csv(matrix, [row.name for row in silent if not row.instead]),
-        "coreml-op-support.md": render("coreml-op-support.md.j2", {"sources": names, **executorch_context(matrix)}),
-        "coreml-op-support.csv": executorch_csv(matrix),
+        "coreml-op-support.md": render(
+            "coreml-op-support.md.j2", {"sources": names, **executorch_context(matrix, views)}
+        ),
+        "coreml-op-support.csv": executorch_csv(matrix, views),
         PARTITIONER_PAGE: render(
             "partitioner.md.j2", {"sources": names, **partitioner_context(matrix, rules, universe)}
         ),

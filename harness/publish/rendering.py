@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import jinja2
+
+
+def wrapped(text: str, width: int = 118) -> str:
+    """Running text on lines of at most `width`, so that a change of one name is a change of one line."""
+    return "\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False))
 
 
 def render(template: str, context: dict[str, Any]) -> str:
@@ -18,4 +24,5 @@ def render(template: str, context: dict[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["wrap"] = wrapped
     return environment.get_template(template).render(context).rstrip("\n") + "\n"

@@ -1,82 +1,224 @@
-"""The support page, by operator and by API entry, and the same as CSV. Equal records give equal bytes."""
+"""The support page, by operator and by public function, and the same as CSV. Equal records give equal bytes."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.evidence.numerics import FEW, MANY, decibel, in_short, number
+from harness.evidence.causes import Cause
+from harness.evidence.names import OpName
+from harness.evidence.numerics import MANY, number
 from harness.evidence.universe import Universe
-from harness.evidence.vocabulary import BY_VALUE, ORDER, OUTCOME_MEANINGS, Effect, Outcome, Unit, outcomes_of
+from harness.evidence.vocabulary import ORDER, OUTCOME_MEANINGS, Kind, Unit
 from harness.publish.ane import MEANINGS, NOT_ASKED
 from harness.publish.environments import system_name
-from harness.publish.findings import cause_links
-from harness.publish.graphs import operators_of
-from harness.publish.markdown import anchor, code, codes, counted, plain, table
-from harness.publish.model import NOT_MEASURED, Column, Matrix, ProgramRow, Row, sorted_rows
-from harness.publish.problems import FallbackOperator, Problem, fallback_operators, problems
-from harness.publish.summary import count_table, what_went_wrong
+from harness.publish.limits import limits_table
+from harness.publish.markdown import anchor, code, codes, counted, plain, table, words
+from harness.publish.model import NOT_MEASURED, Column, Matrix, Row, sorted_rows
+from harness.publish.problems import FallbackOperator, fallback_operators
+from harness.publish.summary import count_table
+from harness.publish.support import CATEGORY_MEANINGS, WORKING_CATEGORIES, Category, Fate, Support
 from harness.publish.universe_page import Silent, silent_sections, universe_context
+from harness.publish.views import Views
+from harness.publish.wording import causes_of, conditions_text, models_text
 
-#: Where a row stands on a page, by its status; from what a user most needs to know to what he hopes for.
-SECTIONS: tuple[tuple[str, frozenset[Outcome | None]], ...] = (
-    ("Wrong result", outcomes_of(Effect.UNSTABLE, Effect.WRONG, Effect.OUT_OF_RANGE, Effect.CONTRADICTORY)),
-    ("Fails to convert, load or run", outcomes_of(Effect.FAILS)),
-    ("Refused before Core ML", outcomes_of(Effect.REFUSED)),
-    ("Left to ExecuTorch", outcomes_of(Effect.LEFT_OUT)),
-    ("Delegated in part", outcomes_of(Effect.IN_PART)),
-    ("Delegated and right", outcomes_of(Effect.DELEGATED)),
-    ("Not measured", frozenset({None})),
-)
-#: `convert_error` under the words that tell the user what happens to him.
-TITLES = {Outcome.CONVERT_ERROR: "Claimed by the partitioner, refused by conversion (`convert_error`)"}
+#: Categories whose operators are told one by one, with the conditions under which they do not work.
+CONDITIONAL = (Category.LOWERS_EXCEPT, Category.RIGHT_EXCEPT, Category.WRONG)
+#: A cause's name in brackets, which is no link yet.
+_CAUSE = re.compile(r"\[([a-z0-9]+(?:-[a-z0-9]+)+)\](?!\()")
+#: Names in a line of a list; a longer one is hard to read, and harder to compare.
+IN_A_LINE = 10
 
 
-def support_context(matrix: Matrix, universe: Universe | None, silent: Sequence[Silent]) -> dict[str, Any]:
-    headers, rows = count_table(matrix.records)
-    groups = problems(matrix.records)
-    sections = _sections(matrix, [row for row in matrix.operators if row.status is not None], operators=True)
-    sections += silent_sections(silent, universe)
-    fallback = fallback_operators(matrix.records)
-    problem_views = [_problem_view(outcome, members, matrix) for outcome, members in groups.items()]
-    headings = ("What was measured", *(("The operator universe",) if universe else ()), "Summary", "Problems")
-    contents = [f"- {_link(heading)}" for heading in headings]
-    contents += [f"  - {_link(view['title'])}: {view['count']}" for view in problem_views]
-    contents += [f"- {_link(heading)}" for heading in ("Operators left to ExecuTorch", "Models", "Operators")]
+def support_context(
+    matrix: Matrix, views: Views, universe: Universe | None, silent: Sequence[Silent]
+) -> dict[str, Any]:
+    """What the template needs."""
+    support = views.operators
+    sections = _sections(matrix, support, views.causes, noun="operator") + silent_sections(silent)
+    headings = ["What was measured", "In short", "General limits", *(["The operator universe"] if universe else [])]
+    contents = [f"- {_link(heading)}" for heading in (*headings, "Operators")]
     contents += [f"  - {_link(section['title'])}: {section['count']}" for section in sections]
+    contents += [f"- {_link(heading)}" for heading in ("Left to ExecuTorch",)]
+    fallback = fallback_operators(matrix.records)
     return {
         "contents": contents,
         "environments": _environment_table(matrix),
         "unmeasured": [f"`{unit}`" for unit in matrix.unmeasured_units],
         "reference_only": _reference_only(matrix),
         "ignored": matrix.ignored,
-        "universe": universe_context(matrix, universe, silent, SECTIONS) if universe else None,
-        "summary": table(headers, rows, ["left", *["right"] * (len(headers) - 1)]),
-        "legend": table(["outcome", "meaning"], [(code(str(o)), OUTCOME_MEANINGS[o]) for o in ORDER]),
+        "headline": headline(matrix, support),
+        "categories": category_table(support),
+        "limits": limits_table(views.limits),
+        "universe": universe_context(matrix, universe, silent, support) if universe else None,
         "ane_legend": table(["ANE", "meaning"], list(MEANINGS.items())) if matrix.asks_for_ane else "",
         "not_measured": NOT_MEASURED,
-        "problems": problem_views,
-        "fallback": _fallback_table(fallback),
         "fallback_intro": _fallback_intro(fallback),
-        "models": _model_table(matrix.programs),
+        "fallback": _fallback(fallback),
+        "links": _linked(sections),
         "columns": ", ".join(_column_title(column, matrix) for column in matrix.columns),
         "sections": sections,
     }
 
 
-def api_context(matrix: Matrix) -> dict[str, Any]:
-    sections = _sections(matrix, matrix.apis, operators=False)
+def readme_context(matrix: Matrix, views: Views) -> dict[str, Any]:
+    """Of the page that leads to the others."""
+    headers, rows = count_table(matrix.records)
+    return {
+        "environments": _environment_table(matrix),
+        "headline": headline(matrix, views.operators),
+        "summary": table(headers, rows, ["left", *["right"] * (len(headers) - 1)]),
+        "legend": table(["outcome", "meaning"], [(code(str(o)), OUTCOME_MEANINGS[o]) for o in ORDER]),
+    }
+
+
+def api_context(matrix: Matrix, views: Views) -> dict[str, Any]:
+    """The same by public function."""
+    sections = _sections(matrix, views.functions, views.causes, noun="function")
     return {
         "contents": [f"- {_link(section['title'])}: {section['count']}" for section in sections],
+        "links": _linked(sections),
         "sections": sections,
     }
 
 
+def _linked(sections: Sequence[dict[str, Any]]) -> list[str]:
+    """Turns the causes' names in brackets into links: one that stands once on the page by its own, the others by a
+    definition at its end. Returns those."""
+    counts = Counter(name for section in sections for name in _CAUSE.findall(section["table"]))
+    for section in sections:
+        section["table"] = _CAUSE.sub(
+            lambda found: f"[{found[1]}](findings.md#{found[1]})" if counts[found[1]] == 1 else f"[{found[1]}]",
+            section["table"],
+        )
+    return [f"[{name}]: findings.md#{name}" for name in sorted(counts) if counts[name] > 1]
+
+
+def headline(matrix: Matrix, support: Mapping[str, Support]) -> list[str]:
+    """The figures to begin with: the models first."""
+    lines = []
+    by_model: dict[str, set[str]] = defaultdict(set)
+    for row in matrix.programs:
+        if row.record.kind is Kind.MODEL:
+            by_model[row.name].add(str(row.record.outcome))
+    if by_model:
+        whole = sum(outcomes == {"pass"} for outcomes in by_model.values())
+        lines.append(f"{whole} of {counted(len(by_model), 'model')} are delegated wholly and right.")
+    works = sum(one.category in WORKING_CATEGORIES for one in support.values())
+    lines.append(
+        f"{works} of {counted(len(support), 'operator')} work, "
+        f"{sum(one.category in CONDITIONAL[:2] for one in support.values())} of them under conditions."
+    )
+    made = [one for one in support.values() if one.made_by_models]
+    if made:
+        safe = sum(all(sample.fate is Fate.WORKS for sample in one.made_by_models) for one in made)
+        lines.append(f"Of {len(made)} that models contain, every call that models make works for {safe}.")
+    return lines
+
+
+def category_table(support: Mapping[str, Support]) -> str:
+    counts = Counter(one.category for one in support.values())
+    rows = [(_link(str(c)) if counts[c] else str(c), counts[c], CATEGORY_MEANINGS[c]) for c in Category]
+    return table(["category", "operators", "what it means"], rows, ["left", "right", "left"])
+
+
 def _link(heading: str) -> str:
     return f"[{heading}](#{anchor(heading)})"
+
+
+def _sections(
+    matrix: Matrix, support: Mapping[str, Support], causes: Mapping[str, Cause], *, noun: str
+) -> list[dict[str, Any]]:
+    rows = {row.name: row for row in (*matrix.operators, *matrix.apis)}
+    sections = []
+    for category in Category:
+        members = [one for one in support.values() if one.category is category]
+        if not members:
+            continue
+        if category in CONDITIONAL:
+            text = _conditional(matrix, members, causes, rows, noun)
+        elif category is Category.WORKS:
+            text = _works(matrix, members, rows, noun)
+        else:
+            text = _by_cause(members, causes, noun)
+        sections.append(
+            {
+                "title": str(category),
+                "count": counted(len(members), noun),
+                "meaning": CATEGORY_MEANINGS[category],
+                "table": text,
+            }
+        )
+    return sections
+
+
+def _conditional(
+    matrix: Matrix, members: Sequence[Support], causes: Mapping[str, Cause], rows: Mapping[str, Row], noun: str
+) -> str:
+    ane = matrix.asks_for_ane
+    headers = [noun, "does not work when", "calls of models", "because of", *(["ANE"] if ane else [])]
+    lines = []
+    for one in members:
+        told = conditions_text(one, causes) or "every call"
+        named = ", ".join(f"[{cause}]" for cause in causes_of(one.conditions()))
+        line = [_named(one), told, models_text(one), named]
+        lines.append(
+            [*line, *([ane_text(rows[one.name], matrix)] if ane and one.name in rows else [""] if ane else [])]
+        )
+    return table(headers, lines)
+
+
+def _works(matrix: Matrix, members: Sequence[Support], rows: Mapping[str, Row], noun: str) -> str:
+    """By the lowest target; with the ANE's word for each where it was asked for."""
+    if matrix.asks_for_ane:
+        lines = [(_named(one), ane_text(rows[one.name], matrix) if one.name in rows else "") for one in members]
+        return table([noun, "ANE"], lines)
+    by_target: dict[str, list[str]] = defaultdict(list)
+    for one in members:
+        by_target[_lowest(one, rows)].append(code(OpName.parse(one.name).short))
+    parts = []
+    for target in sorted(by_target, key=lambda target: (target == "", target)):
+        parts.append(f"From {target} on:" if target else "At a target that was not told:")
+        parts.append(_lines(by_target[target]))
+    return "\n\n".join(parts)
+
+
+def _lowest(one: Support, rows: Mapping[str, Row]) -> str:
+    near = [rows[name].lowest for name in (one.name, *sorted(one.becomes)) if name in rows and rows[name].lowest]
+    return near[0] if near else ""
+
+
+def _by_cause(members: Sequence[Support], causes: Mapping[str, Cause], noun: str) -> str:
+    """Those of one cause together, with what helps: of what never works nothing else is to be told."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for one in members:
+        found = sorted({cause for sample in one.samples or one.limited for cause in sample.causes if cause})
+        groups[found[0] if found else ""].append(code(OpName.parse(one.name).short))
+    lines = []
+    for name in sorted(groups, key=lambda name: (-len(groups[name]), name)):
+        remedy = words(causes[name].remedy) if name in causes else ""
+        lines.append(f"**{f'[{name}]' if name else 'No cause known'}**{': ' if remedy else ''}{remedy}\n")
+        lines.append(_lines(groups[name]) + "\n")
+    return "\n".join(lines).rstrip()
+
+
+def _lines(names: Sequence[str]) -> str:
+    """Names, some in a line."""
+    parts = [", ".join(names[at : at + IN_A_LINE]) for at in range(0, len(names), IN_A_LINE)]
+    return ",\n".join(parts)
+
+
+def _named(one: Support) -> str:
+    """Its name, and what it becomes where that is another operator."""
+    own = OpName.parse(one.name).key
+    others = sorted(name for name in one.becomes if OpName.parse(name).key != own)
+    if not others or own in {OpName.parse(name).key for name in one.becomes} or len(others) > 3:
+        return code(OpName.parse(one.name).short)
+    return f"{code(OpName.parse(one.name).short)} (as {codes(OpName.parse(name).short for name in others)})"
 
 
 def _reference_only(matrix: Matrix) -> bool:
@@ -108,52 +250,6 @@ def _column_title(column: Column, matrix: Matrix) -> str:
     return f"{column.recipe} {column.unit}{suffix}"
 
 
-def _problem_view(outcome: Outcome, groups: list[Problem], matrix: Matrix) -> dict[str, Any]:
-    checks = sum(len(group.records) for group in groups)
-    subjects = {name for group in groups for name in group.subjects}
-    rows: list[tuple[object, ...]]
-    if outcome in BY_VALUE:
-        headers = ["operator", "where", "checks", "furthest off", "what", "cause", "check"]
-        rows = [
-            (
-                code(group.signature),
-                _where(group, matrix),
-                len(group.records),
-                in_short(group.worst.numerics),
-                plain(what_went_wrong(group.worst)),
-                cause_links(group.causes),
-                code(group.worst.check_id),
-            )
-            for group in sorted(groups, key=lambda group: group.signature)
-        ]
-    else:
-        headers = ["what", "phase", "where", "checks", "operators", "cause", "check"]
-        rows = [
-            (
-                code(group.signature),
-                group.phase,
-                _where(group, matrix),
-                len(group.records),
-                codes(group.subjects, limit=None),
-                cause_links(group.causes),
-                code(group.worst.check_id),
-            )
-            for group in groups
-        ]
-    return {
-        "title": TITLES.get(outcome, f"`{outcome}`"),
-        "meaning": OUTCOME_MEANINGS[outcome][:1].upper() + OUTCOME_MEANINGS[outcome][1:],
-        "count": f"{counted(checks, 'check')} of {counted(len(subjects), 'operator')}",
-        "table": table(headers, rows),
-    }
-
-
-def _where(group: Problem, matrix: Matrix) -> str:
-    """The columns with this problem, in few words when it is all of them."""
-    everywhere = {f"{column.recipe} {column.unit}" for column in matrix.columns}
-    return "everywhere" if len(everywhere) > 1 and set(group.where) == everywhere else ", ".join(group.where)
-
-
 def _fallback_intro(operators: list[FallbackOperator]) -> str:
     missing = sum(operator.missing for operator in operators)
     text = f"{counted(len(operators), 'operator')} stayed outside the delegates in some program."
@@ -162,66 +258,13 @@ def _fallback_intro(operators: list[FallbackOperator]) -> str:
     )
 
 
-def _fallback_table(operators: list[FallbackOperator]) -> str:
-    if not operators:
-        return ""
-    rows = [(code(o.name), o.cases, "**none: does not load**" if o.missing else "yes") for o in operators]
-    return table(["operator", "cases", "ExecuTorch kernel"], rows)
-
-
-def _model_table(models: list[ProgramRow]) -> str:
-    if not models:
-        return ""
-    rows = []
-    for row in models:
-        record, numerics = row.record, row.record.numerics
-        rows.append(
-            (
-                code(row.name),
-                record.recipe,
-                record.unit,
-                str(record.outcome),
-                "" if row.percent is None else f"{row.percent:.1f} % of {row.nodes}",
-                decibel(numerics.sqnr_db if numerics else None),
-                number(numerics.max_abs if numerics else None, FEW),
-                codes(sorted(operators_of(record.fallback)), limit=6),
-                "" if record.outcome is Outcome.PASS else plain(record.reason or _error_text(record)),
-            )
-        )
-    headers = ["model", "recipe", "unit", "outcome", "nodes delegated", "SQNR dB", "max error", "left out", "note"]
-    return table(headers, rows)
-
-
-def _error_text(record: Any) -> str:
-    return what_went_wrong(record) if record.error else ""
-
-
-def _sections(matrix: Matrix, rows: list[Row], *, operators: bool) -> list[dict[str, Any]]:
-    ane = matrix.asks_for_ane
-    noun = "operator" if operators else "function"
-    headers = [noun, *(_column_title(column, matrix) for column in matrix.columns), *(["ANE"] if ane else [])]
-    headers += (
-        ["dtypes", "lowest target", "closest to its bound"] if operators else ["dtypes", "operators in its graphs"]
-    )
-    sections = []
-    for title, statuses in SECTIONS:
-        members = [row for row in rows if row.status in statuses]
-        if members:
-            lines = [_row_line(matrix, row, ane=ane, operators=operators) for row in members]
-            sections.append({"title": title, "count": counted(len(members), noun), "table": table(headers, lines)})
-    return sections
-
-
-def _row_line(matrix: Matrix, row: Row, *, ane: bool, operators: bool) -> list[str]:
-    line = [code(row.name), *(row.cell(column).text for column in matrix.columns)]
-    if ane:
-        line.append(ane_text(row, matrix))
-    line.append(", ".join(sorted(row.dtypes)))
-    if operators:
-        line.append(row.lowest)
-    closest = row.closest
-    line.append((in_short(closest.numerics) if closest else "") if operators else codes(sorted(row.related), limit=6))
-    return line
+def _fallback(operators: Sequence[FallbackOperator]) -> dict[str, str]:
+    """Their names, in running text: those without a kernel apart."""
+    named = {o.name: code(OpName.parse(o.name).short) for o in operators}
+    return {
+        "missing": ", ".join(named[o.name] for o in operators if o.missing),
+        "kernel": ", ".join(named[o.name] for o in operators if not o.missing),
+    }
 
 
 def ane_text(row: Row, matrix: Matrix) -> str:

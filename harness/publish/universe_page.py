@@ -7,16 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.evidence.names import OpName
 from harness.evidence.record import Record, natural_key
 from harness.evidence.universe import LEFT_OUT, SOURCES, Operator, Universe
 from harness.evidence.vocabulary import ORDER, UNJUDGED, WORKING, Outcome
 from harness.publish.coverage import names_in_graphs
 from harness.publish.graphs import graph_of, nothing_compared
-from harness.publish.markdown import code, codes, table, words
-from harness.publish.model import Matrix, Row, worst
+from harness.publish.markdown import code, counted, table, words
+from harness.publish.model import Matrix, Row
+from harness.publish.rendering import wrapped
+from harness.publish.support import Category, Support
 
-#: Sections of a page: a title and the statuses of the rows that stand there.
-Sections = Sequence[tuple[str, frozenset[Outcome | None]]]
 REPLACED, NOT_MEASURED = "Replaced before the partitioner", "Not measured"
 
 
@@ -68,7 +69,7 @@ def _why_silent(records: list[Record]) -> str:
 
 
 def universe_context(
-    matrix: Matrix, universe: Universe, silent: Iterable[Silent], sections: Sections
+    matrix: Matrix, universe: Universe, silent: Iterable[Silent], support: Mapping[str, Support]
 ) -> dict[str, Any]:
     """What the template needs: the counts of the universe. An operator is judged, else replaced, else not measured."""
     rows = {row.name: row for row in matrix.operators}
@@ -84,32 +85,33 @@ def universe_context(
         "replaced": len(replaced),
         "not_measured": len(universe.operators) - len(judged) - len(replaced),
         "versions": ", ".join(f"{package} {version}" for package, version in universe.versions.items()),
-        "by_source": _source_table(universe, judged, sections),
+        "by_source": _source_table(universe, judged, support),
         "by_dtype": _dtype_table(judged),
         "combinations": sum(len({pair for row in found for pair in row.judged}) for found in judged.values()),
         "left_out": [f"{universe.left_out[kind]} {kind}: {words(LEFT_OUT[kind])}." for kind in LEFT_OUT],
     }
 
 
-def _source_table(universe: Universe, judged: Mapping[str, list[Row]], sections: Sections) -> str:
-    """Overloads by source and by the section of their worst cell."""
-    titles = [title for title, statuses in sections if statuses != {None}]
+def _source_table(universe: Universe, judged: Mapping[str, list[Row]], support: Mapping[str, Support]) -> str:
+    """Overloads by source and by category."""
     lines = []
     for source, meaning in SOURCES.items():
         members = [operator for operator in universe.operators.values() if source in operator.sources]
-        lines.append([f"{code(source)}: {meaning}", *_counts(members, judged, sections)])
-    lines.append(["all", *_counts(list(universe.operators.values()), judged, sections)])
-    headers = ["source", "operators", "judged", *titles]
+        lines.append([f"{code(source)}: {meaning}", *_counts(members, judged, support)])
+    lines.append(["all", *_counts(list(universe.operators.values()), judged, support)])
+    headers = ["source", "operators", "judged", *map(str, Category)]
     return table(headers, lines, ["left", *["right"] * (len(headers) - 1)])
 
 
-def _counts(members: list[Operator], judged: Mapping[str, list[Row]], sections: Sections) -> list[object]:
-    statuses = [
-        worst(status for row in judged.get(operator.name, ()) if (status := row.status)) for operator in members
-    ]
-    known = Counter(status for status in statuses if status)
-    by_section = [sum(known[s] for s in group if s) or "" for _, group in sections if group != {None}]
-    return [len(members), known.total(), *by_section]
+def _counts(
+    members: Sequence[Operator], judged: Mapping[str, list[Row]], support: Mapping[str, Support]
+) -> list[object]:
+    found: Counter[Category] = Counter()
+    for operator in members:
+        own = [support[name].category for name in names_in_graphs(operator) if name in support]
+        if own and operator.name in judged:
+            found[own[0]] += 1
+    return [len(members), found.total(), *(found[category] or "" for category in Category)]
 
 
 def _dtype_table(judged: Mapping[str, list[Row]]) -> str:
@@ -121,29 +123,36 @@ def _dtype_table(judged: Mapping[str, list[Row]]) -> str:
     return table(["dtype", *recipes], lines, ["left", *["right"] * len(recipes)])
 
 
-def silent_sections(silent: Iterable[Silent], universe: Universe | None) -> list[dict[str, Any]]:
+def silent_sections(silent: Iterable[Silent]) -> list[dict[str, Any]]:
     """The operators that no check judges, as sections of the operator tables."""
     rows = list(silent)
     replaced = [row for row in rows if row.instead]
     missing = [row for row in rows if not row.instead]
     sections = []
     if replaced:
-        lines = [[code(row.name), codes(row.instead, limit=3), _outcomes(row)] for row in replaced]
+        lines = [[_short(row.name), ", ".join(map(_short, row.instead[:3])), _outcomes(row)] for row in replaced]
         headers = ["operator", "its graphs contain", "checks made for it"]
         sections.append(_section(REPLACED, len(replaced), table(headers, lines)))
     if missing:
-        lines = [[code(row.name), _sources(row.name, universe), words(row.why)] for row in missing]
-        sections.append(_section(NOT_MEASURED, len(missing), table(["operator", "source", "why"], lines)))
+        sections.append(_section(NOT_MEASURED, len(missing), _by_reason(missing)))
     return sections
 
 
 def _section(title: str, count: int, text: str) -> dict[str, Any]:
-    return {"title": title, "count": f"{count} operator{'' if count == 1 else 's'}", "table": text}
+    return {"title": title, "count": counted(count, "operator"), "meaning": "", "table": text}
 
 
-def _sources(name: str, universe: Universe | None) -> str:
-    operator = universe.operators.get(name) if universe else None
-    return ", ".join(operator.sources) if operator else "other"
+def _by_reason(missing: Sequence[Silent]) -> str:
+    """Why they are not measured, each reason once with its operators."""
+    groups: dict[str, list[str]] = {}
+    for row in missing:
+        groups.setdefault(row.why, []).append(_short(row.name))
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    return "\n".join(f"- {words(why)}: {wrapped(', '.join(names))}" for why, names in ordered)
+
+
+def _short(name: str) -> str:
+    return code(OpName.parse(name).short)
 
 
 def _outcomes(row: Silent) -> str:

@@ -1,0 +1,67 @@
+"""Conditions in words, as pages and tables tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.evidence.causes import Cause
+from harness.publish.facts import VALUES
+from harness.publish.markdown import code, counted, words
+from harness.publish.support import Condition, Fate, Support
+
+#: What stands before a condition.
+FATE_WORDS: Mapping[Fate, str] = {
+    Fate.WRONG: "**silently wrong**",
+    Fate.OVERFLOWS: "**overflows**",
+    Fate.FAILS: "fails to lower",
+    Fate.REFUSED: "refused",
+    Fate.LEFT: "not delegated",
+}
+#: Calls shown where no clause tells them from those that work.
+SHOWN = 2
+#: Characters of a call that are shown.
+CALL = 90
+_VALUE_SETS = frozenset(VALUES.values())
+
+
+def conditions_text(support: Support, causes: Mapping[str, Cause], *, calls: bool = True) -> str:
+    """`**silently wrong**: alpha other than 1; fails to lower: an input of integers`; the worst first."""
+    found: dict[str, list[str]] = {}
+    for condition in support.conditions():
+        words_ = clause_text(condition, causes, calls=calls)
+        found.setdefault(FATE_WORDS[condition.fate] + _where(condition), []).append(words_)
+    return "; ".join(f"{fate}: {', or '.join(dict.fromkeys(texts))}" for fate, texts in found.items())
+
+
+def clause_text(condition: Condition, causes: Mapping[str, Cause], *, calls: bool = True) -> str:
+    """The clause of a condition. Where the samples give none it is that of the cause, with calls that show it."""
+    curated = {causes[name].condition for name in condition.causes if name in causes and causes[name].condition}
+    if condition.clause is not None:
+        # A set of values is what was tried; what about them matters the cause knows.
+        if len(curated) == 1 and all(set(term.facts) <= _VALUE_SETS for term in condition.clause.terms):
+            return words(curated.pop())
+        return words(str(condition.clause))
+    told = (
+        words(curated.pop()) if len(curated) == 1 else f"some calls ({counted(len(condition.samples), 'call')} tried)"
+    )
+    if not calls:
+        return told
+    shown = [code(sample.call, limit=CALL) for sample in condition.samples if sample.call][:SHOWN]
+    return f"{told}, such as {', '.join(shown)}" if shown else told
+
+
+def _where(condition: Condition) -> str:
+    return f" in {', '.join(sorted(condition.where))}" if condition.where else ""
+
+
+def models_text(support: Support) -> str:
+    """What becomes of the calls that models make: `all 12 work`, `3 of 12 do not`; empty where none was tried."""
+    made = support.made_by_models
+    failing = [sample for sample in made if sample.fate is not Fate.WORKS]
+    if not made:
+        return ""
+    return f"{len(failing)} of {len(made)} do not" if failing else f"all {len(made)} work"
+
+
+def causes_of(conditions: Sequence[Condition]) -> list[str]:
+    return sorted({cause for condition in conditions for cause in condition.causes})
