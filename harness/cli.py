@@ -130,12 +130,16 @@ def docs(check_only: bool, page_format: str | None, known_issues: Path, reports:
 
 @cli.command(short_help="Generate the page of what is wrong, by cause.")
 @click.option("--check", "check_only", is_flag=True, help="Write nothing; exit 1 when the page is out of date.")
+@click.option("--issue", "cause", metavar="CAUSE", help="Print the text of an upstream issue about this cause.")
 @_known_issues
 @_reports
-def findings(check_only: bool, known_issues: Path, reports: Path) -> int:
+def findings(check_only: bool, cause: str | None, known_issues: Path, reports: Path) -> int:
     """Generate REPORTS/findings.md from the evidence in REPORTS/evidence and the causes beside the known issues."""
-    from harness.publish.docs import FINDINGS_PAGE
+    from harness.publish.docs import FINDINGS_PAGE, issue_text
 
+    if cause is not None:
+        _say(issue_text(cause, reports, known_issues).rstrip("\n"))
+        return OK
     return _pages(check_only, (FINDINGS_PAGE,), known_issues, reports)
 
 

@@ -15,6 +15,7 @@ from harness.evidence.triage import named
 from harness.evidence.universe import MEASURED_BY, Universe, has_universe, read_universe
 from harness.evidence.vocabulary import HarnessError
 from harness.publish.coverage import read_reasons
+from harness.publish.issue import find_cause, issue
 from harness.publish.model import build_matrix
 from harness.publish.pages import EXECUTORCH_PAGES, FINDINGS_PAGE, build_pages
 from harness.publish.scripts import build_scripts
@@ -74,6 +75,14 @@ def generate(reports_dir: Path, only: Iterable[str] | None = None, known_issues:
     return {name: pages[name] for name in wanted} | (scripts if FINDINGS_PAGE in wanted else {})
 
 
+def issue_text(cause: str, reports_dir: Path, known_issues: Path) -> str:
+    """The text of an upstream issue about a cause. Raises `HarnessError` for an unknown one."""
+    causes = read_causes(known_issues)
+    found = find_cause(cause, causes)
+    evidence = merge_evidence(read_evidence(path) for path in evidence_paths(reports_dir))
+    return issue(found, named(evidence, causes), evidence.environments, reports_dir)
+
+
 def rules_of(evidence: Evidence) -> list[PartitionerRule]:
     """The partitioner's rules in the measured version of ExecuTorch; none when versions differ."""
     versions = {(block.get("versions") or {}).get("executorch") or "" for block in evidence.environments.values()}
@@ -118,4 +127,13 @@ def _compare(path: Path, name: str, expected: str) -> StalePage | None:
     return StalePage(name, number, wanted, got)
 
 
-__all__ = ["EXECUTORCH_PAGES", "FINDINGS_PAGE", "StalePage", "check_docs", "evidence_paths", "generate", "write_docs"]
+__all__ = [
+    "EXECUTORCH_PAGES",
+    "FINDINGS_PAGE",
+    "StalePage",
+    "check_docs",
+    "evidence_paths",
+    "generate",
+    "issue_text",
+    "write_docs",
+]
