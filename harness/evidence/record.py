@@ -14,6 +14,7 @@ from harness.evidence.names import OpName
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.remedy import Remedy
 from harness.evidence.unit import UnitSpec
+from harness.evidence.usage import UNUSED, Usage
 from harness.evidence.vocabulary import OF_PROGRAMS, HarnessError, Kind, Outcome, Phase
 
 SCHEMA = 2
@@ -61,6 +62,8 @@ class Numerics:
 class Record:
     """One check: case x recipe x unit.
 
+    `family` is what a model is for (`vision`, `language`, ...); `usage` tells of a call taken from models which of them
+    make it, and how often.
     Counts are of nodes: `delegated` and `fallback` by ATen overload, `mil_ops` by MIL operator type.
     `placement` maps a MIL operator to `{"preferred": device, "supported": [devices], "cost": share}`; an absent
     operator is unknown, and so is an absent cost, the share of the estimated work of a program of one delegate.
@@ -85,6 +88,8 @@ class Record:
     dtype: str = ""
     origin: str = ""
     call: str = ""
+    family: str = ""
+    usage: Usage = UNUSED
     reason: str = ""
     error: ErrorInfo | None = None
     cause: str | None = None
@@ -122,6 +127,8 @@ class Record:
             dtype=case.dtype,
             origin=case.origin,
             call=case.call,
+            family=case.family,
+            usage=case.usage,
             **fields,
         )
 
@@ -178,13 +185,13 @@ class Record:
         data: dict[str, Any] = {}
         for f in fields(self):
             value = getattr(self, f.name)
-            if value is None or value == "" or value == {} or value == []:
+            if value is None or value == "" or value == {} or value == [] or value == UNUSED:
                 continue
             if f.name == "error":
                 value = {"type": value.type, "message": value.message, "signature": value.signature}
             elif f.name == "numerics":
                 value = _numerics_to_json(value)
-            elif f.name == "remedy":
+            elif f.name in ("remedy", "usage"):
                 value = value.to_json()
             elif f.name == "notes":
                 value = [{"code": str(note.code), "detail": note.detail} for note in value]
@@ -218,6 +225,8 @@ class Record:
                 _require_types(values["error"])
             if "remedy" in values:
                 values["remedy"] = Remedy.from_json(values["remedy"])
+            if "usage" in values:
+                values["usage"] = Usage.from_json(values["usage"])
             if "notes" in values:
                 values["notes"] = [Note(NoteCode(note["code"]), str(note["detail"])) for note in values["notes"]]
             if "numerics" in values:

@@ -16,6 +16,7 @@ from harness.evidence.record import (
     sort_records,
 )
 from harness.evidence.remedy import Remedy
+from harness.evidence.usage import Usage
 from harness.evidence.vocabulary import HarnessError, Kind, Outcome, Phase
 
 FULL = Record(
@@ -30,6 +31,8 @@ FULL = Record(
     dtype="float32",
     origin="opinfo",
     call="nn.functional.gelu(float32[3])",
+    family="vision",
+    usage=Usage(("bert", "vit"), 5),
     reason="0:[1] is 3.5, expected 3",
     error=ErrorInfo("wrong_value", "0:[1] is 3.5, expected 3", "wrong_value"),
     cause="gelu-tanh",
