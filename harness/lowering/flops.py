@@ -22,17 +22,17 @@ def overload_of(target: Any) -> Any:
     return target if isinstance(target, torch._ops.OpOverload) else getattr(target, "_op", target)
 
 
-class _UnknownSize(Exception):
-    """A size of the graph is known at run time only."""
+class _Unknown(Exception):
+    """A size of the graph is known at run time only, or an operator does not run without data."""
 
 
 def flops_of(nodes: Iterable[torch.fx.Node]) -> int | None:
-    """The sum over nodes, None where one depends on a size that is known at run time only."""
+    """The sum over nodes, None where one hangs on a size that is known at run time only, or on data."""
     total = 0
     for node in nodes:
         try:
             total += _flops(node)
-        except _UnknownSize:
+        except _Unknown:
             return None
     return total
 
@@ -49,8 +49,11 @@ def _flops(node: torch.fx.Node) -> int:
     if not overload.has_kernel_for_dispatch_key(_COMPOSED):
         return 0
     args, kwargs = tree_map(_traced, (node.args, dict(node.kwargs)), is_leaf=_is_node)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        overload(*args, **kwargs)
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            overload(*args, **kwargs)
+    except (NotImplementedError, RuntimeError) as error:
+        raise _Unknown from error
     return int(counter.get_total_flops())
 
 
@@ -59,7 +62,9 @@ def _is_node(value: Any) -> bool:
 
 
 def _traced(argument: Any) -> Any:
-    """What an argument of a node stands for, tensors without their data."""
+    """What an argument of a node stands for: tensors without their data, and no other device than theirs."""
+    if isinstance(argument, torch.device):
+        return torch.device("meta")
     return tree_map(_without_data, argument.meta.get("val")) if _is_node(argument) else argument
 
 
@@ -75,5 +80,5 @@ def _size(size: int | torch.SymInt) -> int:
         return size
     hint = size.node.hint if size.node.has_hint() else None
     if hint is None:
-        raise _UnknownSize
+        raise _Unknown
     return int(hint)

@@ -59,6 +59,23 @@ def test_what_is_no_product_has_none():
     assert flops_of(graph(Plain(), torch.randn(4, 4))) == 0
 
 
+def test_a_cast_to_a_device_has_none():
+    class Cast(nn.Module):
+        def forward(self, x):
+            return x.to("cpu", torch.bool).to(device="cpu", dtype=torch.float32) @ x
+
+    assert flops_of(graph(Cast(), torch.randn(4, 4))) == 2 * 4 * 4 * 4
+
+
+def test_grouped_queries_count_as_attention_of_every_query():
+    class Grouped(nn.Module):
+        def forward(self, q, k, v):
+            return nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+
+    q, k = torch.randn(1, 4, 6, 8), torch.randn(1, 2, 6, 8)
+    assert flops_of(graph(Grouped(), q, k, k)) == 2 * (2 * 4 * 6 * 6 * 8)
+
+
 def test_a_dynamic_size_is_that_of_the_example():
     x = torch.randn(1, 3, 8, 8)
     assert flops_of(graph(Small(), x, dynamic_shapes=({2: torch.export.Dim("h", min=4, max=64)},))) == (
