@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from harness.evidence.division import Division, Island
 from harness.evidence.numerics import (
     FEW,
     decibel,
@@ -14,7 +15,6 @@ from harness.evidence.numerics import (
     times,
     top_k,
 )
-from harness.evidence.division import Division, Island
 from harness.evidence.record import Numerics, Record
 from harness.evidence.vocabulary import Outcome, Phase
 
