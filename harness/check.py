@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
@@ -23,14 +22,14 @@ from harness.evidence.recipe import Flow, Quantization, Recipe
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import OF_OPERATORS, WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
+from harness.evidence.vocabulary import WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
 from harness.lowering.cache import LoweringCache
 from harness.lowering.from_pte import stored_as_lowered
 from harness.lowering.lower import Emitted, Exported, Failure, Lowered, export, lower, refused_call
-from harness.lowering.program import packages_size
 from harness.lowering.quantize import prepared
 from harness.lowering.readback import read_back, written
 from harness.lowering.signatures import error_info
+from harness.lowering.told import summed, told
 from harness.units.base import (
     EmittedOtherwise,
     FallbackFailed,
@@ -160,10 +159,7 @@ class Checker:
         if lowered.emitted is None:
             return record.with_(phase=Phase.EMIT, reason=lowered.unplannable)
         programs = [Emitted(p, lowered.pte) for m in case.built.judged if (p := lowered.method(m.name).program)]
-        record = record.with_(
-            delegated=_summed(emitted.program.delegated_ops for emitted in programs),
-            fallback=_summed(emitted.program.fallback_ops for emitted in programs),
-        )
+        record = record.with_(**told(check.case.kind, lowered, [emitted.program for emitted in programs]))
         if case.case.whole_model and (problem := self._read_back(programs)):
             error = ErrorInfo("EmittedProgram", problem, problem)
             return record.with_(outcome=Outcome.EMIT_ERROR, phase=Phase.EMIT, error=error)
@@ -178,8 +174,6 @@ class Checker:
             answers.append((f"method {method.name}: " if method.name != case.built.method else "", answer))
         together = _together(answers)
         record = together.record
-        if check.case.kind not in OF_OPERATORS:
-            record = record.with_(size=packages_size(emitted.program for emitted in programs))
         if case.costs is not None and math.isinf(case.costs):
             note = Note(NoteCode.NOTHING_QUANTIZED, check.recipe.quantization)
             record = record.with_(notes=[*record.notes, note])
@@ -362,13 +356,6 @@ def _failed(record: Record, outcome: Outcome, phase: Phase, error: Exception) ->
     return record.with_(outcome=outcome, phase=phase, error=info, notes=notes)
 
 
-def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for one in counts:
-        total.update(one)
-    return dict(total)
-
-
 def _together(answers: Sequence[tuple[str, _Answer]]) -> _Answer:
     """One answer of several, each with what its reason is to begin with: that of the first that is wrong, else of one
     that was not judged, else of all."""
@@ -386,9 +373,9 @@ def _together(answers: Sequence[tuple[str, _Answer]]) -> _Answer:
     closest = min(records, key=lambda r: r.numerics.headroom if r.numerics and r.numerics.headroom else float("inf"))
     outcomes = {record.outcome for record in records}
     outcome = outcomes.pop() if len(outcomes) == 1 else Outcome.PARTIAL
-    mil_ops = _summed(record.mil_ops for record in records if record.mil_ops is not records[0].mil_ops)
+    mil_ops = summed(record.mil_ops for record in records if record.mil_ops is not records[0].mil_ops)
     together = records[0].with_(
-        outcome=outcome, numerics=closest.numerics, notes=notes, mil_ops=_summed([records[0].mil_ops, mil_ops])
+        outcome=outcome, numerics=closest.numerics, notes=notes, mil_ops=summed([records[0].mil_ops, mil_ops])
     )
     return _Answer(together, outputs)
 

@@ -18,6 +18,7 @@ from harness.cases import find
 from harness.cases.case import Built, Case, CaseFault
 from harness.check import Checker, check
 from harness.evidence.check import Check
+from harness.evidence.division import Division, Island
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record
@@ -506,3 +507,41 @@ def test_the_whole_error_of_a_users_module_is_kept(monkeypatch: pytest.MonkeyPat
     assert ours.error is not None
     assert mine.error.message == text.strip()
     assert ours.error.message == text[:600]
+
+
+def test_of_a_model_a_cached_lowering_says_the_same(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its division, FLOPs and lowering time are of the program, whether it was lowered now or before."""
+    from harness.lowering import cache
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = torch.nn.Linear(4, 7)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.linear(torch.asinh(x))
+
+    def build() -> Built:
+        torch.manual_seed(0)
+        return Built(Net().eval(), (torch.randn(3, 4),), seed=0)
+
+    case = Case(
+        id="models/net/float32/seed-0",
+        kind=Kind.MODEL,
+        op="model.net",
+        api="",
+        dtype="float32",
+        origin="model",
+        level=Level.STANDARD,
+        build=build,
+        whole_model=True,
+    )
+    fresh = Checker(cache=LoweringCache(tmp_path)).check(Check.of(case, FP16, "reference"))
+    monkeypatch.setattr(cache, "lower", raising(AssertionError("lowered again")))
+    cached = Checker(cache=LoweringCache(tmp_path)).check(Check.of(case, FP16, "reference"))
+    assert fresh.outcome is Outcome.PARTIAL
+    assert fresh.division == Division(1, (Island({"aten.asinh.default": 1}),), 2 * 3 * 4 * 7, 2 * 3 * 4 * 7)
+    assert fresh.lowering_s is not None
+    assert fresh.numerics is not None
+    assert (fresh.numerics.top1, fresh.numerics.top5) == (1.0, 1.0)
+    assert cached.with_(timing={}) == fresh.with_(timing={})

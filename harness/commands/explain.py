@@ -10,6 +10,7 @@ from harness.evidence.files import Evidence
 from harness.evidence.triage import named
 from harness.publish.explain import explain, find
 from harness.publish.explain_error import NOTHING, explain_error
+from harness.publish.priority import NOWHERE, priorities
 from harness.publish.remedies import helping
 from harness.publish.units_page import beside_text
 
@@ -18,6 +19,7 @@ def record_text(evidence: Evidence, check_id: str, known_issues: Path, *, locali
     """The records of a check, one for each environment; `HarnessError` where none or several checks fit."""
     causes = {cause.cause: cause for cause in read_causes(known_issues)}
     records = named(Evidence(evidence.environments, find(evidence, check_id)), list(causes.values()))
+    struck = priorities(evidence.records) if any(r.cause for r in records) else {}
     parts = [
         explain(
             r,
@@ -25,6 +27,7 @@ def record_text(evidence: Evidence, check_id: str, known_issues: Path, *, locali
             causes.get(r.cause or ""),
             beside_text(evidence, r),
             helping(r, evidence.records),
+            str(struck.get(r.cause or "", NOWHERE)),
         )
         for r in records
     ]

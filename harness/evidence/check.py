@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from harness.evidence.ids import check_id
 from harness.evidence.recipe import Recipe
 from harness.evidence.unit import UnitSpec
+from harness.evidence.usage import UNUSED, Usage
 from harness.evidence.vocabulary import Kind
 
 
@@ -17,6 +18,7 @@ class Subject:
 
     `id` is stable across runs, machines and shards. `op` is the ATen overload it is about (`aten.gelu.default`), `api`
     the public function it was reached through; `call` is the call as text, empty where there is none to show.
+    `family` is what a model is for (`vision`, `language`, ...), `usage` which models make the call, and how often.
     """
 
     id: str
@@ -26,6 +28,8 @@ class Subject:
     dtype: str
     origin: str
     call: str = ""
+    family: str = ""
+    usage: Usage = UNUSED
 
 
 SubjectT = TypeVar("SubjectT", bound=Subject)

@@ -37,6 +37,35 @@ def packages(record: Record) -> str:
     return "; ".join(parts)
 
 
+def percent(part: float | None, whole: float | None = 1.0) -> str:
+    """`98.5`; empty where there is nothing to divide by. What is not all is never told as 100."""
+    if part is None or not whole:
+        return ""
+    value = 100.0 * part / whole
+    return f"{min(value, 99.9) if part < whole else value:.1f}".removesuffix(".0")
+
+
+def divided(record: Record) -> str:
+    """`2 delegates, 1 island left to ExecuTorch; 99.1 % of 1.2e+09 FLOPs delegated`; empty where it is not recorded."""
+    division = record.division
+    if division is None:
+        return ""
+    numbers = (division.delegates, "delegate"), (division.number_of_islands, "island")
+    parts = ", ".join(f"{n} {noun}{'' if n == 1 else 's'}" for n, noun in numbers) + " left to ExecuTorch"
+    if not division.flops:
+        return parts
+    return f"{parts}; {percent(division.delegated_flops, division.flops)} % of {number(division.flops)} FLOPs delegated"
+
+
+def top_k(numerics: Numerics | None) -> str:
+    """`top-1 98 % and 2 % tied, top-5 100 %`; empty where nothing was ranked."""
+    if numerics is None or numerics.top1 is None:
+        return ""
+    tied = f" and {percent(numerics.tied)} % tied" if numerics.tied else ""
+    five = f", top-5 {percent(numerics.top5)} %" if numerics.top5 is not None else ""
+    return f"top-1 {percent(numerics.top1)} %{tied}{five}"
+
+
 def in_short(numerics: Numerics | None) -> str:
     """`ULP: 2.4e-4 of 4.9e-4 (x2)`: class, worst error, its bound, how many times it fits."""
     if numerics is None:
@@ -66,5 +95,5 @@ def in_full(numerics: Numerics | None) -> list[str]:
         f"{number(numerics.max_abs)} absolute" if numerics.max_abs is not None else "",
         f"SQNR {decibel(numerics.sqnr_db)} dB" if numerics.sqnr_db is not None else "",
     ]
-    second = ", ".join(part for part in largest if part)
+    second = ", ".join(part for part in (*largest, top_k(numerics)) if part)
     return [text, second] if second else [text]

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from harness.evidence.check import Check
+from harness.evidence.division import Division
 from harness.evidence.ids import check_id
 from harness.evidence.names import OpName
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.remedy import Remedy
 from harness.evidence.unit import UnitSpec
+from harness.evidence.usage import UNUSED, Usage
 from harness.evidence.vocabulary import OF_PROGRAMS, HarnessError, Kind, Outcome, Phase
 
 SCHEMA = 2
@@ -44,7 +46,10 @@ class Numerics:
 
     `limit` and `worst` are absolute errors at the element that came closest to its bound (`at`, its
     index, prefixed by the output's number), `headroom` is limit / worst (inf when exact), `max_ulp` in
-    units of the last place of the recipe's precision, `sqnr_db` in decibel.
+    units of the last place of the recipe's precision, `sqnr_db` in decibel. Of whole models, and of their first
+    floating output of two or three dimensions: `top1` is the share of rows, along the last dimension, whose largest
+    element is where the truth has it, `tied` the share of those where it is not and the two are equal within their
+    bounds, `top5` the share of the truth's five largest that are among the five largest.
     """
 
     tolerance_class: str
@@ -55,12 +60,17 @@ class Numerics:
     max_abs: float | None = None
     sqnr_db: float | None = None
     at: str | None = None
+    top1: float | None = None
+    tied: float | None = None
+    top5: float | None = None
 
 
 @dataclass(frozen=True)
 class Record:
     """One check: case x recipe x unit.
 
+    `family` is what a model is for (`vision`, `language`, ...); `usage` tells of a call taken from models which of them
+    make it, and how often.
     Counts are of nodes: `delegated` and `fallback` by ATen overload, `mil_ops` by MIL operator type.
     `placement` maps a MIL operator to `{"preferred": device, "supported": [devices], "cost": share}`; an absent
     operator is unknown, and so is an absent cost, the share of the estimated work of a program of one delegate.
@@ -69,7 +79,9 @@ class Record:
     judged the same program and how far this unit's answer is from its. `missing_kernels` are fallback operators for
     which ExecuTorch's registry has no kernel.
     `against_float` is what quantization costs: `sqnr_db` of the worst output against the module as it was before, and
-    `size` is in bytes, of all packages together; neither is recorded of operators.
+    `size` is in bytes, of all packages together; `division` is how the program is divided between Core ML and
+    ExecuTorch; `lowering_s` are the seconds that lowering took, to one digit, so that most runs say the same. None of
+    them is recorded of operators.
     `timing` is in seconds by part; `total` is of the whole check, as the process saw it that had it done.
     `environment` names the block at the head of the file.
     """
@@ -85,6 +97,8 @@ class Record:
     dtype: str = ""
     origin: str = ""
     call: str = ""
+    family: str = ""
+    usage: Usage = UNUSED
     reason: str = ""
     error: ErrorInfo | None = None
     cause: str | None = None
@@ -100,6 +114,8 @@ class Record:
     numerics: Numerics | None = None
     against_float: dict[str, float] = field(default_factory=dict)
     size: int | None = None
+    division: Division | None = None
+    lowering_s: float | None = None
     notes: list[Note] = field(default_factory=list)
     timing: dict[str, float] = field(default_factory=dict)
     seed: int | None = None
@@ -122,6 +138,8 @@ class Record:
             dtype=case.dtype,
             origin=case.origin,
             call=case.call,
+            family=case.family,
+            usage=case.usage,
             **fields,
         )
 
@@ -178,13 +196,13 @@ class Record:
         data: dict[str, Any] = {}
         for f in fields(self):
             value = getattr(self, f.name)
-            if value is None or value == "" or value == {} or value == []:
+            if value is None or value == "" or value == {} or value == [] or value == UNUSED:
                 continue
             if f.name == "error":
                 value = {"type": value.type, "message": value.message, "signature": value.signature}
             elif f.name == "numerics":
                 value = _numerics_to_json(value)
-            elif f.name == "remedy":
+            elif f.name in ("remedy", "usage", "division"):
                 value = value.to_json()
             elif f.name == "notes":
                 value = [{"code": str(note.code), "detail": note.detail} for note in value]
@@ -218,6 +236,10 @@ class Record:
                 _require_types(values["error"])
             if "remedy" in values:
                 values["remedy"] = Remedy.from_json(values["remedy"])
+            if "usage" in values:
+                values["usage"] = Usage.from_json(values["usage"])
+            if "division" in values:
+                values["division"] = Division.from_json(values["division"])
             if "notes" in values:
                 values["notes"] = [Note(NoteCode(note["code"]), str(note["detail"])) for note in values["notes"]]
             if "numerics" in values:
@@ -234,6 +256,7 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "str | None": (str, type(None)),
     "int | None": (int, type(None)),
+    "float | None": (float, int, type(None)),
     "dict": (dict,),
     "list": (list,),
 }

@@ -110,3 +110,8 @@ def total(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
         for stage, seconds in part.items():
             sums[stage] = sums.get(stage, 0.0) + seconds
     return sums
+
+
+def about(seconds: float) -> float:
+    """Seconds to one significant digit: what differs from run to run by chance is seldom told."""
+    return float(f"{seconds:.1g}")

@@ -30,7 +30,7 @@ MAX_BYTES = 4 << 30
 PRUNE_EVERY_BYTES = 128 << 20
 #: Seconds after which a file that was never finished is its killed writer's.
 _ABANDONED = 3600.0
-_FORMAT = "7"
+_FORMAT = "8"
 #: What the machine did to a lowering (no space, no memory, no file handles) is not what the backend does.
 _PASSING = frozenset(
     {"MemoryError", "OSError", "FileNotFoundError", "PermissionError", "BlockingIOError", "TimeoutError"}

@@ -23,7 +23,7 @@ from harness.lowering.debug_info import EdgeNode
 from harness.lowering.lower import Failure, Lowered
 from harness.lowering.place import Place
 
-_MAGIC = b"coreml-harness lowering 7\n"
+_MAGIC = b"coreml-harness lowering 8\n"
 _DIGEST = hashlib.sha256().digest_size
 
 #: All that an entry may hold besides tensors, dtypes, numbers, text, bytes and collections of them.

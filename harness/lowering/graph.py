@@ -10,6 +10,7 @@ import torch
 from torch.export.graph_signature import InputKind, OutputKind
 
 from harness.lowering.debug_info import EdgeNode
+from harness.lowering.flops import flops_of, overload_of
 from harness.lowering.program import (
     METHOD,
     Delegate,
@@ -44,11 +45,6 @@ def overload_name(target: Any) -> str:
         return f"{namespace}.{name}.{schema.overload_name or 'default'}"
     module = getattr(target, "__module__", "") or ""
     return f"{'operator' if module in ('_operator', 'operator') else module}.{getattr(target, '__name__', target)}"
-
-
-def overload_of(target: Any) -> Any:
-    """torch's overload behind one of the edge dialect. An `OpOverload` has an `_op` too, which is another thing."""
-    return target if isinstance(target, torch._ops.OpOverload) else getattr(target, "_op", target)
 
 
 def count_ops(graph: torch.fx.Graph) -> dict[str, int]:
@@ -129,7 +125,7 @@ class _Planner:
             target = "operator." + name
         elif not hasattr(overload_of(node.target), "_schema"):
             raise UnplannableGraph(f"call of {target}")
-        return EagerCall(target, self._argument(node.args), self._argument(dict(node.kwargs)), out)
+        return EagerCall(target, self._argument(node.args), self._argument(dict(node.kwargs)), out, flops_of([node]))
 
     def _delegate(self, module_node: torch.fx.Node, call: torch.fx.Node) -> int:
         attribute = str(module_node.target)
@@ -148,6 +144,7 @@ class _Planner:
                     buffers=tuple(module.original_module.graph_signature.buffers_to_mutate.values()),
                     shared=_shared_package(module),
                     nodes=edge_nodes(module.original_module.graph),
+                    flops=flops_of(module.original_module.graph.nodes),
                 )
             )
         return self.delegate_numbers[attribute]

@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 
-from harness.lowering.graph import overload_name, overload_of
+from harness.lowering.flops import overload_of
+from harness.lowering.graph import overload_name
 from harness.lowering.operands import dtype_changed
 
 #: Names under which torch, ExecuTorch and coremltools hold the node, or the operator, that they work on.

@@ -54,12 +54,14 @@ class Input:
 
 @dataclass(frozen=True)
 class EagerCall:
-    """A fallback operator, run in eager: `target` is an overload (`aten.asinh.default`) or `operator.<name>`."""
+    """A fallback operator, run in eager: `target` is an overload (`aten.asinh.default`) or `operator.<name>`; `flops`
+    are its floating-point operations, None where they are not known."""
 
     target: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     out: Value
+    flops: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Delegate:
     `processed` is what the runtime hands the backend: a package, or the `Reference` to one, whose bytes are `shared`
     then. `inputs` and `outputs` follow the delegate node; `ops` counts the ATen overloads inside, `nodes` are theirs.
     `compile_specs` go into the `.pte` beside `processed`. `buffers` are those of the module that it took over and
-    writes to: its state.
+    writes to: its state. `flops` are the floating-point operations of its nodes, None where they are not known.
     """
 
     processed: bytes
@@ -131,6 +133,7 @@ class Delegate:
     buffers: tuple[str, ...] = ()
     shared: bytes = b""
     nodes: tuple[EdgeNode, ...] = ()
+    flops: int | None = None
 
     @property
     def stateful(self) -> bool:

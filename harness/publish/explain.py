@@ -9,7 +9,7 @@ from typing import Any
 from harness.evidence.causes import Cause
 from harness.evidence.files import Evidence
 from harness.evidence.ids import UserCase
-from harness.evidence.numerics import in_full, packages
+from harness.evidence.numerics import divided, in_full, packages
 from harness.evidence.recipe import OPTIONS, Recipe
 from harness.evidence.record import Record, natural_key
 from harness.evidence.unit import UnitSpec
@@ -69,22 +69,25 @@ def explain(
     cause: Cause | None = None,
     others: str = "",
     way_around: str = "",
+    priority: str = "",
 ) -> str:
     """What was tried, how far it got, what came out, how to see it again.
 
-    `others` is the table of all units (`harness.publish.units_page`), `way_around` what helps (`remedies`).
+    `others` is the table of all units (`harness.publish.units_page`), `way_around` what helps (`remedies`),
+    `priority` what its cause strikes (`priority`).
     """
     lines = [record.check_id, "", f"{record.outcome}: {OUTCOME_MEANINGS[record.outcome]}", ""]
     facts: list[tuple[str, str]] = [("tried", _tried(record)), ("recipe", _recipe(record.recipe))]
     facts.append(("unit", _unit(record.unit_spec)))
     facts.append(("reached", f"{record.phase} ({_PHASES[record.phase]})"))
     facts += [("stage", _stage(record)), ("reason", record.reason), ("error", _error(record))]
-    facts += [("cause", _cause(record, cause)), ("way around", way_around)]
+    facts += [("cause", "\n".join(part for part in (_cause(record, cause), priority) if part))]
+    facts += [("way around", way_around)]
     facts += [("delegated", _counts(record.delegated)), ("fell back", _counts(record.fallback))]
     if record.missing_kernels:
         facts.append(("no kernel", f"{', '.join(record.missing_kernels)}: this program would not load in ExecuTorch"))
     facts += [("Core ML ops", _counts(record.mil_ops)), ("placement", _placement(record))]
-    facts.append(("packages", packages(record)))
+    facts += [("divided", divided(record)), ("packages", packages(record)), ("used by", _usage(record))]
     facts += [("numerics", "\n".join(in_full(record.numerics))), *(("note", note.detail) for note in record.notes)]
     facts.append(("timing", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in record.timing.items())))
     facts.append(("measured", describe_environment(environment) if environment else record.environment or "unknown"))
@@ -119,6 +122,10 @@ def _tried(record: Record) -> str:
     parts = [f"{name}{via}", record.dtype, f"from {record.origin}" if record.origin else ""]
     parts.append(f"seed {record.seed}" if record.seed is not None else "")
     return ", ".join(part for part in parts if part)
+
+
+def _usage(record: Record) -> str:
+    return f"{', '.join(record.usage.models)}: {record.usage.calls} calls" if record.usage else ""
 
 
 def _recipe(recipe: str) -> str:

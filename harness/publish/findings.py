@@ -14,6 +14,7 @@ from harness.evidence.vocabulary import RANK, UNJUDGED, WORKING, Effect, Outcome
 from harness.publish.environments import describe_environment
 from harness.publish.markdown import anchor, code, codes, counted, plain, table
 from harness.publish.model import Matrix
+from harness.publish.priority import NOWHERE, Priority, priorities
 from harness.publish.problems import Problem, problems
 from harness.publish.remedies import of_cause
 
@@ -22,6 +23,8 @@ PRECISION = "Imprecise"
 LIMITATIONS = "Limitations"
 HELD_BACK = "Held back by the partitioner"
 NO_JUDGEMENT = "Cases that judge nothing"
+#: Causes in the table of what to mend first.
+FIRST = 25
 #: Sections of causes: heading, what it means, and the outcomes, of which a cause's worst decides.
 BY_OUTCOME: tuple[tuple[str, str, frozenset[Outcome]], ...] = (
     ("Silently wrong", "The model lowers and runs, and gives a wrong result.", outcomes_of(Effect.WRONG)),
@@ -59,16 +62,18 @@ HELD_BACK_INTRO = (
     "makes it take them. They are what a rule is for, or what stands in the way of claiming more "
     "([partitioner.md](partitioner.md))."
 )
+_ALIGNED = ["left", "left", "right", "left", "right"]
 _SECTION_OF = {outcome: heading for heading, _, outcomes in BY_OUTCOME for outcome in outcomes}
 HEADINGS = (*(heading for heading, *_ in BY_OUTCOME[:-1]), PRECISION, BY_OUTCOME[-1][0], HELD_BACK)
 
 
 @dataclass
 class Finding:
-    """A cause and the failing checks it explains, from every environment of the evidence."""
+    """A cause and the failing checks it explains, from every environment of the evidence; its fix `priority`."""
 
     cause: Cause
     records: list[Record] = field(default_factory=list)
+    priority: Priority = NOWHERE
 
     @property
     def worst(self) -> Outcome:
@@ -101,12 +106,14 @@ class Finding:
 
 
 def find_findings(records: Iterable[Record], causes: Sequence[Cause]) -> list[Finding]:
-    """A finding a cause, also where no check shows it, those with most checks first. `records` name their causes."""
-    found = {cause.cause: Finding(cause) for cause in causes}
+    """A finding a cause, also where no check shows it, by fix priority. `records` name their causes."""
+    records = list(records)
+    first = priorities(records)
+    found = {cause.cause: Finding(cause, priority=first.get(cause.cause, NOWHERE)) for cause in causes}
     for record in records:
         if record.cause in found:
             found[record.cause].records.append(record)
-    return sorted(found.values(), key=lambda finding: (-len(finding.records), finding.cause.cause))
+    return sorted(found.values(), key=lambda f: (*f.priority.sort_key, -len(f.records), f.cause.cause))
 
 
 def findings_context(matrix: Matrix, causes: Sequence[Cause]) -> dict[str, Any]:
@@ -126,6 +133,7 @@ def findings_context(matrix: Matrix, causes: Sequence[Cause]) -> dict[str, Any]:
     return {
         "environments": [describe_environment(block) for _, block in sorted(matrix.described.items())],
         "contents": _contents(seen, groups),
+        "first": _first(seen),
         "sections": sections,
         "limitations": _limitations([finding for finding in seen if finding.heading == LIMITATIONS]),
         "no_judgement": _limitations([finding for finding in seen if finding.heading == NO_JUDGEMENT]),
@@ -156,6 +164,25 @@ def _contents(seen: Sequence[Finding], groups: dict[Outcome, list[Problem]]) -> 
     return table(["", "causes", "checks"], rows, ["left", "right", "right"])
 
 
+def _first(seen: Sequence[Finding]) -> str:
+    """The causes that strike what models contain, in the order of their priority; empty where none does."""
+    striking = [f for f in seen if f.priority.models or f.priority.calls]
+    rows = [
+        (
+            f"[{finding.cause.title}](#{finding.cause.cause})",
+            finding.heading.lower(),
+            f"{len(finding.priority.models)} of {finding.priority.measured}",
+            codes(finding.priority.models, limit=6),
+            finding.priority.calls or "",
+        )
+        for finding in striking[:FIRST]
+    ]
+    if not rows:
+        return ""
+    text = table(["cause", "section", "models", "which", "extracted calls"], _cells(rows), _ALIGNED)
+    return text + (f"\n\nAnd {len(striking) - FIRST} more." if len(striking) > FIRST else "")
+
+
 def _view(finding: Finding) -> dict[str, Any]:
     cause, example = finding.cause, finding.example
     outcomes = Counter(record.outcome for record in finding.records)
@@ -172,6 +199,9 @@ def _view(finding: Finding) -> dict[str, Any]:
         "url": cause.url,
         "state": cause.state,
         "checks": ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in sorted(outcomes)),
+        "strikes": finding.priority.markdown.removeprefix("strikes "),
+        "models": len(finding.priority.models),
+        "calls": finding.priority.calls,
         "operators": codes(finding.operators, limit=24),
         "recipes": ", ".join(finding.recipes),
         "script": _script(cause),
@@ -193,6 +223,7 @@ def _script(cause: Cause) -> str:
 
 
 def _limitations(findings: Sequence[Finding]) -> str:
+    told = any(f.priority.markdown for f in findings)
     rows = [
         (
             f'<a id="{f.cause.cause}"></a>{f.cause.title}',
@@ -200,11 +231,13 @@ def _limitations(findings: Sequence[Finding]) -> str:
             f.cause.explanation + (f" [Upstream]({f.cause.url})." if f.cause.url else ""),
             f.cause.remedy,
             codes(f.operators, limit=8),
+            *([f.priority.markdown.removeprefix("strikes ")] if told else []),
             len(f.records),
         )
         for f in findings
     ]
-    return table(["what", "what you see", "why", "what to do", "operators", "checks"], _cells(rows)) if rows else ""
+    headers = ["what", "what you see", "why", "what to do", "operators", *(["strikes"] if told else []), "checks"]
+    return table(headers, _cells(rows)) if rows else ""
 
 
 def _cells(rows: Iterable[Sequence[object]]) -> list[list[str]]:

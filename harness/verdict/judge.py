@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -15,6 +15,7 @@ from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import Outcome, Phase
 from harness.lowering.lower import Lowered
 from harness.lowering.program import LoweredProgram
+from harness.verdict.agreement import agreement
 from harness.verdict.budget import within_budget
 from harness.verdict.buffers import both, judge_buffers
 from harness.verdict.compare import Verdict, compare
@@ -29,8 +30,8 @@ from harness.verdict.tolerance import Rule, effective_precision, format_of
 
 @dataclass(frozen=True)
 class Question:
-    """What the results of one program are judged by: the truth, a rule, a precision, the buffers it writes to, and what
-    it was asked to be."""
+    """What the results of one program are judged by: the truth, a rule, a precision, the buffers it writes to, what it
+    was asked to be, and whether its first output may be scores, as a whole model's."""
 
     truth: Truth
     built: Built
@@ -38,6 +39,7 @@ class Question:
     precision: str
     written: tuple[str, ...]
     asked: Asked | None = None
+    scores: bool = False
 
 
 class Answer(Protocol):
@@ -77,7 +79,7 @@ def question(
         rule = MODEL
     held = [name for name, _ in (*built.module.named_parameters(), *built.module.named_buffers())]
     asked = Asked.of(recipe, built.partitioning, held, several=bool(built.beside))
-    return Question(right, built, rule, precision, program.written, asked)
+    return Question(right, built, rule, precision, program.written, asked, scores=case.whole_model)
 
 
 def judge(
@@ -107,11 +109,19 @@ def judge(
         )
         verdict = both(verdict, found)
     if again is None:
-        return Judgement(verdict, first)
+        return Judgement(_with_agreement(verdict, first, asked), first)
     second = as_tensors(again)
     apart = difference(second, first, asked.precision)
     verdict, second_rules = worse(verdict, _compare(second, asked), apart)
-    return Judgement(verdict, second if second_rules else first)
+    ruling = second if second_rules else first
+    return Judgement(_with_agreement(verdict, ruling, asked), ruling)
+
+
+def _with_agreement(verdict: Verdict, outputs: list[Tensor], asked: Question) -> Verdict:
+    if not asked.scores or verdict.numerics is None or verdict.phase is not Phase.VALUE:
+        return verdict
+    found: dict[str, Any] = {**agreement(outputs, asked.truth, asked.rule, format_of(asked.precision))}
+    return replace(verdict, numerics=replace(verdict.numerics, **found))
 
 
 def _compare(got: list[Tensor], asked: Question) -> Verdict:

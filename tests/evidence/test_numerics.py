@@ -2,7 +2,19 @@ import math
 
 import pytest
 
-from harness.evidence.numerics import FEW, decibel, headroom_of, in_full, in_short, number, times
+from harness.evidence.division import Division, Island
+from harness.evidence.numerics import (
+    FEW,
+    decibel,
+    divided,
+    headroom_of,
+    in_full,
+    in_short,
+    number,
+    percent,
+    times,
+    top_k,
+)
 from harness.evidence.record import Numerics, Record
 from harness.evidence.vocabulary import Outcome, Phase
 
@@ -53,3 +65,40 @@ def test_headroom_of_what_was_compared(headroom, found):
     )
     assert headroom_of(record) == found
     assert headroom_of(record.with_(numerics=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [(1, 4, "25"), (1, 3, "33.3"), (4, 4, "100"), (99999, 100000, "99.9"), (0, 4, "0"), (0, 0, ""), (None, 4, "")],
+)
+def test_what_is_not_all_is_never_a_hundred_percent(part, whole, text):
+    assert percent(part, whole) == text
+
+
+@pytest.mark.parametrize(
+    ("division", "text"),
+    [
+        (None, ""),
+        (Division(1), "1 delegate, 0 islands left to ExecuTorch"),
+        (
+            Division(2, (Island({"aten.a.default": 1}),), 4000, 3000),
+            "2 delegates, 1 island left to ExecuTorch; 75 % of 4e+03 FLOPs delegated",
+        ),
+    ],
+)
+def test_how_a_program_is_divided(division, text):
+    one = Record("a/b/c/d", "fp16-ios18", "reference", Outcome.PASS, Phase.VALUE, division=division)
+    assert divided(one) == text
+
+
+@pytest.mark.parametrize(
+    ("ranks", "text"),
+    [
+        ({}, ""),
+        ({"top1": 1.0, "tied": 0.0}, "top-1 100 %"),
+        ({"top1": 0.75, "tied": 0.25, "top5": 0.975}, "top-1 75 % and 25 % tied, top-5 97.5 %"),
+    ],
+)
+def test_how_scores_rank(ranks, text):
+    assert top_k(Numerics("SQNR", sqnr_db=40.0, **ranks)) == text
+    assert in_full(Numerics("SQNR", sqnr_db=40.0, **ranks))[1:] == [f"SQNR 40.0 dB{', ' if text else ''}{text}"]

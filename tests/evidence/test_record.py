@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.evidence.division import Division, Island
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import (
     SCHEMA,
@@ -16,6 +17,7 @@ from harness.evidence.record import (
     sort_records,
 )
 from harness.evidence.remedy import Remedy
+from harness.evidence.usage import Usage
 from harness.evidence.vocabulary import HarnessError, Kind, Outcome, Phase
 
 FULL = Record(
@@ -30,6 +32,8 @@ FULL = Record(
     dtype="float32",
     origin="opinfo",
     call="nn.functional.gelu(float32[3])",
+    family="vision",
+    usage=Usage(("bert", "vit"), 5),
     reason="0:[1] is 3.5, expected 3",
     error=ErrorInfo("wrong_value", "0:[1] is 3.5, expected 3", "wrong_value"),
     cause="gelu-tanh",
@@ -42,9 +46,11 @@ FULL = Record(
     aten_placement={"aten.gelu.default": {"preferred": "ANE", "supported": ["CPU", "ANE"]}},
     stage="runtime",
     against_reference={"outcome": "pass", "max_abs": 0.5},
-    numerics=Numerics("ULP", 0.25, 0.5, 0.5, 512.0, 0.5, 40.125, "0:[1]"),
+    numerics=Numerics("ULP", 0.25, 0.5, 0.5, 512.0, 0.5, 40.125, "0:[1]", 0.75, 0.25, 0.9),
     against_float={"sqnr_db": 31.5},
     size=2048,
+    division=Division(2, (Island({"aten.asinh.default": 1}, 3),), 512, 256),
+    lowering_s=0.5,
     notes=[Note(NoteCode.INPUT_CHANGED, "input x: float64 to float32")],
     timing={"lower": 0.25},
     seed=7,

@@ -3,6 +3,7 @@ import re
 import pytest
 
 from harness.evidence.causes import Cause, Rule
+from harness.evidence.usage import Usage
 from harness.evidence.vocabulary import Kind, Outcome
 from harness.publish.findings import (
     HEADINGS,
@@ -205,3 +206,28 @@ def test_what_only_a_switched_off_rule_shows_harms_no_user(record, page):
     assert "### title of a" in section(both, "Silently wrong")
     on = off.with_(case=f"partitioner/{A}/float32/skips-a-on-0")
     assert "### title of a" in section(page(causes, on), "Silently wrong")
+
+
+def test_what_strikes_models_stands_first_and_says_which(record, page):
+    records = [record(A, "convert_error", n, cause="a") for n in range(9)]
+    records += [record(B, "convert_error", n, cause="c", usage=Usage(("vit",), 5)) for n in range(2)]
+    for name in ("vit", "bert"):
+        records.append(record(f"model.{name}", "convert_error", case=f"models/{name}/f/s", kind=Kind.MODEL, cause="b"))
+    records.append(record("model.gpt2", case="models/gpt2/f/s", kind=Kind.MODEL))
+    text = page([cause("a"), cause("b"), cause("c")], *records)
+    headings = re.findall(r"### title of (\w)", text)
+    assert headings == ["b", "c", "a"]
+    assert "| strikes | 2 of 3 models (`bert`, `vit`) |" in text
+    assert "| strikes | no model, 10 extracted calls (also of `vit`) |" in text
+    assert "| strikes | no model |" in text
+    first = section(text, "What to mend first").strip().splitlines()[2:]
+    assert first[2:] == [
+        "| [title of b](#b) | fails to lower, load or run | 2 of 3 | `bert`, `vit` | |",
+        "| [title of c](#c) | fails to lower, load or run | 0 of 3 | | 10 |",
+    ]
+
+
+def test_without_models_nothing_is_said_of_them(record, page):
+    text = page([cause("a")], record(A, "convert_error", cause="a"))
+    assert "| strikes |" not in text
+    assert "## What to mend first" not in text

@@ -43,6 +43,7 @@ def cases() -> tuple[Case, ...]:
             api=model.api,
             dtype="float32",
             origin="model",
+            family=model.family,
             level=model.level,
             build=functools.partial(build, model),
             whole_model=True,
