@@ -80,8 +80,8 @@ class Record:
     which ExecuTorch's registry has no kernel.
     `against_float` is what quantization costs: `sqnr_db` of the worst output against the module as it was before, and
     `size` is in bytes, of all packages together; `division` is how the program is divided between Core ML and
-    ExecuTorch; `lowering_s` are the seconds that lowering took, to one digit, so that most runs say the same. None of
-    them is recorded of operators.
+    ExecuTorch. None of them is recorded of operators. `lowering_s` are the seconds that lowering took, of models, to
+    one digit, so that most runs say the same.
     `timing` is in seconds by part; `total` is of the whole check, as the process saw it that had it done.
     `environment` names the block at the head of the file.
     """
