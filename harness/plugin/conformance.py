@@ -119,6 +119,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             run.start()
 
 
+def properties_of(record: Record) -> list[tuple[str, str]]:
+    """What a report of the check says beside passed or failed; JUnit files have it as properties."""
+    named = {"outcome": str(record.outcome), "phase": str(record.phase), "cause": record.cause or ""}
+    return [(name, value) for name, value in named.items() if value]
+
+
 @pytest.fixture
 def check(request: pytest.FixtureRequest) -> Callable[[], Record]:
     """Call it: runs the check, records it, and fails, skips or expects failure as the known issues say."""
@@ -128,7 +134,7 @@ def check(request: pytest.FixtureRequest) -> Callable[[], Record]:
     def run_check() -> Record:
         with one_line(worker=run.is_worker):
             record = run.record(one, run.causes(request.path))
-            request.node.user_properties.append(("outcome", str(record.outcome)))
+            request.node.user_properties += properties_of(record)
             if run.measures:
                 if record.is_harness_fault and record.error is not None:
                     pytest.fail(f"{record.check_id}\n{record.error.message}", pytrace=False)
