@@ -37,7 +37,7 @@ from harness.units.registry import connected, unavailable
 
 #: Where a run goes when no directory is named.
 RUNS = "runs"
-#: What the environment of a measured run gives digests of, so that parts of a run which were measured with other code are noticed.
+#: What the environment of a measured run has digests of, so that `merge` notices parts measured with other code.
 MEASURED_CODE = ("torch", "executorch", "coremltools", "torchao", "harness")
 SUITES_FOLDER = "suites"
 KNOWN_ISSUES = "known_issues"
