@@ -11,12 +11,18 @@ SHARD  ?= 1/1
 LEVEL  ?= standard
 SIMULATED ?= runs/simulated
 JOBS   ?= auto
+# Counts and what is red, as Markdown: a file that they are appended to, such as a job's summary.
+SUMMARY ?=
+JUNIT  := build/junit
+WORKFLOWS := $(wildcard .github/workflows/*.yml)
+# What is measured whole takes the place of the evidence there is; a part is written beside it.
+WHOLE  := $(if $(filter 1/1,$(SHARD)),$(filter standard full,$(LEVEL)))
 
 .PHONY: matrix test lint harness-tests smoke simulated docs docs-check index-check known-issues bench clean
 
 matrix: $(READY)
 	$(BIN)/python -m pytest suites --level $(LEVEL) --shard $(SHARD) --measure --ways-around -n $(JOBS) -q --capture=sys --run-dir $(RUN)
-	$(BIN)/python -m harness merge $(RUN)
+	$(BIN)/python -m harness merge $(RUN) $(if $(WHOLE),--replace)
 	$(BIN)/python -m harness docs
 	rm -rf $(RUN).last && mv $(RUN) $(RUN).last
 
@@ -27,12 +33,14 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	$(BIN)/zizmor --offline --quiet --config .github/zizmor.yml $(WORKFLOWS)
 
 harness-tests: $(READY)
-	$(BIN)/python -m pytest tests -n $(JOBS) --dist loadgroup -q
+	$(BIN)/python -m pytest tests -n $(JOBS) --dist loadgroup -q --junitxml $(JUNIT)/tests.xml
 
 smoke: $(READY)
-	$(BIN)/python -m pytest suites --level smoke -n $(JOBS) -q --capture=sys
+	$(BIN)/python -m pytest suites --level smoke -n $(JOBS) -q --capture=sys --junitxml $(JUNIT)/smoke.xml $(if $(SUMMARY),--summary $(SUMMARY))
 
 # The path a Mac takes, for the smoke level on every Core ML unit: fake native module, real everything else.
 simulated: $(READY)

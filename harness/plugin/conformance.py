@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from harness.plugin import profiling
 from harness.plugin.refusal import LateExit, one_line
 from harness.plugin.run import KNOWN_ISSUES, Run, begin, begun, run_of, suites_folder
 from harness.plugin.scheduling import checks_of
-from harness.plugin.summary import write_summary
+from harness.plugin.summary import append_to, write_summary
 from harness.process.isolation import DEADLINE
 from harness.process.preparing import prepare
 
@@ -48,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--ways-around", action="store_true", help="then find what helps, for one failing check a cause and operator"
     )
+    group.addoption("--summary", metavar="FILE", help="append what was found as Markdown, as to $GITHUB_STEP_SUMMARY")
     group.addoption(
         "--update-known-issues", action="store_true", help="rewrite the known issues to agree with this run"
     )
@@ -77,6 +79,8 @@ def _refuse_early(run: Run) -> None:
         return
     if run.config.getoption("--run-dir"):
         run.read()
+    if run.config.getoption("--summary"):
+        append_to(Path(run.config.getoption("--summary")), "")
     _ = run.scheduling.durations  # a damaged table is told here
     processes = getattr(run.config.option, "numprocesses", None)
     prepare(run.selection.units, print, processes if isinstance(processes, int) else 1)
@@ -119,6 +123,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             run.start()
 
 
+def properties_of(record: Record) -> list[tuple[str, str]]:
+    """What a report of the check says beside passed or failed; JUnit files have it as properties."""
+    named = {"outcome": str(record.outcome), "phase": str(record.phase), "cause": record.cause or ""}
+    return [(name, value) for name, value in named.items() if value]
+
+
 @pytest.fixture
 def check(request: pytest.FixtureRequest) -> Callable[[], Record]:
     """Call it: runs the check, records it, and fails, skips or expects failure as the known issues say."""
@@ -128,7 +138,7 @@ def check(request: pytest.FixtureRequest) -> Callable[[], Record]:
     def run_check() -> Record:
         with one_line(worker=run.is_worker):
             record = run.record(one, run.causes(request.path))
-            request.node.user_properties.append(("outcome", str(record.outcome)))
+            request.node.user_properties += properties_of(record)
             if run.measures:
                 if record.is_harness_fault and record.error is not None:
                     pytest.fail(f"{record.check_id}\n{record.error.message}", pytrace=False)
