@@ -23,7 +23,17 @@ from harness.evidence.recipe import Flow, Quantization, Recipe
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import OF_MODULES, OF_OPERATORS, WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
+from harness.evidence.vocabulary import (
+    OF_MODULES,
+    OF_OPERATORS,
+    WORKING,
+    Kind,
+    Outcome,
+    Phase,
+    Trait,
+    Unit,
+    outcomes_with,
+)
 from harness.lowering.cache import LoweringCache
 from harness.lowering.from_pte import stored_as_lowered
 from harness.lowering.lower import Emitted, Exported, Failure, Lowered, export, lower, refused_call
