@@ -126,8 +126,8 @@ def table() -> tuple[Written, ...]:
 
 
 def read(text: str) -> Iterator[Written]:
-    """Lines `name = tensor` say what names are; every other one is a case, of level `full` where a comment behind it says
-    so. Raises `HarnessError` for a line of neither kind, for one that uses no tensor, and for one that is there already."""
+    """Lines `name = tensor` say what names are; every other one is a case, of level `full` where a comment behind it
+    says so. Raises `HarnessError` for a line of neither kind, for one without a tensor, and for one there already."""
     specs: dict[str, TensorSpec] = {}
     seen = set()
     for whole in text.splitlines():
