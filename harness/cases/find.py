@@ -11,6 +11,7 @@ from harness.cases import (
     documentation,
     generated,
     models,
+    modules,
     multifunction,
     opinfo,
     options,
@@ -47,6 +48,7 @@ def _few(cases: Callable[[], Sequence[Case]]) -> Callable[[Level], Sequence[Case
 SUITES: dict[str, Callable[[Level], Sequence[Case]]] = {
     opinfo.SUITE: operators,
     models.SUITE: _few(models.cases),
+    modules.SUITE: modules.cases,
     partitioner.SUITE: _few(partitioner.cases),
     shapes.SUITE: _few(shapes.cases),
     state.SUITE: _few(state.cases),
