@@ -16,9 +16,8 @@ def initialised(module: Any) -> torch.nn.Module:
 
     Libraries draw the weights of linear layers with a deviation of 0.02, right for thousands of channels: with some
     tens a block adds next to nothing to what passes beside it. So linear and recurrent layers and convolutions keep
-    the variance of what they are given, whatever their width. What a fresh model has all alike, biases of zero, scales of
-    normalisation of one or of zero, last layers of a block that are zero, is spread: a bias that is left out, or a
-    scale that is, shows.
+    the variance of what they are given, whatever their width. What a fresh model has all alike, biases of zero, scales
+    of normalisation, last layers of a block that are zero, is spread: one that is left out shows.
     """
     import torch
 
