@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from harness.cases.case import Built, Case, CaseFault, Method
-from harness.diagnosis.blame import LOCALISED, blamed, is_quick, placed
+from harness.diagnosis.blame import LOCALISED, blamed, is_worthwhile, placed
 from harness.diagnosis.reruns import most_favourable, precision_note, wrong_by_another
 from harness.evidence.check import Check
 from harness.evidence.notes import Note, NoteCode
@@ -187,7 +187,7 @@ class Checker:
             return record
         states = [n for m, e in zip(case.built.judged, programs, strict=True) for n in begun(m.module, e.program)]
         record = record.with_(notes=record.notes + states)
-        if case.case.kind is not Kind.USER or record.outcome not in LOCALISED or not is_quick(lowered):
+        if record.outcome not in LOCALISED or not is_worthwhile(case.case.kind, lowered):
             return record
         ladder.enter(Phase.VALUE)
         places, notes = blamed(case.case, check.recipe, record.notes)
