@@ -25,6 +25,7 @@ from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 from harness.lowering import speedups
+from harness.lowering.attributes import left_as_it_was
 from harness.lowering.backend import import_failure
 from harness.lowering.edge import EdgeStage
 from harness.lowering.graph import UnplannableGraph, count_ops, plan_of
@@ -154,12 +155,13 @@ def export(built: Built, on_phase: PhaseListener = silence) -> Exported:
 def _exported(method: Method) -> torch.export.ExportedProgram:
     if method.program is not None:
         return method.program
-    return torch.export.export(
-        method.module,
-        method.inputs,
-        dict(method.kwargs),
-        dynamic_shapes=method.dynamic_shapes,  # type: ignore[arg-type]
-    )
+    with left_as_it_was(method.module):
+        return torch.export.export(
+            method.module,
+            method.inputs,
+            dict(method.kwargs),
+            dynamic_shapes=method.dynamic_shapes,  # type: ignore[arg-type]
+        )
 
 
 def refused_call(exported: Exported, built: Built) -> str:
