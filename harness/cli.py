@@ -427,7 +427,7 @@ def kernels(operator: str | None, emitted: tuple[Path, ...], tests: Path | None)
 def index(names: tuple[str, ...], check_only: bool) -> int:
     """Make the tables of operators, rules and cases anew from the installed packages, and write those that changed.
 
-    NAMES: universe, partitioner, opinfo, harvest, generated, ane; by default all, in this order, some minutes.
+    NAMES: universe, partitioner, opinfo, harvest, generated, ane, extracted; by default all, in this order, some minutes.
     """
     from harness.commands.index import run
 

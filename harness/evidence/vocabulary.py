@@ -30,6 +30,7 @@ class Kind(StrEnum):
     OPERATOR = "operator"
     PARTITIONER = "partitioner"
     MODEL = "model"
+    MODULE = "module"
     SHAPES = "shapes"
     STATE = "state"
     MULTIFUNCTION = "multifunction"
