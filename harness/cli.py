@@ -488,5 +488,17 @@ def check(file: str, **options: Any) -> int:
     return run(file, **options)
 
 
+@cli.command(short_help="Write what your own modules call as a file of cases.")
+@click.argument("file", metavar="FILE[::NAME]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT.py", help="Default: <FILE>_cases.py here.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def extract(file: str, output: Path | None, force: bool) -> int:
+    """Export the modules of FILE, as `check` takes it, and write each distinct call of an operator and each block of a
+    structure of its own as a function that `check` runs."""
+    from harness.commands.extract import run
+
+    return run(file, output=output, force=force)
+
+
 if __name__ == "__main__":
     sys.exit(main())
