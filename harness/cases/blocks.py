@@ -39,7 +39,7 @@ SIZES = frozenset(
 
 @dataclass(frozen=True)
 class Block:
-    """Tensors by name, calls by the name of their result, in order, whose arguments are `Ref`s, and what is returned."""
+    """Tensors by name; calls by the name of their result, in order, whose arguments are `Ref`s; what is returned."""
 
     tensors: Mapping[str, TensorSpec]
     calls: Mapping[str, Call]
@@ -194,5 +194,3 @@ def module_and_inputs(block: Block, seed: int) -> tuple[torch.nn.Module, tuple[t
             return results[0] if len(results) == 1 else tuple(results)
 
     return Blocks().eval(), tuple(drawn[name] for name in block.inputs)
-
-

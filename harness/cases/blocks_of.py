@@ -43,7 +43,7 @@ def blocks_of(traced: Trace) -> list[Found]:
     everything = sum(not step.left_out for step in traced.steps)
     for (_, kind), steps in _groups(traced.steps).items():
         computing = sum(step.call.op.split(".")[1].rstrip("_") not in ARRANGING for step in steps if not step.left_out)
-        if not LEAST <= computing or len(steps) > MOST or len(steps) > 0.7 * everything:
+        if not computing >= LEAST or len(steps) > MOST or len(steps) > 0.7 * everything:
             continue
         block = _cut(traced, steps, users)
         if block is None or len(block.calls) < LEAST or not block.inputs:

@@ -123,7 +123,8 @@ class Built:
     seeded with. `module` is in eval mode. `call` is the call as text where the case itself could not tell it.
     `method` is what the module is called in the program; the methods `beside` are lowered into the same program, and
     judged with it where `judge_beside`. `refusal` is there where the case is not to be lowered. `stored` is a `.pte`
-    that is run as it is, by whatever release it was made; `module` tells what is right.
+    that is run as it is, by whatever release it was made; `module` tells what is right. `source` is Python that makes
+    the module as `model`, but for its `state_dict`, of `torch` and `F`, as its author would write it.
     """
 
     module: torch.nn.Module
@@ -141,6 +142,7 @@ class Built:
     refused: tuple[Arguments, ...] = ()
     refusal: Refusal | None = None
     stored: bytes = b""
+    source: str = ""
 
     @property
     def leaves(self) -> list[Any]:

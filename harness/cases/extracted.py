@@ -34,13 +34,13 @@ class Row(NamedTuple):
     dtype: str
     digest: str
     level: str
-    count: int
+    times: int
     models: tuple[str, ...]
     text: str
 
     @property
     def usage(self) -> Usage:
-        return Usage(self.models, self.count)
+        return Usage(self.models, self.times)
 
 
 def cases(level: Level = Level.FULL) -> tuple[Case, ...]:

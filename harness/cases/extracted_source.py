@@ -66,7 +66,8 @@ _HELD = """        def __init__(self):
 
 def source_of(tally: Tally, what: str) -> str:
     """The text of the file; `what` names where it was extracted from."""
-    functions, counts = [], Counter[str]()
+    functions: list[str] = []
+    counts: Counter[str] = Counter()
     operators = tally.operators()
     for op, calls in operators.items():
         for call in calls:

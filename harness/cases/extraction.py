@@ -298,9 +298,10 @@ def _functional(target: torch._ops.OpOverload) -> torch._ops.OpOverload | None:
     """The operator that returns what this one writes to its first argument; None where there is none."""
     namespace, _, name = target._schema.name.partition("::")
     packet = getattr(getattr(torch.ops, namespace), name.removesuffix("_"), None)
-    found = getattr(packet, target._overloadname, None)
-    same = found is not None and len(found._schema.arguments) == len(target._schema.arguments)
-    return found if same and not found._schema.is_mutable else None
+    found: torch._ops.OpOverload | None = getattr(packet, target._overloadname, None)
+    if found is None or found._schema.is_mutable:
+        return None
+    return found if len(found._schema.arguments) == len(target._schema.arguments) else None
 
 
 def _is_off(target: torch._ops.OpOverload, args: tuple[Any, ...]) -> bool:

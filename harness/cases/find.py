@@ -12,6 +12,7 @@ from harness.cases import (
     extracted,
     generated,
     models,
+    modules,
     multifunction,
     opinfo,
     options,
@@ -43,11 +44,16 @@ def _few(cases: Callable[[], Sequence[Case]]) -> Callable[[Level], Sequence[Case
     return lambda level: at_level(cases(), level)
 
 
+def _modules(level: Level) -> Sequence[Case]:
+    return (*modules.cases(level), *extracted.block_cases(level))
+
+
 #: Suites by the first part of their cases' ids, as functions of a level, because listing reads files and makes
 #: thousands of cases, most of them for level `full` alone.
 SUITES: dict[str, Callable[[Level], Sequence[Case]]] = {
     opinfo.SUITE: operators,
     models.SUITE: _few(models.cases),
+    modules.SUITE: _modules,
     partitioner.SUITE: _few(partitioner.cases),
     shapes.SUITE: _few(shapes.cases),
     state.SUITE: _few(state.cases),
@@ -56,7 +62,6 @@ SUITES: dict[str, Callable[[Level], Sequence[Case]]] = {
     quantization.SUITE: _few(quantization.cases),
     options.SUITE: _few(options.cases),
     programs.SUITE: _few(programs.cases),
-    extracted.SUITE: extracted.block_cases,
 }
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from harness.cases import exported_file, user_file
 from harness.cases.case import Case, CaseFault, NoCase
 from harness.evidence.files import write_text_atomically
-from harness.evidence.names import OpName
 from harness.evidence.vocabulary import HarnessError
 
 if TYPE_CHECKING:
@@ -72,9 +71,7 @@ def summary(tally: Tally) -> list[str]:
     """A table of the operators and the blocks, with the numbers of calls, distinct and all."""
     from tabulate import tabulate
 
-    operators = [
-        (str(OpName.parse(op)), len(calls), sum(call.count for call in calls)) for op, calls in tally.operators().items()
-    ]
+    operators = [(op, len(calls), sum(call.count for call in calls)) for op, calls in tally.operators().items()]
     blocks = [
         (f"block {block.kind.rpartition('.')[2]} of {len(block.what.calls)} calls", 1, block.count)
         for block in tally.blocks.values()

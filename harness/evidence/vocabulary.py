@@ -45,6 +45,10 @@ class Kind(StrEnum):
 OF_OPERATORS: frozenset[Kind] = frozenset({Kind.OPERATOR, Kind.PARTITIONER})
 
 
+#: Kinds whose cases are modules about no operator in particular: what fails in one is put down to one of its own.
+OF_MODULES: frozenset[Kind] = frozenset({Kind.MODULE, Kind.USER})
+
+
 #: Kinds whose cases are whole programs under names of their own.
 OF_PROGRAMS: frozenset[Kind] = frozenset(
     {Kind.MODEL, Kind.SHAPES, Kind.STATE, Kind.MULTIFUNCTION, Kind.QUANTIZATION, Kind.DOCUMENTATION}
