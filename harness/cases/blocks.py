@@ -13,6 +13,7 @@ differ by sizes and ranges alone.
 from __future__ import annotations
 
 import hashlib
+import keyword
 import zlib
 from collections import Counter
 from collections.abc import Mapping
@@ -117,6 +118,7 @@ def numbered(tensors: Mapping[Ref, TensorSpec], calls: Mapping[str, Call], resul
     for name, call in calls.items():
         call = call.map_leaves(named)
         packet = OpName.parse(call.op).packet.strip("_")
+        packet += "_" * keyword.iskeyword(packet)  # `aten.__and__`
         inside[name] = f"{packet}_{counts[packet]}" if counts[packet] else packet
         counts[packet] += 1
         made[inside[name]] = call

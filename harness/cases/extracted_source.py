@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,6 @@ from harness.evidence.names import OpName
 
 #: What registers the operators of a namespace.
 _IMPORTS = {
-    "torchvision": "import torchvision",
     "quantized_decomposed": "import torch.ao.quantization.fx._decomposed",
     "torchao": "import torchao",
     "quant": "import torchao",
@@ -123,9 +121,8 @@ def _times(tallied: Tallied[Any]) -> str:
 
 
 def _function(name: str, doc: str, block: Block, seed: int) -> str:
-    locals_ = {value: f"{value}_" if keyword.iskeyword(value) else value for value in block.calls}
-    values = {**{value: f"self.{value}" for value in block.constants}, **locals_}
-    body = "\n".join(f"            {locals_[result]} = {_called(call, values)}" for result, call in block.calls.items())
+    values = {value: f"self.{value}" for value in block.constants}
+    body = "\n".join(f"            {result} = {_called(call, values)}" for result, call in block.calls.items())
     buffers = "\n".join(
         f'            self.register_buffer("{value}", {_drawn(tensor)})' for value, tensor in block.constants.items()
     )

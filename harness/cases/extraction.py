@@ -21,6 +21,7 @@ from torch.export.graph_signature import InputKind
 from torch.utils._pytree import tree_flatten, tree_leaves
 
 from harness.cases.calls import DTYPES, Call, Name, Ref, TensorSpec
+from harness.cases.index.generated import UNINITIALISED
 from harness.evidence.vocabulary import HarnessError
 
 #: Integers and truth values of at most so many elements are told one by one.
@@ -36,9 +37,13 @@ _FILLED = ("new_ones", "new_zeros", "new_full", "ones_like", "zeros_like", "full
 #: Operators of several graphs in place of one, by where the graph and the first of its arguments stand.
 _WRAPPERS = {"wrap_with_set_grad_enabled": 1, "wrap_with_autocast": 4}
 
+#: Those whose operators can be called wherever a case is.
+NAMESPACES = ("aten", "prims", "torchao", "quant", "quantized_decomposed", "dim_order_ops")
+
 #: Reasons why a call is left out.
 ASSERTION = "makes no tensor"
-RANDOM = "draws random values"
+RANDOM = "draws random values, or takes what memory holds"
+FOREIGN = "is of an operator that comes with neither torch nor what registers at lowering"
 OF_CONSTANTS = "is made of constants alone"
 WRITES = "writes to what another value is a view of"
 FORM = "has an argument of no known form"
@@ -226,7 +231,8 @@ class _Recorder:
                 reason = WRITES
             call = Call(_name(functional or target), call.args, call.kwargs)
         random = torch.Tag.nondeterministic_seeded in target.tags and not _is_off(target, args)
-        reason = RANDOM if random else reason
+        random = random or target._opname.startswith(UNINITIALISED)
+        reason = RANDOM if random else reason if target.namespace in NAMESPACES else FOREIGN
         constant = not random and (
             target._opname in _FILLED or all(self.values[ref].constant for ref in refs if ref in self.values)
         )

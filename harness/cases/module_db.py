@@ -39,9 +39,7 @@ def variants(name: str, state: int = STATE) -> tuple[Any, ...]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return tuple(
-            info.module_inputs_func(
-                info, device="cpu", dtype=torch.float32, requires_grad=False, training=False
-            )
+            info.module_inputs_func(info, device="cpu", dtype=torch.float32, requires_grad=False, training=False)
         )
 
 
@@ -142,5 +140,3 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return type(value) in (list, tuple) and all(map(_is_plain, value))
     return value is None or isinstance(value, (bool, int, float, str, torch.dtype))
-
-
