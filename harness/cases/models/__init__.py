@@ -5,7 +5,17 @@ from __future__ import annotations
 import functools
 
 from harness.cases.case import Case
-from harness.cases.models import audio, generative, language, multimodal, recurrent, vision
+from harness.cases.models import (
+    audio,
+    dense,
+    generative,
+    image_transformers,
+    language,
+    multimodal,
+    recurrent,
+    timm_models,
+    vision,
+)
 from harness.cases.models.model import SEED, Model, build
 from harness.evidence.vocabulary import Kind
 
@@ -13,6 +23,9 @@ SUITE = "models"
 
 MODELS: tuple[Model, ...] = (
     *vision.MODELS,
+    *image_transformers.MODELS,
+    *dense.MODELS,
+    *timm_models.MODELS,
     *language.MODELS,
     *audio.MODELS,
     *multimodal.MODELS,
