@@ -64,10 +64,12 @@ _FUNCTIONAL = "torch.nn.functional"
 
 @dataclass(frozen=True)
 class Written:
-    """A line of the table. `names` are the tensors it uses and what they are, in the order in which it does."""
+    """A line of the table. `names` are the tensors it uses and what they are, in the order in which it does. `level` is
+    the lowest at which it runs."""
 
     text: str
     names: tuple[tuple[str, TensorSpec], ...]
+    level: Level
 
     @property
     def id(self) -> str:
@@ -113,7 +115,7 @@ def _held(name: str, spec: TensorSpec) -> str:
     """The statement that gives the module a parameter, a buffer where it is not floating."""
     empty = f"torch.empty({list(spec.shape)}, dtype=torch.{spec.dtype})"
     if spec.is_floating:
-        return f"self.{name} = torch.nn.Parameter({empty})"
+        return f"self.{name} = torch.nn.Parameter({empty}, requires_grad=False)"
     return f'self.register_buffer("{name}", {empty})'
 
 
@@ -124,11 +126,12 @@ def table() -> tuple[Written, ...]:
 
 
 def read(text: str) -> Iterator[Written]:
-    """Lines `name = tensor` say what names are; every other one is a case. Raises `HarnessError` for a line of neither
-    kind, for one that uses no tensor, and for one that is there already."""
+    """Lines `name = tensor` say what names are; every other one is a case, of level `full` where a comment behind it
+    says so. Raises `HarnessError` for a line of neither kind, for one without a tensor, and for one there already."""
     specs: dict[str, TensorSpec] = {}
     seen = set()
-    for line in text.splitlines():
+    for whole in text.splitlines():
+        line, _, comment = whole.partition("  # ")
         if not line.strip() or line.startswith("#"):
             continue
         try:
@@ -146,7 +149,8 @@ def read(text: str) -> Iterator[Written]:
         if line in seen:
             raise HarnessError(f"{PATH.name}: {line}: is there twice")
         seen.add(line)
-        yield Written(line, tuple((name, specs[name]) for name in used))
+        level = Level.SMOKE if line in SMOKE else Level(comment or Level.STANDARD)
+        yield Written(line, tuple((name, specs[name]) for name in used), level)
 
 
 def _called(body: list[ast.stmt]) -> str:
@@ -206,7 +210,7 @@ def cases() -> tuple[Case, ...]:
             dtype=one.dtype,
             origin="functional",
             call=one.text,
-            level=Level.SMOKE if one.text in SMOKE else Level.STANDARD,
+            level=one.level,
             build=functools.partial(build, one),
         )
         for one in table()
