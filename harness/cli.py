@@ -401,7 +401,8 @@ def kernels(operator: str | None, emitted: tuple[Path, ...], tests: Path | None)
 def index(names: tuple[str, ...], check_only: bool) -> int:
     """Make the tables of operators, rules and cases anew from the installed packages, and write those that changed.
 
-    NAMES: universe, partitioner, opinfo, harvest, generated, ane; by default all, in this order, some minutes.
+    NAMES: universe, partitioner, opinfo, harvest, generated, ane, modules, extracted; by default all, in this order,
+    some minutes.
     """
     from harness.commands.index import run
 
@@ -460,6 +461,18 @@ def check(file: str, **options: Any) -> int:
     from harness.commands.check_file import run
 
     return run(file, **options)
+
+
+@cli.command(short_help="Write what your own modules call as a file of cases.")
+@click.argument("file", metavar="FILE[::NAME]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT.py", help="Default: FILE_cases.py.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def extract(file: str, output: Path | None, force: bool) -> int:
+    """Export the modules of FILE, as `check` takes it, and write each distinct call of an operator and each block of a
+    structure of its own as a function that `check` runs."""
+    from harness.commands.extract import run
+
+    return run(file, output=output, force=force)
 
 
 if __name__ == "__main__":

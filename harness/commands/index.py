@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cases import ane
+from harness.cases import ane, extracted
 from harness.cases.index import generated, modules, opinfo
 from harness.evidence import partitioner_rules, universe
 from harness.evidence.files import write_text_atomically
@@ -36,6 +36,7 @@ INDEXES: tuple[Index, ...] = (
     Index("generated", generated.PATH),
     Index("ane", ane.PATH),
     Index("modules", modules.PATH),
+    Index("extracted", extracted.PATH),
 )
 NAMES = tuple(index.name for index in INDEXES)
 

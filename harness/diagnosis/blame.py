@@ -25,7 +25,7 @@ SECONDS = 3.0
 
 
 def is_worthwhile(kind: Kind, lowered: Lowered) -> bool:
-    """Whether localising is worth its time: of a user's module where it is a matter of seconds; of a model always, of
+    """Whether localising is worth its time: of a module where it is a matter of seconds; of a model always, of
     which few fail, and where it can be any of hundreds of operators."""
     return kind is Kind.MODEL or (kind in OF_MODULES and lowered.timing.get("lower", SECONDS) < SECONDS)
 

@@ -2,8 +2,8 @@ import copy
 
 import torch
 
+from harness.cases.attributes import left_as_it_was
 from harness.cases.case import Built
-from harness.lowering.attributes import left_as_it_was
 from harness.lowering.lower import export
 
 
