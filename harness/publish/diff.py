@@ -265,17 +265,20 @@ def head(result: Diff) -> list[str]:
     for part in result.parts:
         share = f"{part.compared:,} of {part.judged:,} checks that the baseline judged ({100 * part.share:.1f} %)"
         lines += [
-            f"baseline:  {_described(result.baseline, part.baseline)}",
-            f"candidate: {_described(result.candidate, part.candidate)}",
+            f"baseline:  {described(result.baseline, part.baseline)}",
+            f"candidate: {described(result.candidate, part.candidate)}",
             f"compared:  {share}; the candidate judges {part.candidate_judged:,}",
         ]
-    lines += [f"baseline only:  {_described(result.baseline, name)}" for name in result.gone]
-    lines += [f"candidate only: {_described(result.candidate, name)}" for name in result.new]
+    lines += [f"baseline only:  {described(result.baseline, name)}" for name in result.gone]
+    lines += [f"candidate only: {described(result.candidate, name)}" for name in result.new]
     return lines
 
 
-def _described(evidence: Evidence, name: str) -> str:
-    return describe_environment(evidence.environments[name]) or name
+def described(evidence: Evidence, name: str) -> str:
+    """An environment in a line, with the version of the harness that measured there."""
+    block = evidence.environments[name]
+    parts = [describe_environment(block) or name, f"harness {block['harness']}" if block.get("harness") else ""]
+    return ", ".join(part for part in parts if part)
 
 
 def render(result: Diff, *, limit: int | None = 5) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from harness.publish.changes import CLASSES, Change, counted, grouped
-from harness.publish.diff import Part, head
-from harness.publish.environments import describe_environment
+from harness.publish.diff import Part, described, head
 from harness.publish.gate import Finding, Verdict, by_class
 from harness.publish.markdown import code, plain, table
 from harness.publish.policy import Action, Waiver
@@ -59,8 +58,8 @@ def markdown(verdict: Verdict, limit: int | None) -> str:
     parts = verdict.diff.parts
     rows = [
         (
-            plain(describe_environment(verdict.diff.baseline.environments[part.baseline])),
-            plain(describe_environment(verdict.diff.candidate.environments[part.candidate])),
+            plain(described(verdict.diff.baseline, part.baseline)),
+            plain(described(verdict.diff.candidate, part.candidate)),
             f"{part.compared:,} of {part.judged:,} ({100 * part.share:.1f} %)",
         )
         for part in parts
@@ -170,8 +169,8 @@ def junit(verdict: Verdict, _limit: int | None) -> str:
 def _about(verdict: Verdict, part: Part) -> list[tuple[str, str]]:
     """Properties of a suite: versions on both sides, and how much was compared."""
     sides = {
-        "baseline": describe_environment(verdict.diff.baseline.environments[part.baseline]),
-        "candidate": describe_environment(verdict.diff.candidate.environments[part.candidate]),
+        "baseline": described(verdict.diff.baseline, part.baseline),
+        "candidate": described(verdict.diff.candidate, part.candidate),
     }
     return [*sides.items(), ("judged", str(part.judged)), ("compared", str(part.compared))]
 

@@ -1,4 +1,7 @@
+import dataclasses
 import datetime
+import re
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +10,7 @@ from harness.publish.changes import CLASSES, Change
 from harness.publish.measures import MEASURES, Limits
 from harness.publish.policy import Action, Waiver, default_policy, read_policy
 
+PAGE = Path(__file__).parents[2] / "docs" / "gate.md"
 TODAY = datetime.date(2027, 1, 10)
 WAIVER = '[[waiver]]\nchecks = ["ops/*"]\nuntil = 2027-01-31\nreason = "known"\n'
 
@@ -131,3 +135,23 @@ def test_whether_a_waiver_names_something(record, evidence):
     assert waiver(causes=("boom",)).names_something(sides, [])
     assert not waiver(checks=("ops/aten.z*",)).names_something(sides, [])
     assert not waiver(checks=("ops/aten.a*",), causes=("bang",)).names_something(sides, [])
+
+
+def default_of(kind):
+    """As the documentation writes it: `fail, factor 2, enough 10`."""
+    policy = default_policy()
+    limits = dataclasses.asdict(policy.limits.get(kind, Limits()))
+    values = (f"{name} {value:g}" for name, value in limits.items() if value is not None)
+    return ", ".join([policy.actions[kind], *values])
+
+
+def test_the_documentation_has_every_class_and_its_default():
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", PAGE.read_text(), re.MULTILINE)
+    assert rows == [(kind, meaning, default_of(kind)) for kind, meaning in CLASSES.items()]
+
+
+def test_the_documented_policy_is_one(read):
+    (example,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    policy = read(example)
+    assert policy.minimum_compared == 0.95
+    assert len(policy.waivers) == 2
