@@ -15,7 +15,7 @@ from enum import StrEnum
 from harness.evidence.names import OpName
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import OF_OPERATORS, RANK, WORKING, Effect, Outcome, outcomes_of
+from harness.evidence.vocabulary import OF_OPERATORS, RANK, WORKING, Effect, Kind, Outcome, outcomes_of
 from harness.publish.calls import read_call
 from harness.publish.clauses import Clause, separate
 from harness.publish.facts import Facts, facts
@@ -107,7 +107,8 @@ class Sample:
 
     @property
     def by_models(self) -> bool:
-        return self.origin.startswith(EXTRACTED) or self.facts is None
+        """Whether a model makes this call, or contains the operator."""
+        return self.origin.startswith(EXTRACTED) or any(record.kind is Kind.MODEL for record in self.records)
 
     @property
     def failing(self) -> list[Record]:
