@@ -50,7 +50,7 @@ def test_overloads_share_a_row_and_a_view_stands_with_its_copy(record, evidence)
 def test_a_precision_without_a_right_result_is_not_listed(record, evidence):
     records = [record(A), record(A, "wrong_value", 1, recipe="fp32-ios18")]
     assert lines(build_matrix(evidence(*records)))[1] == [
-        *("a", "fp16", "", "iOS18", "**silently wrong**: some calls (1 call tried)")
+        *("a", "fp16", "", "iOS18", "**silently wrong**: some calls (1 tried)")
     ]
 
 
