@@ -86,8 +86,12 @@ def test_what_never_works_stands_with_its_remedy_once(page_of, record):
 def test_general_limits_stand_at_the_head_and_nowhere_else(page_of, record):
     cause = Cause(
         *("odd-layout", "Odd layouts", "converter"),
-        sees="x", explanation="y", source="z", scope="general",
-        condition="an odd layout", remedy="Make it even.",
+        sees="x",
+        explanation="y",
+        source="z",
+        scope="general",
+        condition="an odd layout",
+        remedy="Make it even.",
     )
     records = [
         record(A),
