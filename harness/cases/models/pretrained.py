@@ -60,16 +60,16 @@ def _weights(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError, *_client_errors()) as error:
+    except _had_not() as error:
         said = str(error).strip().splitlines()
         detail = f"{type(error).__name__}{': ' + said[0] if said else ''}"
         raise WeightsNotHad(f"weights could not be had: {name}: {detail}") from None
 
 
-def _client_errors() -> tuple[type[Exception], ...]:
+def _had_not() -> tuple[type[BaseException], ...]:
     try:
         from huggingface_hub import errors
     except ImportError:
-        return ()
+        return (OSError, RuntimeError)
     base = getattr(errors, "HTTPError", None)
-    return (base,) if base is not None else ()
+    return (OSError, RuntimeError) if base is None else (OSError, RuntimeError, base)
