@@ -1,27 +1,34 @@
 """Models with published weights: asked for by `--pretrained` or by their ids, loaded when they are built."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from harness.cases import models
-from harness.cases.case import WeightsNotHad
 from harness.cases.find import all_cases, find
-from harness.cases.models import pretrained
-from harness.cases.models.model import Made, Model, build_pretrained
-from harness.cases.models.pretrained import from_torchvision, from_transformers
+from harness.cases.models.model import Model, build_by
+from harness.cases.models.pretrained import from_transformers, published
 from harness.cases.torchvision_ops import import_torchvision
 from harness.check import check
 from harness.evidence.check import Check
 from harness.evidence.vocabulary import Outcome, Phase
 
-_PROJECT = """
-from harness.cases import models
-from harness.cases.models.model import Made, Model
-def made():
+pytest_plugins = ["pytester"]
+
+_SUITE = """
+from harness.cases.case import Case
+from harness.evidence.vocabulary import Kind, Level
+
+def build():
     raise AssertionError("nothing is loaded while collecting")
-one = Model("tiny", "tiny", "vision", made, pretrained=made)
-def cases(): return [models._case(one, "seed-0", models.build)]
-def pretrained(): return [models._case(one, models.PRETRAINED, models.build_pretrained)]
+
+def case(weights):
+    return Case(id=f"models/tiny/float32/{weights}", kind=Kind.MODEL, op="model.tiny", api="tiny", dtype="float32",
+                origin="model", level=Level.STANDARD, build=build)
+
+def cases(): return [case("seed-0")]
+def pretrained(): return [case("pretrained")]
 def test_model(check): check()
 """
 
@@ -33,14 +40,17 @@ def test_they_are_found_by_id_and_are_in_no_suite():
     assert asked.isdisjoint(case.id for case in all_cases())
 
 
-def test_a_run_collects_them_where_asked(pytester):
-    pytester.makepyfile(test_models=_PROJECT)
-    arguments = ["--collect-only", "-q", "--unit", "reference", "-p", "no:cacheprovider"]
-    without = pytester.runpytest_inprocess(*arguments)
-    assert "pretrained" not in without.stdout.str()
-    assert "models/tiny/float32/seed-0@fp16-ios18@reference" in without.stdout.str()
-    asked = pytester.runpytest_inprocess(*arguments, "--pretrained")
-    assert "models/tiny/float32/pretrained@fp16-ios18@reference" in asked.stdout.str()
+def test_a_run_collects_them_where_asked(pytester, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+    pytester.makepyfile(test_models=_SUITE)
+    options = ("-p", "xdist", "-p", "harness.plugin.conformance", "--collect-only", "-q", "--unit", "reference")
+    without = pytester.runpytest_subprocess(*options).stdout.str()
+    assert "models/tiny/float32/seed-0@fp16-ios18@reference" in without
+    assert "pretrained" not in without
+    asked = pytester.runpytest_subprocess(*options, "--pretrained").stdout.str()
+    assert "models/tiny/float32/seed-0@fp16-ios18@reference" in asked
+    assert "models/tiny/float32/pretrained@fp16-ios18@reference" in asked
 
 
 def test_weights_that_are_had_are_those_of_the_case(monkeypatch):
@@ -49,14 +59,15 @@ def test_weights_that_are_had_are_those_of_the_case(monkeypatch):
 
     def mobile(weights):
         assert weights == "DEFAULT"
-        module = torch.nn.Linear(8, 2)
+        module = torch.nn.Linear(224, 2)
         torch.nn.init.constant_(module.weight, 0.3)
         return module
 
     monkeypatch.setattr(torchvision.models, "mobilenet_v2", mobile)
-    built = build_pretrained(Model("m", "m", "vision", Made, pretrained=lambda: from_torchvision("mobilenet_v2", 8)))
-    assert torch.equal(built.module.weight, torch.full((2, 8), 0.3).half().float())
-    assert [tuple(leaf.shape) for leaf in built.leaves] == [(1, 3, 8, 8)]
+    make = published(Model("m", "torchvision.models.mobilenet_v2", "vision", None))
+    built = build_by(make)
+    assert torch.equal(built.module.weight, torch.full((2, 224), 0.3).half().float())
+    assert [tuple(leaf.shape) for leaf in built.leaves] == [(1, 3, 224, 224)]
 
 
 @pytest.mark.parametrize("error", [ConnectionError("no route to host\nmore"), RuntimeError("invalid hash value")])
@@ -88,6 +99,11 @@ def test_a_wrong_call_is_a_fault(monkeypatch):
         from_transformers("BertModel", "a/b", ("last_hidden_state",), tuple)
 
 
-def test_only_what_has_published_weights_has_such_a_case():
-    assert len(pretrained()) == sum(model.pretrained is not None for model in models.MODELS)
-    assert issubclass(WeightsNotHad, Exception)
+def test_weights_go_by_the_row_or_by_the_name_of_a_function():
+    def own():
+        return None
+
+    assert published(Model("m", "torchvision.models.resnet18", "vision", None, pretrained=own)) is own
+    assert published(Model("m", "timm.models.repvgg_a0", "vision", None)).args == ("repvgg_a0",)
+    for api in ("torchvision.models.ResNet", "torchvision.models.video.r3d_18", "transformers.BertModel", "tiny"):
+        assert published(Model("m", api, "vision", None)) is None

@@ -17,7 +17,8 @@ from harness.cases.models import (
     timm_models,
     vision,
 )
-from harness.cases.models.model import SEED, Model, build, build_pretrained
+from harness.cases.models.model import SEED, Model, build, build_by
+from harness.cases.models.pretrained import published
 from harness.evidence.vocabulary import Kind
 
 SUITE = "models"
@@ -52,16 +53,17 @@ SMALL: tuple[Model, ...] = (
 @functools.cache
 def cases() -> tuple[Case, ...]:
     """Every model, its weights seeded."""
-    return tuple(_case(model, f"seed-{SEED}", build) for model in MODELS)
+    return tuple(_case(model, f"seed-{SEED}", functools.partial(build, model)) for model in MODELS)
 
 
 @functools.cache
 def pretrained() -> tuple[Case, ...]:
     """Those that have published weights, with them: of no run that does not ask for them."""
-    return tuple(_case(model, PRETRAINED, build_pretrained) for model in MODELS if model.pretrained is not None)
+    makers = ((model, published(model)) for model in MODELS)
+    return tuple(_case(model, PRETRAINED, functools.partial(build_by, make)) for model, make in makers if make)
 
 
-def _case(model: Model, weights: str, made: Callable[[Model], Built]) -> Case:
+def _case(model: Model, weights: str, made: Callable[[], Built]) -> Case:
     return Case(
         id=f"{SUITE}/{model.name}/float32/{weights}",
         kind=Kind.MODEL,
@@ -71,7 +73,7 @@ def _case(model: Model, weights: str, made: Callable[[Model], Built]) -> Case:
         origin="model",
         family=model.family,
         level=model.level,
-        build=functools.partial(made, model),
+        build=made,
         whole_model=True,
         named=weights != PRETRAINED,
         recipes=model.recipes,

@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.cases.models.initialise import initialised
 from harness.cases.models.model import Made, Model, only
+from harness.evidence.recipe import BARE, DEFAULT_RECIPES
 
 
 def _unet() -> Made:
@@ -72,7 +73,14 @@ def _dit() -> Made:
 
 
 MODELS: tuple[Model, ...] = (
-    Model("unet2d_condition", "diffusers.UNet2DConditionModel", "generative", _unet),
+    Model(
+        "unet2d_condition",
+        "diffusers.UNet2DConditionModel",
+        "generative",
+        _unet,
+        # A check of it takes as long as three of another.
+        recipes=(*DEFAULT_RECIPES, BARE, "fp16-ios18-torchao_int8_channel"),
+    ),
     Model("vae_decoder", "diffusers.AutoencoderKL", "generative", _vae_decoder),
     Model("dit", "diffusers.DiTTransformer2DModel", "generative", _dit),
 )

@@ -45,16 +45,17 @@ def padded(length: int = LENGTH, of: int = 4) -> Any:
     return mask
 
 
-def bert(layers: int = 4) -> Made:
+def bert(layers: int = 2) -> Made:
     import torch
 
     config = transformers().BertConfig(
         vocab_size=1000, hidden_size=128, num_hidden_layers=layers, num_attention_heads=4, intermediate_size=512
     )
-    return Made(only(transformers().BertModel(config), *_LAST), (torch.randint(0, 1000, (1, 32)), padded(32, of=8)))
+    model = initialised(transformers().BertModel(config))
+    return Made(only(model, *_LAST), (torch.randint(0, 1000, (1, 32)), padded(32, of=8)))
 
 
-def llama(layers: int = 4) -> Made:
+def llama(layers: int = 2) -> Made:
     import torch
 
     config = transformers().LlamaConfig(
@@ -67,7 +68,8 @@ def llama(layers: int = 4) -> Made:
         max_position_embeddings=128,
         use_cache=False,
     )
-    return Made(only(transformers().LlamaForCausalLM(config), "logits"), (torch.randint(0, 1000, (1, 32)),))
+    model = initialised(transformers().LlamaForCausalLM(config))
+    return Made(only(model, "logits"), (torch.randint(0, 1000, (1, 32)),))
 
 
 def _encoder(architecture: str, fields: tuple[str, ...], **options: Any) -> Made:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from harness.cases.case import WeightsNotHad
-from harness.cases.models.model import Made, only, transformers
+from harness.cases.models.model import Made, Model, only, transformers
+
+
+def published(model: Model) -> Callable[[], Made] | None:
+    """How it is made with its published weights: as its row says, or by the name of a function of torchvision's or timm's
+    that makes a classifier of images. None where nothing is known to be published."""
+    if model.pretrained is not None:
+        return model.pretrained
+    module, _, name = model.api.rpartition(".")
+    made = _BY_NAME.get(module)
+    # Classes have capitals: they are given what they are made of.
+    return functools.partial(made, name) if made is not None and name.islower() else None
 
 
 def from_transformers(
@@ -49,6 +61,10 @@ def from_timm(name: str) -> Made:
     with _weights(name):
         model = timm.create_model(name, pretrained=True)
     return Made(model, (torch.randn(1, *model.pretrained_cfg["input_size"]),))
+
+
+#: By the package whose functions have weights under their own names.
+_BY_NAME: dict[str, Callable[[str], Made]] = {"torchvision.models": from_torchvision, "timm.models": from_timm}
 
 
 @contextmanager
