@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cases.models.model import Made, Model
 from harness.cases.models.settle import images, settled
-from harness.cases.models.vision import BATCH, CLASSES, classified, torchvision_models
+from harness.cases.models.vision import CLASSES, classified, torchvision_models
 
 if TYPE_CHECKING:
     import torch
+
+#: Clips that batch normalisation takes its statistics of.
+VIDEOS = 8
 
 
 def _taken(module: Any, *keys: str) -> torch.nn.Module:
@@ -120,7 +123,7 @@ def _mvit() -> Made:
 
 
 def _video(module: Any, frames: int, size: int) -> Made:
-    clips = images((BATCH + 1) * frames, size).reshape(-1, frames, 3, size, size).transpose(1, 2)
+    clips = images((VIDEOS + 1) * frames, size).reshape(-1, frames, 3, size, size).transpose(1, 2)
     return Made(settled(module, clips[1:]), (clips[:1].contiguous(),))
 
 

@@ -10,13 +10,35 @@ from harness.cases.models.vision import CLASSES, classified
 
 
 def timm_model(name: str, size: int, **options: Any) -> Made:
+    return classified(_created(name, **options), size)
+
+
+def _created(name: str, **options: Any) -> Any:
     """By timm's own name and arguments. Raises `ImportError` where it is not installed."""
     from harness.cases.torchvision_ops import import_torchvision
 
     import_torchvision()
     import timm
 
-    return classified(timm.create_model(name, pretrained=False, num_classes=CLASSES, **options), size)
+    return timm.create_model(name, pretrained=False, num_classes=CLASSES, **options)
+
+
+def _inception_v4() -> Made:
+    """One block of each kind: there are four, seven and three of them."""
+    module = _created("inception_v4")
+    kinds = {type(block): block for block in reversed(module.features)}
+    module.features = module.features[:0].extend(
+        block for block in module.features if "Inception" not in type(block).__name__ or block is kinds[type(block)]
+    )
+    return classified(module, 96)
+
+
+def _repvgg() -> Made:
+    """As trained, three branches a block; two blocks a stage, one of which has a branch that passes its input on."""
+    module = _created("repvgg_a0")
+    for number, stage in enumerate(module.stages):
+        module.stages[number] = stage[:2]
+    return classified(module, 64)
 
 
 def _timm(short: str, name: str, size: int, **options: Any) -> Model:
@@ -25,10 +47,10 @@ def _timm(short: str, name: str, size: int, **options: Any) -> Model:
 
 MODELS: tuple[Model, ...] = (
     _timm("deit", "deit_tiny_patch16_224", 64, img_size=64, depth=3),
-    _timm("inception_v4", "inception_v4", 96),
+    Model("inception_v4", "timm.models.inception_v4", "vision", _inception_v4),
     _timm("mobilenet_v4", "mobilenetv4_conv_small_035", 64),
     _timm("convnext_v2", "convnextv2_atto", 64, depths=(1, 1, 2, 1), dims=(16, 32, 64, 96)),
-    _timm("repvgg", "repvgg_a0", 64),
+    Model("repvgg", "timm.models.repvgg_a0", "vision", _repvgg),
     _timm("mobilevit", "mobilevit_xxs", 64),
     _timm("fastvit", "fastvit_t8", 64, layers=(1, 1, 1, 1)),
     _timm("eva02", "eva02_tiny_patch14_224", 56, img_size=56, depth=3),
