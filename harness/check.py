@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from harness.cases.case import Built, Case, CaseFault, Method
+from harness.cases.case import Built, Case, CaseFault, Method, WeightsNotHad
 from harness.diagnosis.blame import LOCALISED, blamed, is_worthwhile, placed
 from harness.diagnosis.reruns import most_favourable, precision_note, wrong_by_another
 from harness.evidence.check import Check
@@ -73,11 +73,12 @@ _MAYBE_PRECISION = outcomes_with(Trait.ROUNDING)
 
 @dataclass(frozen=True)
 class _Faulty:
-    """A case that cannot be judged, by a fault of its own; `built` is None where it could not even be made."""
+    """A case that cannot be judged, as a rule by its own fault; `built` is None where it could not even be made."""
 
     case: Case
     fault: str
     built: Built | None = None
+    outcome: Outcome = Outcome.INVALID_CASE
 
 
 @dataclass
@@ -144,7 +145,7 @@ class Checker:
             dtype = case.built.dtype if check.case.kind is Kind.USER else record.dtype
             record = record.with_(seed=case.built.seed, call=case.built.call or record.call, dtype=dtype)
         if isinstance(case, _Faulty):
-            return record.with_(outcome=Outcome.INVALID_CASE, reason=case.fault)
+            return record.with_(outcome=case.outcome, reason=case.fault)
         if case.costs is not None and math.isfinite(case.costs):
             record = record.with_(against_float={"sqnr_db": round(case.costs, 2)})
         lowered = self._lower(case, check.recipe, ladder)
@@ -231,7 +232,8 @@ class Checker:
             with self.watch.stage("eager"):
                 truths = truths_of(built, users_own=case.kind is Kind.USER)
         except (CaseFault, InvalidCase) as error:
-            return _Faulty(case, str(error), built)
+            not_had = isinstance(error, WeightsNotHad)
+            return _Faulty(case, str(error), built, Outcome.NOT_RUN if not_had else Outcome.INVALID_CASE)
         return _Real(case, built, built, truths)
 
     def _lower(self, case: _Real, recipe: Recipe, ladder: _Ladder) -> Lowered:

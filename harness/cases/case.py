@@ -20,6 +20,10 @@ class CaseFault(Exception):
     """The case itself is at fault (`invalid_case`); the message is the reason."""
 
 
+class WeightsNotHad(CaseFault):
+    """Published weights cannot be had here, for one because there is no network (`not_run`)."""
+
+
 class NoCase(HarnessError):
     """What was taken for a case is none: a function of a user's file that returns something else."""
 

@@ -81,11 +81,14 @@ def _by_id(suite_name: str) -> Mapping[str, Case]:
 
 
 def find(case_id: str) -> Case:
-    """The case of an id; an explored one is made of the call its id holds. Raises `HarnessError` for no such case."""
+    """The case of an id; an explored one is made of the call its id holds. One that only some runs
+    have, a model with published weights, is found as well. Raises `HarnessError` for no such case."""
     if (call := explored_call(case_id)) is not None:
         return generated.explored(call)
     name = suite_of(case_id)
     found = _by_id(name).get(case_id) if name in SUITES else None
+    if found is None and name == models.SUITE:
+        found = next((case for case in models.pretrained() if case.id == case_id), None)
     if found is None:
         raise HarnessError(f"no case {case_id!r}")
     return found

@@ -39,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--level", default="standard", metavar="LEVEL", help="smoke, standard (the default) or full: how many cases"
     )
     group.addoption("--ane", action="store_true", help="cases that attract the ANE on every unit, not only where it is")
+    group.addoption("--pretrained", action="store_true", help="models with their published weights too: downloads them")
     group.addoption("--shard", metavar="I/N", help="run the I-th of N parts of the cases, of equal length")
     group.addoption("--run-dir", metavar="DIR", help="where records go; a run with the same directory resumes")
     group.addoption("--no-cache", action="store_true", help="lower everything anew")
@@ -96,8 +97,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "check" not in metafunc.fixturenames or cases is None:
         return
     run = run_of(metafunc.config)
+    found = list(cases())
+    if metafunc.config.getoption("--pretrained"):
+        found += getattr(metafunc.module, "pretrained", tuple)()
     with one_line():
-        chosen = run.selection.cases(cases(), lambda: run.scheduling.durations)
+        chosen = run.selection.cases(found, lambda: run.scheduling.durations)
     parameters = [
         pytest.param(one := Check(case, recipe, unit), id=str(one))
         for case in chosen

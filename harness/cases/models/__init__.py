@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
-from harness.cases.case import Case
+from harness.cases.case import Built, Case
 from harness.cases.models import (
     audio,
     dense,
@@ -16,10 +17,12 @@ from harness.cases.models import (
     timm_models,
     vision,
 )
-from harness.cases.models.model import SEED, Model, build
+from harness.cases.models.model import SEED, Model, build, build_pretrained
 from harness.evidence.vocabulary import Kind
 
 SUITE = "models"
+#: What the id of a case ends in whose weights are published ones.
+PRETRAINED = "pretrained"
 
 MODELS: tuple[Model, ...] = (
     *vision.MODELS,
@@ -48,22 +51,31 @@ SMALL: tuple[Model, ...] = (
 
 @functools.cache
 def cases() -> tuple[Case, ...]:
-    return tuple(
-        Case(
-            id=f"{SUITE}/{model.name}/float32/seed-{SEED}",
-            kind=Kind.MODEL,
-            op=f"model.{model.name}",
-            api=model.api,
-            dtype="float32",
-            origin="model",
-            family=model.family,
-            level=model.level,
-            build=functools.partial(build, model),
-            whole_model=True,
-            recipes=model.recipes,
-        )
-        for model in MODELS
+    """Every model, its weights seeded."""
+    return tuple(_case(model, f"seed-{SEED}", build) for model in MODELS)
+
+
+@functools.cache
+def pretrained() -> tuple[Case, ...]:
+    """Those that have published weights, with them: of no run that does not ask for them."""
+    return tuple(_case(model, PRETRAINED, build_pretrained) for model in MODELS if model.pretrained is not None)
+
+
+def _case(model: Model, weights: str, made: Callable[[Model], Built]) -> Case:
+    return Case(
+        id=f"{SUITE}/{model.name}/float32/{weights}",
+        kind=Kind.MODEL,
+        op=f"model.{model.name}",
+        api=model.api,
+        dtype="float32",
+        origin="model",
+        family=model.family,
+        level=model.level,
+        build=functools.partial(made, model),
+        whole_model=True,
+        named=weights != PRETRAINED,
+        recipes=model.recipes,
     )
 
 
-__all__ = ["MODELS", "SEED", "SMALL", "SUITE", "Model", "build", "cases"]
+__all__ = ["MODELS", "SEED", "SMALL", "SUITE", "Model", "build", "cases", "pretrained"]

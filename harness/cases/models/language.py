@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from harness.cases.models import cached
 from harness.cases.models.initialise import initialised
 from harness.cases.models.model import Made, Model, only, transformers
+from harness.cases.models.pretrained import from_transformers
 from harness.evidence.recipe import BARE
 
 VOCABULARY = 200
@@ -49,10 +51,7 @@ def bert(layers: int = 4) -> Made:
     config = transformers().BertConfig(
         vocab_size=1000, hidden_size=128, num_hidden_layers=layers, num_attention_heads=4, intermediate_size=512
     )
-    ids = torch.randint(0, 1000, (1, 32))
-    mask = torch.ones(1, 32, dtype=torch.int64)
-    mask[:, 24:] = 0
-    return Made(only(transformers().BertModel(config), "last_hidden_state"), (ids, mask))
+    return Made(only(transformers().BertModel(config), *_LAST), (torch.randint(0, 1000, (1, 32)), padded(32, of=8)))
 
 
 def llama(layers: int = 4) -> Made:
@@ -76,14 +75,14 @@ def _encoder(architecture: str, fields: tuple[str, ...], **options: Any) -> Made
     library = transformers()
     cls = getattr(library, architecture)
     model = initialised(cls(cls.config_class(vocab_size=VOCABULARY, **options)))
-    return Made(only(model, *fields), (ids(), padded()))
+    return Made(only(model, *fields), _given(masked=True))
 
 
 def _decoder(architecture: str, masked: bool = False, **options: Any) -> Made:
     """A causal language model, called with identifiers: what a prompt makes of it."""
     cls = getattr(transformers(), architecture)
     model = initialised(cls(cls.config_class(**{**_DECODER, **options})))
-    return Made(only(model, "logits"), (ids(), padded()) if masked else (ids(),))
+    return Made(only(model, "logits"), _given(masked))
 
 
 def _gpt2() -> Made:
@@ -170,8 +169,23 @@ def _t5() -> Made:
     return Made(only(model, "logits"), (ids(12), padded(12), ids(6)))
 
 
+def _given(masked: bool) -> tuple[Any, ...]:
+    """Every published vocabulary is larger than this one."""
+    return (ids(), padded()) if masked else (ids(),)
+
+
+def _published(architecture: str, name: str, *fields: str, masked: bool = False) -> Callable[[], Made]:
+    return functools.partial(from_transformers, architecture, name, fields, functools.partial(_given, masked))
+
+
 MODELS: tuple[Model, ...] = (
-    Model("bert", "transformers.BertModel", "language", bert),
+    Model(
+        "bert",
+        "transformers.BertModel",
+        "language",
+        bert,
+        pretrained=_published("BertModel", "google-bert/bert-base-uncased", *_LAST, masked=True),
+    ),
     Model("llama", "transformers.LlamaForCausalLM", "language", llama),
     Model(
         "distilbert",
@@ -186,6 +200,12 @@ MODELS: tuple[Model, ...] = (
             n_heads=4,
             hidden_dim=128,
             num_labels=7,
+        ),
+        pretrained=_published(
+            "DistilBertForSequenceClassification",
+            "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+            *_LOGITS,
+            masked=True,
         ),
     ),
     Model(
@@ -219,19 +239,28 @@ MODELS: tuple[Model, ...] = (
             num_hidden_layers=2,
             num_attention_heads=2,
         ),
+        pretrained=_published("MobileBertModel", "google/mobilebert-uncased", *_LAST, masked=True),
     ),
-    Model("gpt2", "transformers.GPT2LMHeadModel", "language", _gpt2),
+    Model(
+        "gpt2",
+        "transformers.GPT2LMHeadModel",
+        "language",
+        _gpt2,
+        pretrained=_published("GPT2LMHeadModel", "openai-community/gpt2", *_LOGITS),
+    ),
     Model(
         "qwen2",
         "transformers.Qwen2ForCausalLM",
         "language",
         functools.partial(_decoder, "Qwen2ForCausalLM", masked=True, tie_word_embeddings=True),
+        pretrained=_published("Qwen2ForCausalLM", "Qwen/Qwen2.5-0.5B", *_LOGITS, masked=True),
     ),
     Model(
         "qwen3",
         "transformers.Qwen3ForCausalLM",
         "language",
         functools.partial(_decoder, "Qwen3ForCausalLM", head_dim=32, tie_word_embeddings=True),
+        pretrained=_published("Qwen3ForCausalLM", "Qwen/Qwen3-0.6B", *_LOGITS),
     ),
     Model("gemma3", "transformers.Gemma3ForCausalLM", "language", _gemma3),
     Model("phi3", "transformers.Phi3ForCausalLM", "language", _phi3),

@@ -58,11 +58,21 @@ class Model:
 def build(model: Model) -> Built:
     """The model in eval mode, its weights and inputs representable in fp16. Raises `CaseFault` where the package it
     comes from is not installed."""
+    return _built(model.make)
+
+
+def build_pretrained(model: Model) -> Built:
+    """As `build`, with its published weights. Raises `WeightsNotHad` where they cannot be had."""
+    assert model.pretrained is not None, model.name
+    return _built(model.pretrained)
+
+
+def _built(make: Callable[[], Made]) -> Built:
     import torch
 
     torch.manual_seed(SEED)
     try:
-        made = model.make()
+        made = make()
     except ImportError as error:
         raise CaseFault(str(error)) from None
     module = made.module.eval()
