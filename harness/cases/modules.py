@@ -1,7 +1,7 @@
 """Cases of modules as people write them: PyTorch's own, in every variant of its table, and lines of `forward`.
 
-Weights are constants of the program, the module is in eval mode. What the cases are is in an index, so that listing them
-makes no tensors.
+Weights are constants of the program, the module is in eval mode. What the cases are is in an index, so that listing
+them makes no tensors.
 """
 
 from __future__ import annotations

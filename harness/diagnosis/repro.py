@@ -1,7 +1,8 @@
 """A script that shows a check and needs no harness.
 
-It imports torch, executorch and coremltools only, and is ready to be pasted into an upstream issue: the
-module as its author wrote it where the case knows that, else its exported graph, the inputs in full, the lowering by the public path, and on macOS the prediction.
+It imports torch, executorch and coremltools only, and is ready to be pasted into an upstream issue: the module as its
+author wrote it where the case knows that, else its exported graph, the inputs in full, the lowering by the public path,
+and on macOS the prediction.
 """
 
 from __future__ import annotations

@@ -250,7 +250,9 @@ def _of_buffers(asked: Asked, program: LoweredProgram) -> Iterator[BrokenPromise
             yield BrokenPromise("buffers_outside", f"{', '.join(taken)} within a delegate")
         return
     made = {step.out.number: step for step in program.steps}
-    given = {i.value.number for i in program.inputs if i.kind == "user"}  # written to in place: an argument is no buffer
+    given = {
+        i.value.number for i in program.inputs if i.kind == "user"
+    }  # written to in place: an argument is no buffer
     for placeholder, new in program.mutations:
         if placeholder.number in given:
             continue
