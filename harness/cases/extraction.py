@@ -356,7 +356,7 @@ def observed(tensor: Tensor, *, constant: bool) -> TensorSpec:
     if constant:
         mean, spread = float(finite.mean()), math.sqrt(3) * float(finite.std(correction=0))
         low, high = max(low, mean - spread), min(high, mean + spread)
-    low, high = rounded(low, high, step=2 if constant else 4)
+    low, high = rounded(low, high, nearest=constant)
     return spec if (low, high) == (-4.0, 4.0) else spec.with_(low=low, high=high)
 
 
@@ -380,28 +380,33 @@ def _toward_zero(value: int) -> int:
     return int(math.copysign(1 << (abs(value).bit_length() - 1), value)) if value else 0
 
 
-def rounded(low: float, high: float, step: int) -> tuple[float, float]:
-    """A range at least as wide, its ends powers of `step`; about zero where it has values of both signs.
+def rounded(low: float, high: float, *, nearest: bool = False) -> tuple[float, float]:
+    """A range whose ends are powers of two: the nearest ones, or up to 4 powers of four around it, and none that is
+    further from zero beyond, where an operator could leave the range of fp16. About zero where it has both signs.
 
-    >>> rounded(-1.3, 0.9, 4), rounded(0.0, 6.0, 4), rounded(0.3, 0.9, 4), rounded(-0.07, 0.07, 2)
-    ((-4.0, 4.0), (0.0, 16.0), (0.25, 1.0), (-0.125, 0.125))
+    >>> rounded(-1.3, 0.9), rounded(0.0, 6.0), rounded(0.3, 0.9), rounded(-0.07, 0.07, nearest=True)
+    ((-4.0, 4.0), (0.0, 4.0), (0.25, 1.0), (-0.0625, 0.0625))
     """
 
     def power(value: float, up: bool) -> float:
         if not value:
             return 0.0
-        exponent = math.log(max(abs(value), LEAST), step)
-        whole = math.ceil(exponent - 1e-9) if up else math.floor(exponent + 1e-9)
-        return math.copysign(min(float(step) ** whole, LARGEST), value)
+        exponent = math.log2(max(abs(value), LEAST))
+        if nearest:
+            exponent = round(exponent)
+        elif exponent > 2:
+            exponent = math.floor(exponent)
+        else:
+            exponent = 2 * (math.ceil(exponent / 2) if up else math.floor(exponent / 2))
+        return math.copysign(min(2.0**exponent, LARGEST), value)
 
     if max(abs(low), abs(high)) < LEAST:
         return -LEAST, LEAST
-    if abs(low) < LEAST and low > 0:
-        low = 0.0
-    if abs(high) < LEAST and high < 0:
-        high = 0.0
-
+    low, high = 0.0 if 0 < low < LEAST else low, 0.0 if -LEAST < high < 0 else high
     if low < 0 < high:
         most = power(max(-low, high), up=True)
         return -most, most
-    return power(low, up=low < 0), power(high, up=high > 0)
+    low, high = power(low, up=low < 0), power(high, up=high > 0)
+    if low == high:  # of values that differ
+        return (low, 2 * high) if low > 0 else (2 * low, high)
+    return low, high

@@ -2,8 +2,8 @@
 
 1. Every model of `models.MODELS` is built, exported and run on its inputs; each call is noted as `extraction` tells.
 2. Equal calls are one, with the models that make it and how often; so are blocks of one structure.
-3. `standard` takes of the calls of an operator that differ by sizes and ranges alone the smallest, and so the blocks
-   that are no part of a larger one there; `full` takes all.
+3. `standard` takes of the calls of an operator that differ by sizes and ranges alone the smallest, and the blocks that
+   are repeated, small, and no part of another one there; `full` takes all.
 
 `coreml-harness index extracted` writes it anew (some minutes); a test compares a part of it.
 """
@@ -27,7 +27,7 @@ from harness.evidence.vocabulary import HarnessError
 #: The packages that the models come from.
 PACKAGES = ("torchvision", "transformers", "timm", "diffusers", "executorch")
 #: Elements of the largest tensor of a call, and of a block, at `standard`.
-LARGEST_CALL, LARGEST_BLOCK = 2**18, 2**18
+LARGEST_CALL, LARGEST_BLOCK = 2**17, 2**17
 #: Signatures of one operator at `standard`: those that most calls have.
 SIGNATURES = 8
 #: Calls of a block at `standard`.
@@ -82,15 +82,25 @@ def _elements(call: Call) -> int:
     return max((math.prod(tensor.shape) for tensor in call.tensors()), default=0)
 
 
-def standard_block(tallied: Tallied[Block]) -> bool:
-    """Whether a block runs at `standard`: one that is repeated, neither large nor long."""
-    block = tallied.what
-    return tallied.count > 1 and block.elements <= LARGEST_BLOCK and len(block.calls) <= LONGEST_BLOCK
+def standard_blocks(tally: Tally) -> set[str]:
+    """Structures of the blocks for `standard`: repeated, neither large nor long, and no part of another one there."""
+    small = {
+        structure: tallied
+        for structure, tallied in tally.blocks.items()
+        if tallied.count > 1 and tallied.what.elements <= LARGEST_BLOCK and len(tallied.what.calls) <= LONGEST_BLOCK
+    }
+    return {one for one in small if not any(_is_part(small[one], small[other]) for other in small if other != one)}
+
+
+def _is_part(one: Tallied[Block], other: Tallied[Block]) -> bool:
+    """Whether the models of a block have its operators in another block too, one after the other."""
+    part, whole = (" ".join(["", *(call.op for call in t.what.calls.values()), ""]) for t in (one, other))
+    return part in whole and part != whole and set(one.programs) <= set(other.programs)
 
 
 def to_text(tally: Tally, left_out: dict[str, str], torch_version: str) -> str:
     """A line for each call, by operator and text, then for each block, by the type of its module."""
-    standard = standard_calls(tally)
+    standard, whole = standard_calls(tally), standard_blocks(tally)
     rows: list[dict[str, Any]] = [{"packages": installed(PACKAGES), "left_out": {**left_out, **tally.left_out}}]
     for text, call in sorted(tally.calls.items(), key=lambda item: (item[1].what.op, item[0])):
         rows.append(
@@ -110,7 +120,7 @@ def to_text(tally: Tally, left_out: dict[str, str], torch_version: str) -> str:
                 "module": block.kind,
                 "dtype": next(iter(block.what.inputs.values())).dtype,
                 "digest": structure,
-                "level": "standard" if standard_block(block) else "full",
+                "level": "standard" if structure in whole else "full",
                 "count": block.count,
                 "models": sorted(block.programs),
                 "lines": block.what.lines(),

@@ -5,7 +5,7 @@ import torch
 
 from harness.cases import extracted
 from harness.cases.calls import parse
-from harness.cases.index.extracted import gathered, signature, standard_calls, to_text
+from harness.cases.index.extracted import gathered, signature, standard_blocks, standard_calls, to_text
 from harness.cases.models import MODELS, SMALL
 from harness.cases.models.model import Made, Model
 
@@ -68,3 +68,13 @@ def test_standard_has_the_smallest_call_of_a_signature_and_the_text_all():
     assert {row["call"] for row in rows if row.get("level") == "standard" and "call" in row} == standard
     assert sum("call" in row for row in rows) == len(tally.calls)
     assert sum("lines" in row for row in rows) == len(tally.blocks)
+
+
+def test_a_block_that_is_part_of_another_is_left_to_it_at_standard():
+    bert = next(model for model in SMALL if model.name == "bert")
+    tally, _ = gathered([bert])
+    for tallied in tally.blocks.values():
+        tallied.count = 2
+    kinds = {tally.blocks[structure].kind.rpartition(".")[2] for structure in standard_blocks(tally)}
+    assert "BertLayer" in kinds
+    assert not kinds & {"BertSelfAttention", "BertAttention", "BertIntermediate"}
