@@ -507,7 +507,7 @@ def test_diff(run, sides):
     assert "worse: 1 check, 1 operator; " in out
     code, out, _ = run("diff", sides[1], sides[0])
     assert code == 0
-    assert "better (1 check, 1 operator)" in out
+    assert "better: 1 check, 1 operator; " in out
 
 
 # explain

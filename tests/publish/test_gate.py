@@ -94,3 +94,11 @@ def test_by_class_in_the_order_of_the_table(record, evidence):
         DEFAULT,
     )
     assert list(by_class(verdict.regressions)) == ["crash", "headroom_lost"]
+
+
+def test_what_the_policy_ignores_needs_no_waiver(record, evidence):
+    waiver = Waiver(UNTIL, "upstream", checks=("ops/aten.a*",))
+    baseline, candidate = evidence(record(A), record(B)), evidence(record(A, "crash"), record(B))
+    verdict = gate(baseline, candidate, policy(waiver, crash="ignore"))
+    assert verdict.waived(waiver) == []
+    assert verdict.unneeded == (waiver,)
