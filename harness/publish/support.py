@@ -264,7 +264,7 @@ def support_of(
         if record.kind not in OF_OPERATORS or (by is not By.FUNCTION and not calls_itself(record)):
             inside.append(record)
             continue
-        name = _NAMED[by](record)
+        name = NAMED[by](record)
         if not name:
             continue
         key = name, record.case, record.environment
@@ -301,7 +301,8 @@ def packet_name(operator: str) -> str:
     return packet if name.namespace in ("", "aten") else f"{name.namespace}.{packet}"
 
 
-_NAMED: Mapping[By, Callable[[Record], str]] = {
+#: What a record is put under, empty where it is not.
+NAMED: Mapping[By, Callable[[Record], str]] = {
     By.OPERATOR: lambda record: record.op,
     By.PACKET: lambda record: packet_name(record.op),
     # Of an operator called by its own name there is no function.

@@ -309,13 +309,16 @@ def check_conditions(name: str, text: str, samples: list[Sample], schemas: dict[
                 report.problems.append(f"{name}: {fate}: {words}: {sample.record['call']} {verb}")
 
 
-def targets(records: list[dict]) -> Iterator[tuple[str, int]]:
-    """Packets and the targets at which they were delegated with the right result, not quantized."""
+def targets(records: list[dict], *, called: bool = False) -> Iterator[tuple[str, int]]:
+    """Packets and the targets at which they were delegated with the right result, not quantized: those in programs,
+    or those that were `called`, whatever became of them."""
     for record in records:
         found = re.fullmatch(r"fp\d+-ios(\d+)", record["recipe"])
         user = record.get("kind") != "partitioner"
         if found and user and record["outcome"] in ("pass", "partial") and compared(record):
-            for name in record.get("delegated", {}):
+            if called and record["outcome"] == "pass" and of_operators(record) and itself(record):
+                yield packet(record["op"]), int(found[1])
+            for name in () if called else record.get("delegated", {}):
                 yield packet(name), int(found[1])
 
 
@@ -334,7 +337,9 @@ def check(
     with (reports / "coreml-op-support.csv").open(encoding="utf-8") as file:
         table = {row["Operator"]: row for row in csv.DictReader(file)}
     lowest: dict[str, int] = {}
-    for name, target in targets(records):
+    in_programs = {name for name, _ in targets(records)}
+    called = [(name, target) for name, target in targets(records, called=True) if name not in in_programs]
+    for name, target in (*targets(records), *called):
         lowest[name] = min(target, lowest.get(name, target))
     chosen = random.Random(seed)
     for name in chosen.sample(sorted(table), min(draw, len(table))):

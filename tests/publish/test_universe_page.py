@@ -105,6 +105,12 @@ def test_sections_tell_replaced_from_not_measured(silent, record, universe):
     ]
 
 
+def test_cases_that_judge_nothing_by_one_cause_lead_to_it(silent, record):
+    random = [record(name, "invalid_case", reason=f"random {name}", cause="random") for name in (GELU, NEW)]
+    (section,) = silent_sections(silent(*random, reasons={PERMUTE: "It is so."}).values())
+    assert section["table"].splitlines() == ["- [random](findings.md#random): `gelu`, `new`", "- It is so.: `permute`"]
+
+
 def test_counts_by_source_dtype_and_recipe(record, context_of):
     records = [
         record(GELU),
