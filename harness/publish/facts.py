@@ -67,6 +67,10 @@ def _all(
     yield from _of_tensors(list(call.tensors()))
     for name, tensor in tensors:
         yield from _of_tensor(name, tensor)
+    first = next((tensor.rank for name, tensor in tensors if name == "input"), None)
+    for name, tensor in tensors:
+        if first is not None and name != "input" and tensor.rank > first:
+            yield f"{name} of more dimensions than the input", PLAIN
     image = _BATCHED.search(call.function)
     if image and any(name == "input" and tensor.rank == int(image[1]) + 1 for name, tensor in tensors):
         yield "an input without batch dimension", OWN
@@ -131,7 +135,7 @@ def _of_argument(parameter: Parameter, value: Any) -> Iterator[tuple[str, int]]:
     if parameter.type == "Scalar":
         yield f"a number as {name}", PLAIN
         if not isinstance(value, float):
-            yield f"an integer or bool as {name}", EXACT
+            yield f"an integer or bool as {name}", PLAIN
     shown = next((repr(k) for k, v in _REDUCTIONS.items() if parameter.name == "reduction" and v == value), repr(value))
     if isinstance(value, (bool, str)) or parameter.name == "reduction":
         yield f"`{parameter.name}={shown}`", PLAIN

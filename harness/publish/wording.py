@@ -29,8 +29,9 @@ def conditions_text(support: Support, causes: Mapping[str, Cause], *, calls: boo
     """`**silently wrong**: alpha other than 1; fails to lower: an input of integers`; the worst first."""
     found: dict[str, list[str]] = {}
     for condition in support.conditions():
-        words_ = clause_text(condition, causes, calls=calls)
-        found.setdefault(FATE_WORDS[condition.fate] + _where(condition), []).append(words_)
+        where = _where(condition)
+        told = clause_text(condition, causes, calls=calls).removesuffix(where)
+        found.setdefault(FATE_WORDS[condition.fate] + where, []).append(told)
     return "; ".join(f"{fate}: {', or '.join(dict.fromkeys(texts))}" for fate, texts in found.items())
 
 

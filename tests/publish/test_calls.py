@@ -40,7 +40,7 @@ def as_read(value):
 
 
 @given(st.lists(arguments, max_size=4), st.dictionaries(names, arguments, max_size=2))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_text_of_a_call_is_read_back(args, kwargs):
     read = read_call(shown(Call("aten.f.default", tuple(args), kwargs)))
     assert read is not None

@@ -12,7 +12,7 @@ hints = st.sampled_from(["", "a", "b and c", "when d or e"])
 
 
 @given(calls, calls, hints)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_clause_is_true_of_every_failing_call_and_of_no_passing_one(failing, passing, hint):
     clause = separate(failing, passing, hint)
     if clause is None:
@@ -24,7 +24,7 @@ def test_a_clause_is_true_of_every_failing_call_and_of_no_passing_one(failing, p
 
 
 @given(calls, calls, hints)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_fact_that_separates_is_never_missed(failing, passing, hint):
     common = set.intersection(*map(set, failing)) if failing else set()
     separating = [fact for fact in common if not any(fact in call for call in passing)]

@@ -111,7 +111,7 @@ arguments = values | st.sampled_from(
 
 
 @given(st.sampled_from(sorted({**universe.operators, **universe.beside})), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_every_call_of_every_operator_has_facts(name, data):
     """Whatever is given: no argument makes a fact that names none, and a call has the same facts each time."""
     schema = universe.schema(name)

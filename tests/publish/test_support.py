@@ -55,7 +55,7 @@ def made(record, drawn):
 
 
 @given(tried)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_condition_is_contradicted_by_no_sample(record_of, drawn):
     support = one(made(record_of, drawn), general=general)
     conditions = support.conditions()
@@ -68,7 +68,7 @@ def test_a_condition_is_contradicted_by_no_sample(record_of, drawn):
 
 
 @given(tried)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_works_for_a_call_is_never_said_to_fail_always(record_of, drawn):
     support = one(made(record_of, drawn), general=general)
     works = any(sample.fate is Fate.WORKS for sample in support.samples)
