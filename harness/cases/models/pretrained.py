@@ -12,8 +12,8 @@ from harness.cases.models.model import Made, Model, only, transformers
 
 
 def published(model: Model) -> Callable[[], Made] | None:
-    """How it is made with its published weights: as its row says, or by the name of a function of torchvision's or timm's
-    that makes a classifier of images. None where nothing is known to be published."""
+    """How it is made with its published weights: as its row says, or by the name of a function of torchvision's or
+    timm's that makes a classifier of images. None where nothing is known to be published."""
     if model.pretrained is not None:
         return model.pretrained
     module, _, name = model.api.rpartition(".")
