@@ -76,7 +76,7 @@ def _with_state() -> Made:
 
     model, _ = _model(use_kv_cache=True, enable_dynamic_shape=False)
     model = replace_kv_cache_with_coreml_kv_cache(replace_sdpa_with_simple_sdpa(model))
-    tokens = torch.randint(0, _VOCABULARY, (4,))
+    tokens = torch.randint(0, _VOCABULARY, (3,))
     steps = [((tokens[step].reshape(1, 1), {"input_pos": torch.tensor([step])}),) for step in range(len(tokens))]
     return Made(model, steps[0][0], calls=tuple(Arguments(inputs) for (inputs,) in steps[1:]))
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from harness.cases.models import cached
 from harness.cases.models.initialise import initialised
-from harness.cases.models.model import Made, Model, only, transformers
+from harness.cases.models.model import RECIPES, Made, Model, only, transformers
 from harness.cases.models.pretrained import from_transformers
-from harness.evidence.recipe import BARE
+from harness.evidence.recipe import BARE, DEFAULT_RECIPES
 
 VOCABULARY = 200
 LENGTH = 16
@@ -142,7 +142,11 @@ def _mixtral(experts: str = "") -> Made:
 
 def _mamba() -> Made:
     config = transformers().MambaConfig(
-        vocab_size=VOCABULARY, hidden_size=32, state_size=8, num_hidden_layers=2, use_cache=False
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        state_size=8,
+        num_hidden_layers=2,
+        use_cache=False,
     )
     return Made(only(initialised(transformers().MambaForCausalLM(config)), "logits"), (ids(8),))
 
@@ -274,7 +278,21 @@ MODELS: tuple[Model, ...] = (
         "language",
         functools.partial(_mixtral, experts="batched_mm"),
     ),
-    Model("mamba", "transformers.MambaForCausalLM", "language", _mamba),
-    Model("t5", "transformers.T5ForConditionalGeneration", "language", _t5),
+    Model(
+        "mamba",
+        "transformers.MambaForCausalLM",
+        "language",
+        _mamba,
+        # It multiplies by a linear layer's weight itself, which torchao's quantized weights do not know in eager.
+        recipes=(*DEFAULT_RECIPES, BARE),
+    ),
+    Model(
+        "t5",
+        "transformers.T5ForConditionalGeneration",
+        "language",
+        _t5,
+        # Its embedding of relative positions is as wide as there are heads: no group of 32 for int4, no block of codes.
+        recipes=tuple(name for name in RECIPES if "int4" not in name and "codebook" not in name),
+    ),
     *cached.MODELS,
 )

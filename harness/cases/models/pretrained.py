@@ -74,18 +74,19 @@ def _weights(name: str) -> Iterator[None]:
     That is an OSError, of torch a RuntimeError where a file arrives damaged, or an error of the client of Hugging
     Face's. A wrong call is none of these, and stays a fault.
     """
+    not_had: tuple[type[Exception], ...] = (OSError, RuntimeError, *_client_errors())
     try:
         yield
-    except _had_not() as error:
+    except not_had as error:
         said = str(error).strip().splitlines()
         detail = f"{type(error).__name__}{': ' + said[0] if said else ''}"
         raise WeightsNotHad(f"weights could not be had: {name}: {detail}") from None
 
 
-def _had_not() -> tuple[type[BaseException], ...]:
+def _client_errors() -> tuple[type[Exception], ...]:
     try:
         from huggingface_hub import errors
     except ImportError:
-        return (OSError, RuntimeError)
+        return ()
     base = getattr(errors, "HTTPError", None)
-    return (OSError, RuntimeError) if base is None else (OSError, RuntimeError, base)
+    return (base,) if base is not None else ()
