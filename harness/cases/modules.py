@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from dataclasses import replace
 
 from harness.cases import functional, module_db
 from harness.cases.case import Built, Case, CaseFault, levels_at
-from harness.cases.index.modules import Entry, labels_of, read_index
+from harness.cases.index.modules import Entry, call_text, labels_of, read_index
 from harness.evidence.environment import version_of
 from harness.evidence.made_with import COMMAND
 from harness.evidence.vocabulary import Kind, Level
@@ -64,7 +65,8 @@ def build(name: str, number: int, label: str) -> Built:
     labels = _labels(name)
     if number >= len(labels) or labels[number] != label:
         raise CaseFault(f"PyTorch's table of modules has no {label} in this place: run {COMMAND} modules")
-    return module_db.construct(name, module_db.variants(name)[number], label)
+    variant = module_db.variants(name)[number]
+    return replace(module_db.construct(name, variant, label), call=call_text(name, variant))
 
 
 @functools.lru_cache(maxsize=2)

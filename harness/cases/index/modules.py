@@ -161,6 +161,13 @@ def label_text(variant: Any) -> str:
     return f"{_arguments(given.args, given.kwargs)}-{_arguments(called.args, called.kwargs)}".strip("-")
 
 
+def call_text(name: str, variant: Any) -> str:
+    """As a reader is shown it: `Conv2d(4,5,3,padding=same)(2x4x3x4)`."""
+    given, called = variant.constructor_input, variant.forward_input
+    made = f"{name.rpartition('.')[2]}({_arguments(given.args, given.kwargs)})"
+    return f"{made}({_arguments(called.args, called.kwargs)})"
+
+
 def _arguments(args: Iterable[Any], kwargs: dict[str, Any]) -> str:
     named = [f"{key}={_value(value)}" for key, value in kwargs.items() if key not in _EVERYWHERE and value is not None]
     return ",".join([*map(_value, args), *named])

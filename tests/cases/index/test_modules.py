@@ -11,6 +11,7 @@ from harness.cases.index.modules import (
     SMOKE,
     STANDARD,
     Entry,
+    call_text,
     entry_of,
     label_text,
     labels_of,
@@ -71,6 +72,8 @@ def test_a_label_says_the_arguments():
     called = Given(torch.ones(2, 4), [torch.ones(()), torch.ones(3, dtype=torch.bool)], mask=torch.ones(4, 2).T)
     text = label_text(Variant(given, called))
     assert text == "4,(3,2),True,mode=same-2x4,(scalar,bool:3),mask=2x4-strided"
+    shown = call_text("torch.nn.Conv2d", Variant(Given(4, 5, 3, padding="same"), Given(torch.ones(2, 4, 3, 4))))
+    assert shown == "Conv2d(4,5,3,padding=same)(2x4x3x4)"
     layer = torch.nn.TransformerEncoderLayer(4, 2, 8)
     assert label_text(Variant(Given(layer, 2), Given(torch.ones(1)))).startswith("TransformerEncoderLayer-")
     assert label_text(Variant(Given(torch.tanh), Given(torch.ones(1)))) == "tanh-1"
