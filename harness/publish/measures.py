@@ -71,7 +71,13 @@ def _size(record: Record) -> float | None:
     return record.size
 
 
+def _parts(record: Record) -> float | None:
+    return record.division.delegates + record.division.number_of_islands if record.division else None
+
+
 def _lowering(record: Record) -> float | None:
+    if record.lowering_s is not None:
+        return record.lowering_s
     seconds = [value for part, value in record.timing.items() if part in LOWERING]
     return sum(seconds) if seconds else None
 
@@ -95,6 +101,21 @@ MEASURES: tuple[Measure, ...] = (
         _error,
         more_is_better=False,
         before="error ",
+        always=False,
+    ),
+    Measure(
+        "agreement_lost",
+        "fewer rows of a model's scores have their largest element where the truth has it",
+        lambda record: record.numerics.top1 if record.numerics else None,
+        more_is_better=True,
+        before="top-1 ",
+    ),
+    Measure(
+        "more_parts",
+        "a program falls apart into more delegates and islands",
+        _parts,
+        more_is_better=False,
+        after=" parts",
         always=False,
     ),
     Measure("larger_package", "the packages grow", _size, more_is_better=False, after=" bytes"),

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from harness.evidence.division import Division
 from harness.evidence.files import Evidence
 from harness.evidence.record import ErrorInfo, Numerics
 from harness.evidence.vocabulary import Outcome, Phase
@@ -23,7 +24,15 @@ ON_ANE, ON_CPU = {"preferred": "ane", "supported": ["ane", "cpu"]}, {"preferred"
 
 
 def numerics(**fields):
-    values = {"limit": 1e-3, "worst": 2e-4, "headroom": 5.0, "max_ulp": 1.0, "max_abs": 2e-4, "sqnr_db": 70.0}
+    values = {
+        "limit": 1e-3,
+        "worst": 2e-4,
+        "headroom": 5.0,
+        "max_ulp": 1.0,
+        "max_abs": 2e-4,
+        "sqnr_db": 70.0,
+        "top1": 1.0,
+    }
     return Numerics("ULP", **(values | fields))
 
 
@@ -35,7 +44,12 @@ def base(record, environments):
     for environment, columns in ((environments["linux"], COLUMNS[:2]), (environments["mac"], COLUMNS)):
         for (recipe, unit), sample in itertools.product(columns, range(SAMPLES)):
             about = {"recipe": recipe, "unit": unit, "environment": environment, "timing": {"lower": 6.0, "run": 0.1}}
-            known = {"size": 10_000, "numerics": numerics(), "against_float": {"sqnr_db": 30.0}}
+            known = {
+                "size": 10_000,
+                "division": Division(1),
+                "numerics": numerics(),
+                "against_float": {"sqnr_db": 30.0},
+            }
             for op in WORKS:
                 placed = {"aten_placement": {op: ON_ANE}} if unit == "cpu_and_ne" else {}
                 made.append(record(op, "pass", sample, **about, **known, **placed))
@@ -91,6 +105,8 @@ PLANTED = [
     ("sqnr_lost", "works", with_numerics(sqnr_db=63.0)),
     ("quantization_lost", "works", lambda one: one.with_(against_float={"sqnr_db": 28.5})),
     ("larger_error", "fails", with_numerics(max_abs=9e-3)),
+    ("agreement_lost", "works", with_numerics(top1=0.9)),
+    ("more_parts", "works", lambda one: one.with_(division=Division(2))),
     ("larger_package", "works", lambda one: one.with_(size=10_600)),
     ("slower_lowering", "works", lambda one: one.with_(timing={"lower": 12.5, "run": 0.1})),
     ("changed", "fails", lambda one: one.with_(phase=Phase.RUN)),

@@ -1,5 +1,6 @@
 import pytest
 
+from harness.evidence.division import Division, Island
 from harness.evidence.record import Numerics
 from harness.publish.measures import MEASURES, Limits
 
@@ -39,8 +40,9 @@ def test_what_is_worse(name, limits, before, after, worse):
 
 def test_numbers_are_read_from_records(record):
     one = record(
-        numerics=Numerics("ULP", headroom=2.0, max_abs=0.5, sqnr_db=70.0),
+        numerics=Numerics("ULP", headroom=2.0, max_abs=0.5, sqnr_db=70.0, top1=0.75),
         size=1200,
+        division=Division(2, (Island({"aten.a.default": 1}, 3),)),
         against_float={"sqnr_db": 31.0},
         timing={"export": 1.0, "convert": 2.0, "run": 8.0},
     )
@@ -49,9 +51,12 @@ def test_numbers_are_read_from_records(record):
         "sqnr_lost": 70.0,
         "quantization_lost": 31.0,
         "larger_error": None,  # inside its bound: the headroom tells
+        "agreement_lost": 0.75,
+        "more_parts": 5,
         "larger_package": 1200,
         "slower_lowering": 3.0,
     }
+    assert BY_NAME["slower_lowering"].value(one.with_(lowering_s=7.0)) == 7.0
     outside = one.with_(numerics=Numerics("ULP", headroom=0.5, max_abs=0.5))
     assert BY_NAME["larger_error"].value(outside) == 0.5
     assert {measure.value(record()) for measure in MEASURES} == {None}

@@ -29,7 +29,7 @@ def test_the_default_names_every_class_and_limits_every_measure():
     policy = default_policy()
     assert sorted(policy.actions) == sorted(CLASSES)
     assert policy.limits.keys() == {measure.name for measure in MEASURES}
-    assert all(limits.factor or limits.by for limits in policy.limits.values())
+    assert all(limits.factor or limits.by is not None for limits in policy.limits.values())
     assert policy.waivers == ()
     assert read_policy(None, TODAY) is policy
 
