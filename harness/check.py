@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from harness.cases.case import Built, Case, CaseFault, Method
-from harness.diagnosis.blame import LOCALISED, blamed, is_quick, placed
+from harness.diagnosis.blame import blamed, is_localised, is_quick, placed
 from harness.diagnosis.reruns import most_favourable, precision_note, wrong_by_another
 from harness.evidence.check import Check
 from harness.evidence.notes import Note, NoteCode
@@ -23,17 +23,7 @@ from harness.evidence.recipe import Flow, Quantization, Recipe
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import (
-    OF_MODULES,
-    OF_OPERATORS,
-    WORKING,
-    Kind,
-    Outcome,
-    Phase,
-    Trait,
-    Unit,
-    outcomes_with,
-)
+from harness.evidence.vocabulary import OF_OPERATORS, WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
 from harness.lowering.cache import LoweringCache
 from harness.lowering.from_pte import stored_as_lowered
 from harness.lowering.lower import Emitted, Exported, Failure, Lowered, export, lower, refused_call
@@ -197,7 +187,7 @@ class Checker:
             return record
         states = [n for m, e in zip(case.built.judged, programs, strict=True) for n in begun(m.module, e.program)]
         record = record.with_(notes=record.notes + states)
-        if case.case.kind not in OF_MODULES or record.outcome not in LOCALISED or not is_quick(lowered):
+        if not is_localised(case.case, record) or not is_quick(lowered):
             return record
         ladder.enter(Phase.VALUE)
         places, notes = blamed(case.case, check.recipe, record.notes)

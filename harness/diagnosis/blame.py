@@ -13,7 +13,7 @@ from harness.diagnosis.localise import Localisation, localise
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import OF_OPERATORS, Kind, Outcome
+from harness.evidence.vocabulary import OF_MODULES, OF_OPERATORS, Kind, Outcome
 from harness.lowering.lower import Exported, Lowered, methods
 from harness.lowering.place import Place, source_line
 from harness.verdict.stage import STILL_WRONG
@@ -22,6 +22,11 @@ from harness.verdict.stage import STILL_WRONG
 LOCALISED = frozenset({Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE, Outcome.WRONG_SHAPE, Outcome.INVALID_PROGRAM})
 #: Seconds that lowering may have taken: localising lowers again and runs the program after each pass.
 SECONDS = 3.0
+
+
+def is_localised(case: Case, record: Record) -> bool:
+    """Whether the operator behind an outcome is looked for without being asked: in a module about none."""
+    return case.kind in OF_MODULES and record.outcome in LOCALISED
 
 
 def is_quick(lowered: Lowered) -> bool:
