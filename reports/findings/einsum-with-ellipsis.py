@@ -10,7 +10,7 @@ import torch
 
 class Module(torch.nn.Module):
     def forward(self, x, weight):
-        return torch.einsum('...d,ed->...e', x, weight)
+        return torch.einsum("...d,ed->...e", x, weight)
 
 
 inputs = (torch.randn(2, 6, 16), torch.randn(5, 16))
