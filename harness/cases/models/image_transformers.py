@@ -52,7 +52,7 @@ def _sam() -> Made:
 def _segformer() -> Made:
     config = transformers().SegformerConfig(
         depths=[1, 1, 1, 1],
-        hidden_sizes=[16, 32, 48, 64],
+        hidden_sizes=[32, 64, 96, 128],
         num_attention_heads=[1, 2, 3, 4],
         decoder_hidden_size=64,
         num_labels=21,

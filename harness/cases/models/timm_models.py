@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.cases.models.model import Made, Model
 from harness.cases.models.vision import CLASSES, classified
+from harness.evidence.vocabulary import Level
 
 
 def timm_model(name: str, size: int, **options: Any) -> Made:
@@ -47,7 +48,7 @@ def _timm(short: str, name: str, size: int, **options: Any) -> Model:
 
 MODELS: tuple[Model, ...] = (
     _timm("deit", "deit_tiny_patch16_224", 64, img_size=64, depth=3),
-    Model("inception_v4", "timm.models.inception_v4", "vision", _inception_v4),
+    Model("inception_v4", "timm.models.inception_v4", "vision", _inception_v4, level=Level.FULL),
     _timm("mobilenet_v4", "mobilenetv4_conv_small_035", 64),
     _timm("convnext_v2", "convnextv2_atto", 64, depths=(1, 1, 2, 1), dims=(16, 32, 64, 96)),
     Model("repvgg", "timm.models.repvgg_a0", "vision", _repvgg),
@@ -61,10 +62,16 @@ MODELS: tuple[Model, ...] = (
         64,
         img_size=64,
         embed_dim=(32, 64),
-        depths=(1, 2),
+        depths=(1, 1),
         block_type=("M", "M"),
         stem_width=32,
     ),
-    _timm("ghostnet", "ghostnet_050", 64),
-    _timm("edgenext", "edgenext_xx_small", 64),
+    Model(
+        "ghostnet",
+        "timm.models.ghostnet_050",
+        "vision",
+        functools.partial(timm_model, "ghostnet_050", 64),
+        level=Level.FULL,
+    ),
+    _timm("edgenext", "edgenext_xx_small", 64, depths=(1, 2, 2, 2)),
 )

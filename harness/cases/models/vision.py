@@ -93,7 +93,7 @@ def _vit() -> Made:
 
 def _regnet() -> Made:
     regnet = torchvision_models().regnet
-    params = regnet.BlockParams.from_init_params(depth=6, w_0=24, w_a=24.0, w_m=2.5, group_width=8, se_ratio=0.25)
+    params = regnet.BlockParams([1, 2, 2], [32, 64, 128], [16, 16, 16], [1.0, 1.0, 1.0], [2, 2, 2], 0.25)
     return classified(regnet.RegNet(params, num_classes=CLASSES), 64)
 
 
