@@ -27,11 +27,11 @@ from harness.evidence.vocabulary import HarnessError
 #: The packages that the models come from.
 PACKAGES = ("torchvision", "transformers", "timm", "diffusers", "executorch")
 #: Elements of the largest tensor of a call, and of a block, at `standard`.
-LARGEST_CALL, LARGEST_BLOCK = 2**17, 2**17
+LARGEST_CALL, LARGEST_BLOCK = 2**16, 2**16
 #: Signatures of one operator at `standard`: those that most calls have.
 SIGNATURES = 8
 #: Calls of a block at `standard`.
-LONGEST_BLOCK = 40
+SHORTEST_BLOCK, LONGEST_BLOCK = 4, 40
 
 
 def gathered(models: Iterable[Model], show: Callable[[str], None] = lambda text: None) -> tuple[Tally, dict[str, str]]:
@@ -83,7 +83,7 @@ def _elements(call: Call) -> int:
 
 
 def standard_blocks(tally: Tally) -> set[str]:
-    """Structures of the blocks for `standard`: repeated, neither large nor long, and no part of another one there."""
+    """Structures of the blocks for `standard`: repeated, neither large, short nor long, and no part of another one there."""
     small = {
         structure: tallied
         for structure, tallied in tally.blocks.items()
