@@ -85,7 +85,7 @@ def _elements(call: Call) -> int:
 
 
 def standard_blocks(tally: Tally) -> set[str]:
-    """Structures of the blocks for `standard`: repeated, neither large, short nor long, no part of another one there."""
+    """Structures of the blocks for `standard`: repeated, neither large, short nor long, no part of another there."""
     small = {
         structure: tallied
         for structure, tallied in tally.blocks.items()
