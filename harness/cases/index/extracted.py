@@ -27,11 +27,13 @@ from harness.evidence.vocabulary import HarnessError
 #: The packages that the models come from.
 PACKAGES = ("torchvision", "transformers", "timm", "diffusers", "executorch")
 #: Elements of the largest tensor of a call, and of a block, at `standard`.
-LARGEST_CALL, LARGEST_BLOCK = 2**17, 2**17
+LARGEST_CALL, LARGEST_BLOCK = 2**16, 2**16
 #: Signatures of one operator at `standard`: those that most calls have.
 SIGNATURES = 8
+#: Structures of one type of module at `standard`: those that are repeated most.
+STRUCTURES = 2
 #: Calls of a block at `standard`.
-LONGEST_BLOCK = 40
+SHORTEST_BLOCK, LONGEST_BLOCK = 4, 40
 
 
 def gathered(models: Iterable[Model], show: Callable[[str], None] = lambda text: None) -> tuple[Tally, dict[str, str]]:
@@ -83,13 +85,17 @@ def _elements(call: Call) -> int:
 
 
 def standard_blocks(tally: Tally) -> set[str]:
-    """Structures of the blocks for `standard`: repeated, neither large nor long, and no part of another one there."""
+    """Structures of the blocks for `standard`: repeated, neither large, short nor long, no part of another there."""
     small = {
         structure: tallied
         for structure, tallied in tally.blocks.items()
         if tallied.count > 1 and tallied.what.elements <= LARGEST_BLOCK and len(tallied.what.calls) <= LONGEST_BLOCK
     }
-    return {one for one in small if not any(_is_part(small[one], small[other]) for other in small if other != one)}
+    kinds: dict[str, list[str]] = {}
+    for one in small:
+        if not any(_is_part(small[one], small[other]) for other in small if other != one):
+            kinds.setdefault(small[one].kind, []).append(one)
+    return {one for alike in kinds.values() for one in sorted(alike, key=lambda s: (-small[s].count, s))[:STRUCTURES]}
 
 
 def _is_part(one: Tallied[Block], other: Tallied[Block]) -> bool:
