@@ -42,7 +42,7 @@ def test_they_are_found_by_id_and_are_in_no_suite():
 
 def test_a_run_collects_them_where_asked(pytester, monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[3]))
     pytester.makepyfile(test_models=_SUITE)
     options = ("-p", "xdist", "-p", "harness.plugin.conformance", "--collect-only", "-q", "--unit", "reference")
     without = pytester.runpytest_subprocess(*options).stdout.str()
