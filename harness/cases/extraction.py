@@ -241,7 +241,8 @@ class _Recorder:
             ref = Ref(name, number if several else None)
             found.append(ref if isinstance(tensor, Tensor) else tensor)
             if isinstance(tensor, Tensor):
-                self.values[ref] = observed(tensor, constant=constant)
+                held = torch.zeros_like(tensor) if target._opname.startswith(UNINITIALISED) else tensor
+                self.values[ref] = observed(held, constant=constant)
         if any(returned.alias_info is not None for returned in target._schema.returns):
             if target._schema.is_mutable:
                 self.renamed |= {refs[0]: found[0]} if refs else {}
