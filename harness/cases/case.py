@@ -181,7 +181,7 @@ class Case(Subject):
     """One thing to try, and how it is made real.
 
     `level` is the lowest level at which it runs, `recipes` are those by which it is checked, by their names: the
-    run's own where it names none.
+    run's own where it names none. `at_full` are further ones of its own, at that level alone.
     `whole_model` cases are judged by signal-to-quantization-noise instead of an operator's bound. `ane` cases ask
     whether the Apple Neural Engine takes the operator, and say nothing new on units that may not use it.
     `named` cases are what their id says as long as the installed code is the same; what a user's file gives is not.
@@ -193,6 +193,7 @@ class Case(Subject):
     ane: bool = False
     named: bool = True
     recipes: tuple[str, ...] = ()
+    at_full: tuple[str, ...] = ()
 
     def runs_on(self, unit: UnitSpec) -> bool:
         """Whether a run that names units, not cases, checks it there."""

@@ -50,7 +50,8 @@ class Selection:
 
     def recipes_of(self, case: Case) -> list[Recipe]:
         """The recipes a case is checked by: of its own those asked for; where it names none, those asked for."""
-        own = [Recipe.parse(name) for name in case.recipes]
+        more = case.at_full if self.recipes or self.level is Level.FULL else ()
+        own = [Recipe.parse(name) for name in (*case.recipes, *more)]
         if not self.recipes:
             return own or [Recipe.parse(name) for name in DEFAULT_RECIPES]
         return [recipe for recipe in self.recipes if not own or recipe in own]

@@ -19,6 +19,7 @@ from harness.cases.models import (
 )
 from harness.cases.models.model import SEED, Model, build, build_by
 from harness.cases.models.pretrained import published
+from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import Kind
 
 SUITE = "models"
@@ -50,6 +51,21 @@ SMALL: tuple[Model, ...] = (
 )
 
 
+#: Those whose small weights are tried at level `standard`: the most used of each kind. The others' are at `full`.
+QUANTIZED = frozenset(
+    {
+        *("mobilenet_v2", "mobilenet_v3", "resnet18", "efficientnet", "convnext", "vit", "deit", "swin", "deeplab_v3"),
+        *("bert", "distilbert", "gpt2", "llama", "qwen2", "gemma3", "phi3", "t5", "llama_static_attention"),
+        *("whisper_encoder", "wav2vec2", "clip_text", "unet2d_condition", "lstm_quantizable"),
+    }
+)
+
+
+def _later(model: Model, recipe: str) -> bool:
+    """Whether a recipe of the model waits for level `full`."""
+    return bool(Recipe.parse(recipe).quantization) and model.name not in QUANTIZED
+
+
 @functools.cache
 def cases() -> tuple[Case, ...]:
     """Every model, its weights seeded."""
@@ -76,7 +92,8 @@ def _case(model: Model, weights: str, made: Callable[[], Built]) -> Case:
         build=made,
         whole_model=True,
         named=weights != PRETRAINED,
-        recipes=model.recipes,
+        recipes=tuple(name for name in model.recipes if not _later(model, name)),
+        at_full=tuple(name for name in model.recipes if _later(model, name)),
     )
 
 
