@@ -39,7 +39,6 @@ TESTED_ELSEWHERE = {
     "mil/protobuf.py": "mil/test_package.py",
     "plugin/refusal.py": "plugin/test_conformance.py",
     "plugin/run.py": "plugin/test_conformance.py",
-    "plugin/selection.py": "plugin/test_conformance.py",
     "plugin/summary.py": "plugin/test_conformance.py",
     "publish/rendering.py": "publish/test_pages.py",
     "verdict/control_flow.py": "test_forms.py",

@@ -25,6 +25,17 @@ def test_models_are_cases_of_level_standard_or_full():
         assert case.whole_model
 
 
+def test_small_weights_of_most_models_wait_for_level_full():
+    by_name = {case.id.split("/")[1]: case for case in cases()}
+    assert not models.QUANTIZED - by_name.keys(), "named, and no model"
+    for model in MODELS:
+        case = by_name[model.name]
+        assert (*case.recipes, *case.at_full) == model.recipes or model.name not in models.QUANTIZED
+        assert sorted((*case.recipes, *case.at_full)) == sorted(model.recipes)
+        assert bool(case.at_full) <= (model.name not in models.QUANTIZED)
+        assert "fp16-ios18" in case.recipes
+
+
 #: Below this many parameters a model is built again to see that it is the same.
 _BUILT_TWICE = 500_000
 
