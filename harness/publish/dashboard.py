@@ -15,7 +15,6 @@ from harness.evidence.numerics import headroom_of
 from harness.evidence.record import Record
 from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import (
-    HARDWARE_UNITS,
     OF_PROGRAMS,
     ORDER,
     OUTCOME_MEANINGS,
@@ -91,9 +90,9 @@ def _versions(block: Mapping[str, Any]) -> dict[str, str]:
 
 def _units(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Every unit, also those that nothing was measured on: that is to be seen."""
-    judged = Counter(UnitSpec.parse(record.unit).unit for record in records if record.outcome not in UNJUDGED)
+    judged = Counter(UnitSpec.parse(record.unit).kind for record in records if record.outcome not in UNJUDGED)
     return [
-        {"name": str(unit), "meaning": UNIT_MEANINGS[unit], "hardware": unit in HARDWARE_UNITS, "judged": judged[unit]}
+        {"name": str(unit), "meaning": UNIT_MEANINGS[unit], "hardware": UnitSpec(unit).needs_core_ml, "judged": judged[unit]}
         for unit in Unit
     ]
 

@@ -49,7 +49,8 @@ def installed_libraries() -> dict[str, Library]:
 
 
 def with_global(module: str, name: str) -> str:
-    """A module whose default export is a global of that name instead: within one file there is nothing to import from.
+    """A module whose default export is a global of that name instead, and which says by an event `library` that it has
+    run: within one file there is nothing to import from, and a module within a page has no other sign.
 
     Raises `HarnessError` where there is no such export.
     """
@@ -58,7 +59,8 @@ def with_global(module: str, name: str) -> str:
     if default is None:
         raise HarnessError(f"{name}: its bundle has no default export: another version than this was written for")
     start, end = exports[-1].span()
-    return f"{module[:start]}globalThis.{name}={default[1]};{module[end:]}"
+    told = f'globalThis.{name}={default[1]};globalThis.dispatchEvent(new Event("library"));'
+    return f"{module[:start]}{told}{module[end:]}"
 
 
 def _distribution(name: str) -> importlib.metadata.Distribution:

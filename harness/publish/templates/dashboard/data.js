@@ -30,9 +30,8 @@ async function run(name) {
   }
   script.type = "module";
   script.textContent = text;
-  await new Promise((done, failed) => {
-    script.addEventListener("load", done);
-    script.addEventListener("error", failed);
+  await new Promise((done) => {
+    addEventListener("library", done, { once: true });
     document.head.append(script);
   });
 }

@@ -112,4 +112,7 @@ async function begin() {
   document.documentElement.dataset.ready = "1";
 }
 
-begin();
+begin().catch((error) => {
+  document.getElementById("main").replaceChildren(node("p", { class: "empty" }, `The page could not be drawn: ${error}`));
+  throw error;
+});

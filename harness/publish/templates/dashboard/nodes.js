@@ -92,7 +92,9 @@ const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 function short(value) {
   if (value === null || value === undefined) return "";
-  return Number.isInteger(value) ? String(value) : Number(value).toPrecision(3).replace(/\.?0+(e|$)/, "$1");
+  if (Number.isInteger(value)) return String(value);
+  const text = Math.abs(value) < 1e-3 ? value.toExponential(2) : value.toPrecision(3);
+  return text.replace(/(\.\d*?)0+(e|$)/, "$1$2").replace(/\.(e|$)/, "$1");
 }
 
 const headroomText = (value) => (value === null ? "" : value === EXACT ? "exact" : `x${short(value)}`);

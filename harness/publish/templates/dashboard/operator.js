@@ -51,6 +51,9 @@ function conditionList(one) {
 
 const fateBadge = (condition) => node("span", { class: `badge ${condition.silent ? "bad" : condition.fate.startsWith("runs") ? "part" : "fail"}` }, condition.fate);
 
+/** `executorch` of `executorch:cpu_only`. */
+const kindOf = (unit) => unit.split(":")[0];
+
 /** Every unit, with what was found there; what was not measured says so. */
 function unitTable(rows) {
   const found = new Map();
@@ -60,7 +63,9 @@ function unitTable(rows) {
     if (!found.has(unit)) found.set(unit, new Map());
     found.get(unit).set(name, (found.get(unit).get(name) ?? 0) + 1);
   }
-  const known = data.units.map((unit) => [unit.name, unit.meaning]);
+  const known = data.units
+    .filter((unit) => found.has(unit.name) || ![...found.keys()].some((name) => kindOf(name) === unit.name))
+    .map((unit) => [unit.name, unit.meaning]);
   const others = [...found.keys()].filter((unit) => !known.some(([name]) => name === unit)).map((unit) => [unit, ""]);
   return node("table", { class: "plain" },
     node("thead", {}, node("tr", {}, ...["Unit", "", "Checks"].map((title) => node("th", { scope: "col" }, title)))),

@@ -28,16 +28,7 @@ function figure(options) {
 async function draw(host, make) {
   await load("charts");
   await load("plotting");
-  const made = make();
-  for (const legend of made.legends) {
-    const { text, ground } = palette();
-    legend.label_text_color = text;
-    legend.background_fill_color = ground;
-    legend.background_fill_alpha = 0.8;
-    legend.location = "top_left";
-    legend.click_policy = "hide";
-  }
-  await Bokeh.Plotting.show(made, host);
+  await Bokeh.Plotting.show(make(), host);
 }
 
 /** Errors against their bounds, both by powers of ten; the line is where an error fills its bound. */
@@ -76,6 +67,10 @@ async function plotErrors(host, rows) {
         fill_color: colour, line_color: colour, fill_alpha: 0.5, legend_label: legend,
       }));
     }
+    Object.assign(made.legend, {
+      location: "top_left", click_policy: "hide", background_fill_alpha: 0.8,
+      background_fill_color: colours.ground, label_text_color: colours.text, border_line_color: colours.faint,
+    });
     made.add_tools(new Bokeh.HoverTool({ renderers, tooltips: [["call", "@call"], ["recipe", "@recipe"], ["outcome", "@outcome"], ["error", "@y"], ["bound", "@x"]] }));
     return made;
   });

@@ -24,7 +24,7 @@ const hardware = () => data.units.filter((unit) => unit.hardware);
 function onHardware() {
   const rank = new Map(data.outcomes.map((one, at) => [one.name, at]));
   const worst = new Map();
-  const isHardware = checks.test("unit", (unit) => hardware().some((one) => one.name === unit));
+  const isHardware = checks.test("unit", (unit) => hardware().some((one) => one.name === kindOf(unit)));
   for (const row of checks.rows()) {
     const outcome = checks.get("outcome", row);
     if (!isHardware(row) || !outcomes.get(outcome).judged) continue;
@@ -49,8 +49,8 @@ async function showOperators(main, filters) {
   say(counted(found.length, "operator"));
   await table(main, "Operators", found, [
     { title: "Operator", value: (one) => one.name, cell: (one) => operatorLink(one.name), class: "name" },
-    { title: "torch", value: (one) => one.apis.join(", ") },
-    { title: "MIL", value: (one) => one.mil.join(", "), cell: (one) => few(one.mil) },
+    { title: "torch", value: (one) => one.apis.join(", "), class: "names" },
+    { title: "MIL", value: (one) => one.mil.join(", "), cell: (one) => few(withoutCasts(one.mil)), class: "names" },
     { title: "Category", value: (one) => data.categories.findIndex((c) => c.name === one.category), cell: (one) => categoryBadge(one.category) },
     { title: "Conditions", cell: conditionsInShort, class: "wide" },
     { title: "Calls that work", value: (one) => (one.tried ? one.works / one.tried : null), cell: (one) => `${one.works} of ${one.tried}`, class: "number" },
@@ -60,6 +60,9 @@ async function showOperators(main, filters) {
 }
 
 const few = (names, most = 4) => names.slice(0, most).join(", ") + (names.length > most ? ` and ${names.length - most} more` : "");
+
+/** Casts stand at the ends of every program in fp16. */
+const withoutCasts = (names) => (names.length > 1 ? names.filter((name) => name !== "cast") : names);
 
 function conditionsInShort(one) {
   const parts = one.conditions.slice(0, 3).map((condition) => node("span", {},
