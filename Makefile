@@ -12,12 +12,13 @@ LEVEL  ?= standard
 SIMULATED ?= runs/simulated
 JOBS   ?= auto
 
-.PHONY: matrix test lint harness-tests smoke simulated docs docs-check index-check known-issues bench clean
+.PHONY: matrix test lint harness-tests smoke simulated docs dashboard docs-check index-check known-issues bench clean
 
 matrix: $(READY)
 	$(BIN)/python -m pytest suites --level $(LEVEL) --shard $(SHARD) --measure --ways-around -n $(JOBS) -q --capture=sys --run-dir $(RUN)
 	$(BIN)/python -m harness merge $(RUN)
 	$(BIN)/python -m harness docs
+	$(BIN)/python -m harness dashboard
 	rm -rf $(RUN).last && mv $(RUN) $(RUN).last
 
 test: $(READY) lint docs harness-tests smoke docs-check
@@ -44,6 +45,10 @@ simulated: $(READY)
 docs: $(READY)
 	$(BIN)/sphinx-build -q -W --keep-going -n -j auto -c docs -d build/doctrees . build/docs
 
+# The records as one page to search, which works from a file: reports/index.html. Not committed: it changes whole.
+dashboard: $(READY)
+	$(BIN)/python -m harness dashboard
+
 docs-check: $(READY)
 	$(BIN)/python -m harness docs --check
 
@@ -62,7 +67,7 @@ bench: $(READY)
 
 $(READY): pyproject.toml install.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python install.py models dev docs
+	$(BIN)/python install.py models dev docs dashboard
 	touch $@
 
 clean:

@@ -22,6 +22,7 @@ from harness.evidence.vocabulary import (
     UNJUDGED,
     WORKING,
     Effect,
+    Kind,
     Outcome,
     Unit,
     outcomes_of,
@@ -36,7 +37,7 @@ from harness.publish.markdown import scrub
 from harness.publish.model import Matrix
 from harness.publish.remedies import of_cause, of_record
 from harness.publish.summary import what_went_wrong
-from harness.publish.support import CATEGORY_MEANINGS, Category, Condition, Fate, Sample, Support
+from harness.publish.support import CATEGORY_MEANINGS, EXTRACTED, Category, Condition, Fate, Sample, Support
 from harness.publish.views import Views
 from harness.publish.wording import clause_text
 
@@ -71,14 +72,18 @@ def dashboard_data(
         ],
         "categories": [{"name": str(one), "meaning": CATEGORY_MEANINGS[one]} for one in Category],
         "limits": [
-            {"condition": limit.cause.condition, "remedy": limit.cause.remedy, "cause": limit.cause.cause,
-             "operators": limit.operators}
+            {
+                "condition": limit.cause.condition,
+                "remedy": limit.cause.remedy,
+                "cause": limit.cause.cause,
+                "operators": limit.operators,
+            }
             for limit in views.limits
         ],
         "checks": table([_check(record) for record in matrix.shown], _CHECK_NUMBERS),
         "operators": [_operator(support, views.causes, rows) for support in views.operators.values()],
         "causes": [_finding(finding) for finding in find_findings(matrix.shown, causes)],
-        "headroom": _headroom(matrix.shown),
+        "headroom": _headroom([*matrix.records, *matrix.beside]),
         "changes": _changes(changes) if changes is not None else None,
         "ignored": matrix.ignored,
     }
@@ -92,7 +97,12 @@ def _units(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Every unit, also those that nothing was measured on: that is to be seen."""
     judged = Counter(UnitSpec.parse(record.unit).kind for record in records if record.outcome not in UNJUDGED)
     return [
-        {"name": str(unit), "meaning": UNIT_MEANINGS[unit], "hardware": UnitSpec(unit).needs_core_ml, "judged": judged[unit]}
+        {
+            "name": str(unit),
+            "meaning": UNIT_MEANINGS[unit],
+            "hardware": UnitSpec(unit).needs_core_ml,
+            "judged": judged[unit],
+        }
         for unit in Unit
     ]
 
@@ -145,7 +155,7 @@ def _operator(support: Support, causes: Mapping[str, Cause], rows: Mapping[int, 
     tried = [*support.samples, *support.limited]
     own = [sample for sample in tried if _own(sample, support)]
     programs = [sample for sample in tried if not _own(sample, support)]
-    made = support.made_by_models
+    made = [sample for sample in support.samples if _of_a_model(sample)]
     conditions = support.conditions()
     apis = {sample.api for sample in own if sample.api != support.name}
     mil = {name for sample in own for record in sample.records for name in record.mil_ops}
@@ -170,6 +180,11 @@ def _operator(support: Support, causes: Mapping[str, Cause], rows: Mapping[int, 
 def _own(sample: Sample, support: Support) -> bool:
     """Whether the case was made for the operator; a program that works speaks for each in it."""
     return bool(sample.records) and sample.records[0].op == support.name
+
+
+def _of_a_model(sample: Sample) -> bool:
+    """Whether it is a call taken from a model, or a model; other programs are made to try something."""
+    return sample.origin.startswith(EXTRACTED) or any(record.kind is Kind.MODEL for record in sample.records)
 
 
 def _condition(condition: Condition, causes: Mapping[str, Cause]) -> dict[str, Any]:

@@ -16,7 +16,17 @@ from harness.publish.dashboard_libraries import Library
 
 TEMPLATES = Path(__file__).with_name("templates") / "dashboard"
 #: The page's own code, in the order in which it stands in the page: one module.
-SCRIPTS = ("data.js", "nodes.js", "address.js", "filters.js", "tables.js", "plots.js", "operator.js", "views.js", "main.js")
+SCRIPTS = (
+    "data.js",
+    "nodes.js",
+    "address.js",
+    "filters.js",
+    "tables.js",
+    "plots.js",
+    "operator.js",
+    "views.js",
+    "main.js",
+)
 _GZIP = 31
 
 

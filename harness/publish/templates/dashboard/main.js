@@ -29,6 +29,7 @@ async function show({ keepFocus = false } = {}) {
   drawFilters(single ? "" : name, filters);
   const main = document.getElementById("main");
   const fresh = node("div", { class: "view" });
+  closeTables();
   main.replaceChildren(fresh);
   if (!keepFocus && of) main.focus({ preventScroll: true });
   if (!keepFocus) window.scrollTo(0, 0);

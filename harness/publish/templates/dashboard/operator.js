@@ -16,7 +16,7 @@ async function showOperator(main, name) {
       ["torch", node("span", {}, between(one.apis.map(code)))],
       ["becomes", one.becomes.length ? node("span", {}, between(one.becomes.map(operatorLink))) : ""],
       ["MIL", node("span", {}, between(one.mil.map(code)))],
-      ["in models", one.models ? `${one.models_work} of ${counted(one.models, "call")} or programs of models work` : "no measured model has it"],
+      ["in models", one.models ? `${one.models_work} of ${one.models} work, calls that models make and whole models` : "no measured model has it"],
     ]),
     section("Conditions", conditionList(one)),
     section("Where it was measured", unitTable(own)),

@@ -1,18 +1,24 @@
 // Tables by DataTables, which asks for a page at a time: only what is seen is ever made.
 
 const PAGE = 50;
+const open = [];
+
+/** DataTables keeps what it made until it is told to let go. */
+function closeTables() {
+  for (const one of open.splice(0)) one.destroy();
+}
 
 /** Put a table into `host`. A column has `title`, `value(row)` to sort by, and `cell(row)` where more is shown. */
 async function table(host, label, rows, columns, { order = null, page = PAGE } = {}) {
   if (!rows.length) {
     host.append(node("p", { class: "empty" }, "Nothing fits these filters."));
-    return null;
+    return;
   }
   await load("tables");
   const element = node("table", { class: "display compact", "aria-label": label });
   host.append(element);
   const shown = { rows, by: "" };
-  return new DataTable(element, {
+  open.push(new DataTable(element, {
     serverSide: true,
     processing: false,
     searching: false,
@@ -40,7 +46,7 @@ async function table(host, label, rows, columns, { order = null, page = PAGE } =
         data: shown.rows.slice(request.start, end),
       });
     },
-  });
+  }));
 }
 
 /** Always an element: a text would be taken for markup. */

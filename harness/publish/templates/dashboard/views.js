@@ -97,7 +97,7 @@ async function showFindings(main, filters) {
     holdsAll([one.slug, one.title, one.sees, one.condition, ...one.operators].join(" ").toLowerCase(), wanted));
   const used = data.causes.some((one) => one.models.length || one.calls);
   main.append(node("h2", {}, `Findings (${found.length})`),
-    node("p", {}, used ? "Those that strike most models first, then most calls that models make, then most checks." : "Those with most checks first: these records do not tell what models use."));
+    node("p", {}, used ? "Those that strike most models first, then most calls that models make, then most checks." : "Those with most checks first: none of them strikes a measured model, or a call taken from one."));
   say(counted(found.length, "finding"));
   await table(main, "Findings", found, [
     { title: "Priority", value: (one) => one.place, class: "number" },
