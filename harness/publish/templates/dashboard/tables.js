@@ -26,7 +26,7 @@ async function table(host, label, rows, columns, { order = null, page = PAGE } =
     order: order ? [order] : [],
     pageLength: page,
     lengthMenu: [25, 50, 100, 500],
-    layout: { topStart: null, topEnd: null, bottomStart: "info", bottomEnd: ["pageLength", "paging"] },
+    layout: { topStart: null, topEnd: null, bottomStart: "info", bottomEnd: rows.length > 25 ? ["pageLength", "paging"] : null },
     language: { lengthMenu: "_MENU_ a page", info: "_START_ to _END_ of _TOTAL_" },
     columns: columns.map((column) => ({
       title: column.title,
