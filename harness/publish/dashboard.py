@@ -46,7 +46,10 @@ SILENT = outcomes_of(Effect.WRONG, Effect.UNSTABLE, Effect.OUT_OF_RANGE)
 _FATES_SILENT = frozenset({Fate.WRONG, Fate.OVERFLOWS})
 #: Characters of what went wrong, and calls of a condition that are shown.
 _WRONG, _CALLS = 600, 6
-_CHECK_NUMBERS = ("limit", "worst", "headroom", "ulp", "sqnr", "percent", "size")
+_CHECK_NUMBERS = (
+    *("limit", "worst", "headroom", "ulp", "sqnr"),
+    *("percent", "size", "calls", "delegates", "islands", "flops"),
+)
 
 
 def dashboard_data(
@@ -108,7 +111,7 @@ def _units(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def _check(record: Record) -> dict[str, Any]:
-    numerics = record.numerics
+    numerics, division = record.numerics, record.division
     headroom = headroom_of(record)
     delegated = sum(operators_of(record.delegated).values())
     nodes = delegated + sum(operators_of(record.fallback).values())
@@ -140,9 +143,20 @@ def _check(record: Record) -> dict[str, Any]:
         "headroom": number(headroom, 3),
         "ulp": number(numerics.max_ulp, 3) if numerics else None,
         "sqnr": number(numerics.sqnr_db, 3) if numerics and (numerics.sqnr_db or 0) >= 0 else None,
-        "percent": round(100 * delegated / nodes) if nodes else None,
+        "percent": _share(delegated, nodes),
         "size": record.size,
+        "family": record.family,
+        "models": ", ".join(record.usage.models),
+        "calls": record.usage.calls or None,
+        "delegates": division.delegates if division else None,
+        "islands": division.number_of_islands if division else None,
+        "flops": _share(division.delegated_flops, division.flops) if division else None,
     }
+
+
+def _share(part: int | None, whole: int | None) -> int | None:
+    """In percent; None where either is not known."""
+    return round(100 * part / whole) if whole and part is not None else None
 
 
 def _counts(counts: Mapping[str, int]) -> str:

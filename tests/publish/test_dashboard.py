@@ -3,7 +3,9 @@ import json
 import pytest
 
 from harness.evidence.causes import Cause, Rule
+from harness.evidence.division import Division
 from harness.evidence.remedy import Remedy
+from harness.evidence.usage import Usage
 from harness.evidence.vocabulary import ORDER, Kind, Outcome
 from harness.publish.dashboard import dashboard_data
 from harness.publish.dashboard_compare import compare_runs
@@ -96,9 +98,18 @@ def test_a_model_is_a_program_with_its_share(data_of, record):
         outcome="partial", kind=Kind.MODEL, case="models/vit/float32", op="model.vit", api="",
         delegated={"aten.a.default": 3}, fallback={"aten.b.default": 1}, size=1200,
     )  # fmt: skip
+    model = model.with_(family="vision", division=Division(2, (), flops=400, delegated_flops=300))
     checks = data_of(model)["checks"]
     assert (column(checks, "program"), column(checks, "subject")) == (["model"], ["vit"])
     assert (column(checks, "percent"), column(checks, "size")) == ([75], [1200])
+    assert [column(checks, key) for key in ("family", "delegates", "islands", "flops")] == [["vision"], [2], [0], [75]]
+
+
+def test_a_call_taken_from_models_says_which(data_of, record):
+    taken = record(origin="extracted", usage=Usage(calls=7, models=("bert", "vit")))
+    data = data_of(taken)
+    assert [column(data["checks"], key) for key in ("models", "calls")] == [["bert, vit"], [7]]
+    assert data["operators"][0]["models"] == 1
 
 
 def test_a_finding_says_what_was_reported(data_of, gelu):

@@ -66,7 +66,9 @@ function changed() {
   refilter(filters);
 }
 
-const words = (filters) => (filters.q ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+/** Names are searched for as they are written in code: `torch.nn.functional.gelu`, `F.gelu`, `aten::gelu`. */
+const words = (filters) => (filters.q ?? "").toLowerCase().replaceAll("::", ".").split(/\s+/)
+  .map((word) => word.replace(/^(torch\.ops|torch|f|mb)\./, "")).filter(Boolean);
 const holdsAll = (text, wanted) => wanted.every((word) => text.includes(word));
 
 /** Tests that a check has to pass, by the filters that are about checks. */

@@ -124,6 +124,8 @@ async function showCheck(main, id) {
       ["left to ExecuTorch", one.left],
       ["MIL", one.mil],
       ["arises in", one.stage],
+      ["made by models", one.models ? `${one.models} (${counted(one.calls, "call")})` : ""],
+      ["delegates", one.delegates === null ? "" : `${one.delegates}, ${counted(one.islands, "island")} left to ExecuTorch`],
     ])));
     if (cause) main.append(section("Cause", causeCard(one.cause)));
     if (one.remedy) main.append(section("Way around", node("pre", { tabindex: "0" }, one.remedy)));
@@ -139,7 +141,7 @@ function showFinding(main, slug) {
   }
   main.append(
     node("h2", {}, prose(one.title)),
-    node("p", { class: "lead" }, node("span", { class: "badge off" }, one.heading), ` ${one.strikes || counted(one.checks, "check")}`),
+    node("p", { class: "lead" }, node("span", { class: "badge off" }, one.heading), ` ${[one.strikes, counted(one.checks, "check")].filter(Boolean).join("; ")}`),
     facts([
       ["what is seen", prose(one.sees)],
       ["fails for", one.condition ? prose(one.condition) : ""],

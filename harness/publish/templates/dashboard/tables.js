@@ -52,7 +52,7 @@ async function table(host, label, rows, columns, { order = null, page = PAGE } =
 /** Always an element: a text would be taken for markup. */
 function cellOf(column, row) {
   const shown = (column.cell ?? column.value)(row);
-  return node("span", {}, ...[shown].flat().map((one) => (typeof one === "number" ? String(one) : one)));
+  return node("span", {}, ...[shown].flat().map((one) => (typeof one === "number" ? one.toLocaleString("en") : one)));
 }
 
 /** Nothing comes last, whichever way. */

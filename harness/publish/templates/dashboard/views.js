@@ -124,10 +124,15 @@ async function showModels(main, filters) {
   say(counted(rows.length, "check"));
   await table(main, "Models", rows, [
     { title: "Name", value: (row) => checks.get("subject", row), cell: (row) => checkLink(idOf(checks.one(row)), checks.get("subject", row)), class: "name" },
-    { title: "Kind", value: (row) => checks.get("kind", row) },
+    { title: "Kind", value: (row) => checks.get("family", row) || checks.get("kind", row) },
     { title: "Case", value: (row) => checks.get("case", row).split("/").at(-1) },
     ...CHECK_COLUMNS.slice(2, 5),
-    { title: "Delegated", value: (row) => checks.get("percent", row), cell: (row) => (checks.get("percent", row) === null ? "" : `${checks.get("percent", row)} %`), class: "number" },
+    ...["percent", "flops"].map((key) => ({
+      title: key === "percent" ? "Nodes delegated" : "FLOPs delegated", class: "number",
+      value: (row) => checks.get(key, row), cell: (row) => (checks.get(key, row) === null ? "" : `${checks.get(key, row)} %`),
+    })),
+    { title: "Delegates", value: (row) => checks.get("delegates", row), class: "number" },
+    { title: "Islands", value: (row) => checks.get("islands", row), class: "number" },
     { title: "SQNR, dB", value: (row) => headroomValue(checks.get("sqnr", row)), cell: (row) => (checks.get("sqnr", row) === EXACT ? "exact" : short(checks.get("sqnr", row))), class: "number" },
     { title: "Size, kB", value: (row) => checks.get("size", row), cell: (row) => (checks.get("size", row) === null ? "" : Math.round(checks.get("size", row) / 1000).toLocaleString("en")), class: "number" },
     ...CHECK_COLUMNS.slice(5),
