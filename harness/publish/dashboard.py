@@ -43,6 +43,17 @@ from harness.publish.wording import clause_text
 
 #: Outcomes of which the user notices nothing: the program runs and its answer is wrong.
 SILENT = outcomes_of(Effect.WRONG, Effect.UNSTABLE, Effect.OUT_OF_RANGE)
+#: A category in a cell of a table; the whole name is its heading elsewhere.
+SHORT: Mapping[Category, str] = {
+    Category.WORKS: "works",
+    Category.LOWERS_EXCEPT: "some calls fail",
+    Category.RIGHT_EXCEPT: "some silently wrong",
+    Category.KERNELS: "ExecuTorch's kernels",
+    Category.REFUSED: "refused",
+    Category.NEVER: "never lowers",
+    Category.WRONG: "always wrong",
+    Category.LIMITED: "only at a limit",
+}
 _FATES_SILENT = frozenset({Fate.WRONG, Fate.OVERFLOWS})
 #: Characters of what went wrong, and calls of a condition that are shown.
 _WRONG, _CALLS = 600, 6
@@ -73,7 +84,7 @@ def dashboard_data(
             }
             for outcome in ORDER
         ],
-        "categories": [{"name": str(one), "meaning": CATEGORY_MEANINGS[one]} for one in Category],
+        "categories": [{"name": str(one), "short": SHORT[one], "meaning": CATEGORY_MEANINGS[one]} for one in Category],
         "limits": [
             {
                 "condition": limit.cause.condition,

@@ -7,9 +7,10 @@ from harness.evidence.division import Division
 from harness.evidence.remedy import Remedy
 from harness.evidence.usage import Usage
 from harness.evidence.vocabulary import ORDER, Kind, Outcome
-from harness.publish.dashboard import dashboard_data
+from harness.publish.dashboard import SHORT, dashboard_data
 from harness.publish.dashboard_compare import compare_runs
 from harness.publish.model import build_matrix
+from harness.publish.support import Category
 from harness.publish.views import views_of
 
 CAUSE = Cause(
@@ -181,3 +182,7 @@ def test_paths_of_a_machine_do_not_get_through(data_of, record):
 
 def test_all_of_it_is_json(data_of, records):
     json.dumps(data_of(*records), allow_nan=False)
+
+
+def test_every_category_has_a_short_name():
+    assert set(SHORT) == set(Category)

@@ -36,7 +36,14 @@ function outside(url) {
   return node("a", { href: url, rel: "noopener noreferrer", target: "_blank" }, url.replace(/^https:\/\//, ""));
 }
 
-const operatorLink = (name) => (operators.has(name) ? link(addressOf("operator", name), name) : name);
+/** A name that may go on in the next line behind a dot, an underscore or a slash. */
+function breakable(text) {
+  const found = document.createDocumentFragment();
+  for (const part of text.split(/(?<=[._/,@])(?=.)/)) found.append(part, node("wbr"));
+  return found;
+}
+
+const operatorLink = (name) => (operators.has(name) ? link(addressOf("operator", name), breakable(name)) : breakable(name));
 const causeLink = (slug) => (causes.has(slug) ? link(addressOf("finding", slug), slug) : slug);
 const checkLink = (id, ...children) => link(addressOf("check", id), ...(children.length ? children : [id]));
 
@@ -62,10 +69,11 @@ const CATEGORY_LOOKS = [
   [/^Tried/, "off"],
 ];
 
-function categoryBadge(name) {
-  const meaning = data.categories.find((one) => one.name === name)?.meaning;
+function categoryBadge(name, { inShort = false } = {}) {
+  const known = data.categories.find((one) => one.name === name);
   const look = CATEGORY_LOOKS.find(([pattern]) => pattern.test(name))?.[1] ?? "fail";
-  return node("span", { class: `badge ${look}`, title: meaning?.replaceAll("`", "") }, name);
+  const title = `${name}: ${known?.meaning.replaceAll("`", "")}`;
+  return node("span", { class: `badge ${look}`, title }, inShort && known ? known.short : name);
 }
 
 /** A command to paste, with a button that copies it. */

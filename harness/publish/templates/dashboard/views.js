@@ -1,7 +1,7 @@
 // The views of many: operators, checks, findings, models, headroom, what changed, and what this is.
 
 const CHECK_COLUMNS = [
-  { title: "Check", value: (row) => checks.get("case", row), cell: (row) => checkLink(idOf(checks.one(row)), checks.get("case", row)), class: "long" },
+  { title: "Check", value: (row) => checks.get("case", row), cell: (row) => checkLink(idOf(checks.one(row)), breakable(checks.get("case", row))), class: "long" },
   { title: "Call", value: (row) => checks.get("call", row), cell: (row) => code(checks.get("call", row)), class: "long" },
   { title: "Recipe", value: (row) => checks.get("recipe", row) },
   { title: "Unit", value: (row) => checks.get("unit", row) },
@@ -49,9 +49,9 @@ async function showOperators(main, filters) {
   say(counted(found.length, "operator"));
   await table(main, "Operators", found, [
     { title: "Operator", value: (one) => one.name, cell: (one) => operatorLink(one.name), class: "name" },
-    { title: "torch", value: (one) => one.apis.join(", "), class: "names" },
-    { title: "MIL", value: (one) => one.mil.join(", "), cell: (one) => few(withoutCasts(one.mil)), class: "names" },
-    { title: "Category", value: (one) => data.categories.findIndex((c) => c.name === one.category), cell: (one) => categoryBadge(one.category) },
+    { title: "torch", value: (one) => one.apis.join(", "), cell: (one) => breakable(one.apis.join(", ")), class: "names" },
+    { title: "MIL", value: (one) => one.mil.join(", "), cell: (one) => breakable(few(withoutCasts(one.mil))), class: "names" },
+    { title: "Category", value: (one) => data.categories.findIndex((c) => c.name === one.category), cell: (one) => categoryBadge(one.category, { inShort: true }) },
     { title: "Conditions", cell: conditionsInShort, class: "wide" },
     { title: "Calls that work", value: (one) => (one.tried ? one.works / one.tried : null), cell: (one) => `${one.works} of ${one.tried}`, class: "number" },
     { title: "In models", value: (one) => one.models, cell: (one) => (one.models ? `${one.models_work} of ${one.models} work` : ""), class: "number" },
@@ -158,7 +158,7 @@ async function showHeadroom(main, filters) {
     { title: "Smallest", value: (row) => headroomValue(all.get("smallest", row)), cell: (row) => headroomText(all.get("smallest", row)), class: "number" },
     { title: "Median", value: (row) => headroomValue(all.get("median", row)), cell: (row) => headroomText(all.get("median", row)), class: "number" },
     { title: "", value: (row) => all.get("flag", row) },
-    { title: "Nearest to its bound", value: (row) => all.get("check", row), cell: (row) => checkLink(all.get("check", row)), class: "long" },
+    { title: "Nearest to its bound", value: (row) => all.get("check", row), cell: (row) => checkLink(all.get("check", row), breakable(all.get("check", row))), class: "long" },
   ]);
   await plotHeadroom(plot, rows.map((row) => all.get("smallest", row)));
 }
@@ -185,7 +185,7 @@ async function showCompare(main, filters) {
   await table(main, "What changed", rows, [
     { title: "What", value: (row) => all.get("move", row) },
     { title: "Operator", value: (row) => all.get("operator", row), cell: (row) => operatorLink(all.get("operator", row)), class: "name" },
-    { title: "Check", value: (row) => all.get("check", row), cell: (row) => checkLink(all.get("check", row)), class: "long" },
+    { title: "Check", value: (row) => all.get("check", row), cell: (row) => checkLink(all.get("check", row), breakable(all.get("check", row))), class: "long" },
     { title: "Before", value: (row) => all.get("before", row), cell: side("before") },
     { title: "After", value: (row) => all.get("after", row), cell: side("after") },
     { title: "Headroom before", value: (row) => headroomValue(all.get("headroom_before", row)), cell: (row) => headroomText(all.get("headroom_before", row)), class: "number" },
