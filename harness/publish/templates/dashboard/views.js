@@ -53,7 +53,7 @@ async function showOperators(main, filters) {
     { title: "MIL", value: (one) => one.mil.join(", "), cell: (one) => breakable(few(withoutCasts(one.mil))), class: "names" },
     { title: "Category", value: (one) => data.categories.findIndex((c) => c.name === one.category), cell: (one) => categoryBadge(one.category, { inShort: true }) },
     { title: "Conditions", cell: conditionsInShort, class: "wide" },
-    { title: "Calls that work", value: (one) => (one.tried ? one.works / one.tried : null), cell: (one) => `${one.works} of ${one.tried}`, class: "number" },
+    { title: "Working calls", value: (one) => (one.tried ? one.works / one.tried : null), cell: (one) => `${one.works} of ${one.tried}`, class: "number" },
     { title: "In models", value: (one) => one.models, cell: (one) => (one.models ? `${one.models_work} of ${one.models} work` : ""), class: "number" },
     { title: "On Core ML", value: (one) => measured.get(one.name) ?? "", cell: (one) => (measured.has(one.name) ? outcomeBadge(measured.get(one.name)) : node("span", { class: "off" }, "not measured")) },
   ]);
