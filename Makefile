@@ -11,12 +11,18 @@ SHARD  ?= 1/1
 LEVEL  ?= standard
 SIMULATED ?= runs/simulated
 JOBS   ?= auto
+# Counts and what is red, as Markdown: a file that they are appended to, such as a job's summary.
+SUMMARY ?=
+JUNIT  := build/junit
+WORKFLOWS := $(wildcard .github/workflows/*.yml)
+# What is measured whole takes the place of the evidence there is; a part is written beside it.
+WHOLE  := $(if $(filter 1/1,$(SHARD)),$(filter standard full,$(LEVEL)))
 
-.PHONY: matrix test lint harness-tests smoke simulated docs dashboard docs-check index-check known-issues bench clean
+.PHONY: matrix test lint harness-tests smoke simulated docs dashboard browser docs-check index-check known-issues bench clean
 
 matrix: $(READY)
 	$(BIN)/python -m pytest suites --level $(LEVEL) --shard $(SHARD) --measure --ways-around -n $(JOBS) -q --capture=sys --run-dir $(RUN)
-	$(BIN)/python -m harness merge $(RUN)
+	$(BIN)/python -m harness merge $(RUN) $(if $(WHOLE),--replace)
 	$(BIN)/python -m harness docs
 	$(BIN)/python -m harness dashboard
 	rm -rf $(RUN).last && mv $(RUN) $(RUN).last
@@ -28,12 +34,14 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	$(BIN)/zizmor --offline --quiet --config .github/zizmor.yml $(WORKFLOWS)
 
 harness-tests: $(READY)
-	$(BIN)/python -m pytest tests -n $(JOBS) --dist loadgroup -q
+	$(BIN)/python -m pytest tests -n $(JOBS) --dist loadgroup -q --junitxml $(JUNIT)/tests.xml
 
 smoke: $(READY)
-	$(BIN)/python -m pytest suites --level smoke -n $(JOBS) -q --capture=sys
+	$(BIN)/python -m pytest suites --level smoke -n $(JOBS) -q --capture=sys --junitxml $(JUNIT)/smoke.xml $(if $(SUMMARY),--summary $(SUMMARY))
 
 # The path a Mac takes, for the smoke level on every Core ML unit: fake native module, real everything else.
 simulated: $(READY)
@@ -48,6 +56,10 @@ docs: $(READY)
 # The records as one page to search, which works from a file: reports/index.html. Not committed: it changes whole.
 dashboard: $(READY)
 	$(BIN)/python -m harness dashboard
+
+# A Chromium for the tests that click through the dashboard, with what it needs of the system; without one they are skipped.
+browser: $(READY)
+	$(BIN)/python -m playwright install --with-deps chromium
 
 docs-check: $(READY)
 	$(BIN)/python -m harness docs --check

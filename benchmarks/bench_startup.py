@@ -22,6 +22,7 @@ from benchmarks.sizes import Size
 from benchmarks.spread import Spread, figures, quartiles
 from benchmarks.store import Measurement
 from harness.evidence.record import Record
+from harness.evidence.vocabulary import Outcome
 from harness.process import serve
 from harness.process.isolation import FILE_HANDLER
 
@@ -45,7 +46,7 @@ def mlp{number}():
 
 
 def evidence(folder: Path, records: int) -> list[str]:
-    """A baseline and the same as a candidate, of so many records."""
+    """A baseline and a candidate of so many records, of which a release made one in fifty worse."""
     from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_evidence
 
     committed = merge_evidence(read_evidence(path) for path in sorted((ROOT / "reports/evidence").glob("*.jsonl")))
@@ -55,10 +56,11 @@ def evidence(folder: Path, records: int) -> list[str]:
         for record in committed.records[: records - len(made)]:
             suite, _, rest = record.case.partition("/")
             made.append(record.with_(case=f"{suite}/{rest}-copy{copy}") if copy else record)
-    paths = [folder / f"{name}.jsonl" for name in ("baseline", "candidate")]
-    for path in paths:
-        write_evidence(path, Evidence(committed.environments, made))
-    return [str(path) for path in paths]
+    worse = [r.with_(outcome=Outcome.CRASH) if place % 50 == 0 else r for place, r in enumerate(made)]
+    sides = {folder / "baseline.jsonl": made, folder / "candidate.jsonl": worse}
+    for path, side in sides.items():
+        write_evidence(path, Evidence(committed.environments, side))
+    return [str(path) for path in sides]
 
 
 def user_file(folder: Path, modules: int) -> str:

@@ -289,7 +289,7 @@ def shards_table(recorded: Sequence[Case]) -> str:
 
 
 def today_table(recorded: Sequence[Case]) -> str:
-    """The standard level, as `.github/workflows/mac.yml` runs it."""
+    """The standard level, as `.github/workflows/matrix.yml` runs it."""
     rows = []
     three = ("reference", "cpu_only", "cpu_and_gpu")
     five = (*three, "cpu_and_ne", "all")

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from harness.cases.case import Built, Case, CaseFault, Method
-from harness.diagnosis.blame import LOCALISED, blamed, is_quick, placed
+from harness.cases.case import Built, Case, CaseFault, Method, WeightsNotHad
+from harness.diagnosis.blame import LOCALISED, blamed, is_worthwhile, placed
 from harness.diagnosis.reruns import most_favourable, precision_note, wrong_by_another
 from harness.evidence.check import Check
 from harness.evidence.notes import Note, NoteCode
@@ -22,7 +22,15 @@ from harness.evidence.recipe import Flow, Quantization, Recipe
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.times import STAGE_OF, Stopwatch
 from harness.evidence.unit import UnitSpec
-from harness.evidence.vocabulary import WORKING, Kind, Outcome, Phase, Trait, Unit, outcomes_with
+from harness.evidence.vocabulary import (
+    WORKING,
+    Kind,
+    Outcome,
+    Phase,
+    Trait,
+    Unit,
+    outcomes_with,
+)
 from harness.lowering.cache import LoweringCache
 from harness.lowering.from_pte import stored_as_lowered
 from harness.lowering.lower import Emitted, Exported, Failure, Lowered, export, lower, refused_call
@@ -73,11 +81,12 @@ _MAYBE_PRECISION = outcomes_with(Trait.ROUNDING)
 
 @dataclass(frozen=True)
 class _Faulty:
-    """A case that cannot be judged, by a fault of its own; `built` is None where it could not even be made."""
+    """A case that cannot be judged, as a rule by its own fault; `built` is None where it could not even be made."""
 
     case: Case
     fault: str
     built: Built | None = None
+    outcome: Outcome = Outcome.INVALID_CASE
 
 
 @dataclass
@@ -144,7 +153,7 @@ class Checker:
             dtype = case.built.dtype if check.case.kind is Kind.USER else record.dtype
             record = record.with_(seed=case.built.seed, call=case.built.call or record.call, dtype=dtype)
         if isinstance(case, _Faulty):
-            return record.with_(outcome=Outcome.INVALID_CASE, reason=case.fault)
+            return record.with_(outcome=case.outcome, reason=case.fault)
         if case.costs is not None and math.isfinite(case.costs):
             record = record.with_(against_float={"sqnr_db": round(case.costs, 2)})
         lowered = self._lower(case, check.recipe, ladder)
@@ -181,7 +190,7 @@ class Checker:
             return record
         states = [n for m, e in zip(case.built.judged, programs, strict=True) for n in begun(m.module, e.program)]
         record = record.with_(notes=record.notes + states)
-        if case.case.kind is not Kind.USER or record.outcome not in LOCALISED or not is_quick(lowered):
+        if record.outcome not in LOCALISED or not is_worthwhile(case.case.kind, lowered):
             return record
         ladder.enter(Phase.VALUE)
         places, notes = blamed(case.case, check.recipe, record.notes)
@@ -231,7 +240,8 @@ class Checker:
             with self.watch.stage("eager"):
                 truths = truths_of(built, users_own=case.kind is Kind.USER)
         except (CaseFault, InvalidCase) as error:
-            return _Faulty(case, str(error), built)
+            not_had = isinstance(error, WeightsNotHad)
+            return _Faulty(case, str(error), built, Outcome.NOT_RUN if not_had else Outcome.INVALID_CASE)
         return _Real(case, built, built, truths)
 
     def _lower(self, case: _Real, recipe: Recipe, ladder: _Ladder) -> Lowered:

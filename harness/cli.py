@@ -6,6 +6,7 @@ Exit codes: 0 nothing wrong, 1 findings or regressions, 2 the command itself cou
 
 from __future__ import annotations
 
+import datetime
 import gc
 import os
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.evidence.files import Evidence, merge_evidence, read_evidence, write_evidence
+from harness.evidence.files import Evidence, merge_evidence, read_evidence
 from harness.evidence.journal import latest_run, read_run_or_file
 from harness.evidence.recipe import PRECISIONS
 from harness.evidence.remedy import TRIES
@@ -177,76 +178,33 @@ def dashboard(
     return OK
 
 
-@cli.command(short_help="Merge run directories and evidence files into one evidence file.")
+@cli.command(short_help="Merge run directories and evidence files, and verify them.")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: REPORTS/evidence/<environment>.jsonl.")
 @click.option("--timing", is_flag=True, help="Keep the timings, which differ from run to run.")
+@click.option("--replace", is_flag=True, help="Replace evidence that holds checks which these runs do not.")
+@click.option("--mixed-code", is_flag=True, help="Take parts of one environment that were measured with other code.")
 @_known_issues
 @_reports
-def merge(runs: tuple[Path, ...], output: Path | None, timing: bool, known_issues: Path, reports: Path) -> int:
-    """Merge run directories and evidence files (shards) into one sorted evidence file.
+def merge(
+    runs: tuple[Path, ...],
+    output: Path | None,
+    timing: bool,
+    replace: bool,
+    mixed_code: bool,
+    known_issues: Path,
+    reports: Path,
+) -> int:
+    """Merge run directories and evidence files (shards) into one sorted evidence file, or one for each environment.
 
     Of two records for the same check and environment, the one named last wins. Failing records name their causes.
-    Evidence that is only a part of what is there is written beside it, to <environment>.part.jsonl.
+    Evidence that lacks checks of what is there is written beside it, to <environment>.part.jsonl, without --replace.
     """
-    from harness.evidence.causes import read_causes
-    from harness.evidence.triage import named
-    from harness.publish.summary import count_line
+    from harness.commands.merge import run
 
-    parts = [read_run_or_file(path) for path in runs]
-    evidence = merge_evidence(parts)
-    _require_environments(evidence, runs)
-    evidence.records = named(evidence, read_causes(known_issues))
-    if output is None:
-        used = sorted({record.environment for record in evidence.records})
-        if len(used) != 1:
-            raise HarnessError(f"records of {len(used)} environments: name the file to write with -o")
-        output = _beside_fuller(reports / "evidence" / f"{used[0]}.jsonl", evidence)
-    write_evidence(output, evidence, with_timing=timing)
-    _say(f"wrote {output}: {count_line(evidence.records)}")
-    conflicts = _conflicts(parts)
-    if conflicts:
-        _say(f"{len(conflicts)} checks were recorded with different outcomes, the last was kept: {_some(conflicts)}")
+    folder = reports / "evidence"
+    _say(run(runs, output, folder, known_issues, timing=timing, replace=replace, mixed_code=mixed_code))
     return OK
-
-
-def _beside_fuller(path: Path, evidence: Evidence) -> Path:
-    """Where evidence goes that belongs to `path`: beside it when that holds all of these checks and others, as after a
-    run of a lower level or of some operators. Pages take both, and of a check in both the part's record.
-
-    A run that is no part replaces both.
-    """
-    part = path.with_suffix(".part.jsonl")
-    checks = {record.check_id for record in evidence.records}
-    if path.exists() and checks < read_evidence(path).by_check().keys():
-        _say(f"{path} holds all of these checks and more, and stays: name it with -o to replace it")
-        return part
-    part.unlink(missing_ok=True)
-    return path
-
-
-def _require_environments(evidence: Evidence, runs: Sequence[Path]) -> None:
-    names = ", ".join(str(path) for path in runs)
-    if not evidence.records:
-        raise HarnessError(f"{names}: no records")
-    for record in evidence.records:
-        if record.environment not in evidence.environments:
-            raise HarnessError(
-                f"{names}: {record.check_id} names environment {record.environment!r}, which is described nowhere"
-            )
-
-
-def _conflicts(parts: Sequence[Evidence]) -> list[str]:
-    """Checks with more than one outcome in the same environment."""
-    outcomes: dict[tuple[str, str], set[str]] = {}
-    for part in parts:
-        for record in part.records:
-            outcomes.setdefault((record.check_id, record.environment), set()).add(record.outcome)
-    return sorted(check for (check, _), seen in outcomes.items() if len(seen) > 1)
-
-
-def _some(names: Sequence[str], limit: int = 3) -> str:
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 @cli.command(short_help="Compare two evidence files or run directories.")
@@ -254,31 +212,43 @@ def _some(names: Sequence[str], limit: int = 3) -> str:
 @click.argument("b", type=click.Path(path_type=Path))
 @_all
 def diff(a: Path, b: Path, show_all: bool) -> int:
-    """Compare two evidence files or run directories, check by check; exit 1 when B is worse than A."""
+    """Tell all that moved from A to B, check by check, without judging it: what `gate` judges by a policy."""
     from harness.publish.diff import diff as compare
     from harness.publish.diff import render
+    from harness.publish.policy import default_policy
 
-    result = compare(read_run_or_file(a), read_run_or_file(b))
+    result = compare(read_run_or_file(a), read_run_or_file(b), default_policy().limits)
     _say(render(result, limit=None if show_all else 5))
-    return FINDINGS if result.regressions else OK
+    return OK
 
 
-@cli.command(short_help="Silent when nothing got worse, else names the operators.")
+@cli.command(short_help="Judge a candidate against a baseline.")
 @click.argument("baseline", type=click.Path(path_type=Path))
 @click.argument("candidate", type=click.Path(path_type=Path))
-@click.option("--allow-missing", is_flag=True, help="The candidate ran a part only: missing checks are no regressions.")
+@click.option("--policy", type=click.Path(path_type=Path), metavar="FILE", help="What fails, warns or is waived: TOML.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "markdown", "json", "junit"]),
+    default="text",
+    show_default=True,
+    help="junit and json hold everything, the others the first few of each operator.",
+)
 @_all
-def gate(baseline: Path, candidate: Path, allow_missing: bool, show_all: bool) -> int:
-    """Silent, exit 0, when CANDIDATE is nowhere worse than BASELINE; otherwise names the operators, exit 1."""
-    from harness.publish import gate as gates
+def gate(baseline: Path, candidate: Path, policy: Path | None, style: str, show_all: bool) -> int:
+    """Exit 0 when CANDIDATE is nowhere worse than BASELINE, else 1. Each is an evidence file, a run directory, or a
+    folder of evidence files; every environment is compared with its own.
 
-    result = gates.comparable(read_run_or_file(baseline), read_run_or_file(candidate))
-    if note := gates.not_compared(result):
-        click.echo(f"{PROGRAM}: {note}", err=True)
-    regressions = gates.regressions(result, allow_missing=allow_missing)
-    if regressions:
-        _say(gates.render(regressions, limit=None if show_all else 5))
-    return FINDINGS if regressions else OK
+    What the baseline judged and the candidate does not is worse, too, unless the policy says otherwise.
+    """
+    from harness.publish.gate import gate as judge
+    from harness.publish.gate_formats import render
+    from harness.publish.policy import read_policy
+
+    rules = read_policy(policy, datetime.date.today())
+    verdict = judge(read_run_or_file(baseline), read_run_or_file(candidate), rules)
+    _say(render(verdict, style, limit=None if show_all else 5))
+    return OK if verdict.passes else FINDINGS
 
 
 @cli.command(short_help="Tell one record, or an error met elsewhere, in words.")
@@ -451,7 +421,8 @@ def kernels(operator: str | None, emitted: tuple[Path, ...], tests: Path | None)
 def index(names: tuple[str, ...], check_only: bool) -> int:
     """Make the tables of operators, rules and cases anew from the installed packages, and write those that changed.
 
-    NAMES: universe, partitioner, opinfo, harvest, generated, ane; by default all, in this order, some minutes.
+    NAMES: universe, partitioner, opinfo, harvest, generated, ane, modules, extracted; by default all, in this order,
+    some minutes.
     """
     from harness.commands.index import run
 
@@ -510,6 +481,18 @@ def check(file: str, **options: Any) -> int:
     from harness.commands.check_file import run
 
     return run(file, **options)
+
+
+@cli.command(short_help="Write what your own modules call as a file of cases.")
+@click.argument("file", metavar="FILE[::NAME]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT.py", help="Default: FILE_cases.py.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def extract(file: str, output: Path | None, force: bool) -> int:
+    """Export the modules of FILE, as `check` takes it, and write each distinct call of an operator and each block of a
+    structure of its own as a function that `check` runs."""
+    from harness.commands.extract import run
+
+    return run(file, output=output, force=force)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from harness.evidence.record import Record
 from harness.evidence.vocabulary import HarnessError, Kind, Level, Outcome, Phase
 from harness.lowering import speedups
 from harness.lowering.cache import LoweringCache
+from harness.lowering.place import Place
 from harness.mil.kernels import KERNELS
 from harness.units import executorch as executorch_unit
 from harness.units import whole_program
@@ -479,6 +480,20 @@ def test_a_users_record_names_the_operator_that_a_conversion_stopped_at() -> Non
     assert (ours.outcome, ours.notes) == (Outcome.CONVERT_ERROR, [])  # it is about that operator
     other = check(Check.of(case_of(fails, X, op="aten.celu.default"), FP32, "reference"))
     assert other.blamed == ["aten.elu.default"]
+
+
+@pytest.mark.parametrize(("kind", "told"), [(Kind.USER, True), (Kind.MODULE, True), (Kind.MODEL, False)])
+def test_the_operator_of_a_wrong_answer_is_looked_for_in_a_module(
+    kind: Kind, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def masked(x: torch.Tensor) -> torch.Tensor:
+        mask = x > 0
+        return torch.zeros_like(mask, dtype=torch.float32).masked_fill(mask, -2.0) * x
+
+    monkeypatch.setattr(corridor, "blamed", lambda *_: ([Place("aten.masked_fill.Scalar")], []))
+    record = check(Check.of(replace(case_of(masked, X), kind=kind, op="torch.nn.Masked"), FP32, "reference"))
+    assert record.outcome is Outcome.WRONG_VALUE
+    assert record.blamed == (["aten.masked_fill.Scalar"] if told else [])
 
 
 def test_a_failing_program_tells_of_states_that_begin_elsewhere_than_at_zero() -> None:

@@ -13,6 +13,7 @@ from harness.evidence.files import Evidence, read_evidence, write_evidence
 from harness.evidence.journal import Journal, write_environment
 from harness.evidence.record import ErrorInfo, Numerics, Record
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+from harness.publish.changes import CLASSES
 
 HERE, THERE = "linux-x86_64-torch2", "macos15-arm64-torch2"
 BLOCKS = {
@@ -342,7 +343,7 @@ def test_merge_of_a_part_leaves_the_fuller_evidence(run, tmp_path):
     before = whole.read_bytes()
     code, out, _ = run("merge", "some")
     assert code == 0
-    assert "stays: name it with -o" in out
+    assert "holds 1 judged checks that these runs do not, and stays: --replace" in out
     assert whole.read_bytes() == before
     assert [one.outcome for one in read_evidence(part).records] == [Outcome.WRONG_VALUE]
     assert run("docs")[0] == 0
@@ -379,10 +380,17 @@ def test_merge_takes_a_check_in_flight_for_a_crash(run, tmp_path):
     assert "1 pass, 1 crash" in out
 
 
-def test_merge_of_two_environments_needs_a_name(run, tmp_path):
+def test_merge_of_two_environments_is_a_file_each(run, tmp_path):
     evidence_file(tmp_path / "one.jsonl", record(), record(environment=THERE))
-    assert failed(run("merge", "one.jsonl"), "2 environments", "-o")
+    code, out, _ = run("merge", "one.jsonl")
+    assert code == 0
+    assert out.count("wrote") == 2
+    for name in (HERE, THERE):
+        written = read_evidence(tmp_path / "reports/evidence" / f"{name}.jsonl")
+        assert written.environments == {name: BLOCKS[name]}
+        assert [one.environment for one in written.records] == [name]
     assert run("merge", "one.jsonl", "-o", "out.jsonl")[0] == 0
+    assert len(read_evidence(tmp_path / "out.jsonl").records) == 2
 
 
 def test_merge_refuses_records_nobody_says_where_they_are_from(run, tmp_path):
@@ -403,21 +411,30 @@ def sides(tmp_path):
     return baseline, evidence_file(tmp_path / "candidate.jsonl", record(), broken)
 
 
-def test_gate_is_silent_when_equal(run, sides):
-    assert run("gate", sides[0], sides[0]) == (0, "", "")
+COMPARED = (
+    "baseline:  torch 2.13.0, linux, 2026-01-02\n"
+    "candidate: torch 2.13.0, linux, 2026-01-02\n"
+    "compared:  2 of 2 checks that the baseline judged (100.0 %); the candidate judges 2\n"
+)
+
+
+def test_gate_says_what_it_compared_when_equal(run, sides):
+    assert run("gate", sides[0], sides[0]) == (0, f"{COMPARED}passes: nothing got worse\n", "")
 
 
 def test_gate_names_the_operator_that_got_worse(run, sides):
     code, out, err = run("gate", *sides)
     assert (code, err) == (1, "")
+    assert out.startswith(COMPARED)
     assert "aten.b.default" in out
     assert "pass -> convert_error" in out
     assert "no rank 6" in out
     assert "gelu" not in out
+    assert out.endswith("fails: 1 check, 1 operator got worse\n")
 
 
 def test_gate_lets_better_pass(run, sides):
-    assert run("gate", sides[1], sides[0]) == (0, "", "")
+    assert run("gate", sides[1], sides[0]) == (0, f"{COMPARED}passes: nothing got worse\n", "")
 
 
 def test_gate_of_a_run_directory(run, sides, tmp_path):
@@ -427,31 +444,70 @@ def test_gate_of_a_run_directory(run, sides, tmp_path):
     assert "pass -> wrong_value" in out
 
 
+def test_gate_of_folders_of_evidence(run, sides, tmp_path):
+    evidence_file(tmp_path / "one/here.jsonl", record(), record("aten.b.default"))
+    evidence_file(tmp_path / "one/there.jsonl", record(environment=THERE))
+    evidence_file(tmp_path / "two/here.jsonl", record(), record("aten.b.default"))
+    assert run("gate", "one", "one")[0] == 0
+    code, out, _ = run("gate", "one", "two")
+    assert code == 1
+    assert f"regression: environment_gone: 1 check; {CLASSES['environment_gone']}" in out
+
+
 def test_gate_of_a_part(run, sides, tmp_path):
     part = evidence_file(tmp_path / "part.jsonl", record())
     assert run("gate", sides[0], part)[0] == 1
-    assert run("gate", sides[0], part, "--allow-missing")[0] == 0
+    (tmp_path / "policy.toml").write_text('[classes]\nnot_judged = "ignore"')
+    assert run("gate", sides[0], part, "--policy", "policy.toml")[0] == 0
+    (tmp_path / "policy.toml").write_text('minimum_compared = 0.9\n[classes]\nnot_judged = "ignore"')
+    assert failed(run("gate", sides[0], part, "--policy", "policy.toml"), part, "1 of the 2", "minimum_compared = 0.9")
 
 
-def test_gate_tells_what_it_could_not_compare(run, tmp_path):
-    baseline = evidence_file(tmp_path / "a.jsonl", record(), record(recipe="fp32-ios18"))
-    code, out, err = run("gate", baseline, evidence_file(tmp_path / "b.jsonl", record()))
-    assert (code, out) == (0, "")
-    assert "not compared: 1 check" in err
+def test_gate_by_a_policy(run, sides, tmp_path):
+    waiver = '[[waiver]]\nchecks = ["ops/aten.b*"]\nuntil = {}\nreason = "upstream"\n'
+    policy = tmp_path / "policy.toml"
+    policy.write_text(waiver.format("2999-01-01"))
+    code, out, _ = run("gate", *sides, "--policy", policy)
+    assert code == 0
+    assert "waived until 2999-01-01: 1 check, 1 operator; upstream" in out
+    for text, says in (
+        (waiver.format("2026-01-01"), "waiver 1 (ops/aten.b*): expired on 2026-01-01"),
+        ("moon = 3", "unknown policy key 'moon'"),
+        ('[classes]\nmoon = "fail"', "unknown class of change 'moon'"),
+        ("[", "not TOML"),
+    ):
+        policy.write_text(text)
+        assert failed(run("gate", *sides, "--policy", policy), policy, says)
+    assert failed(run("gate", *sides, "--policy", "nowhere.toml"), "nowhere.toml", "no such file")
 
 
-def test_gate_with_nothing_in_common(run, tmp_path, sides):
+def test_gate_formats(run, sides):
+    code, out, _ = run("gate", *sides, "--format", "json")
+    assert code == 1
+    assert json.loads(out)["passes"] is False
+    assert run("gate", *sides, "--format", "markdown")[1].startswith("## Gate: fails")
+    assert run("gate", *sides, "--format", "junit")[1].startswith("<testsuites")
+    assert failed(run("gate", *sides, "--format", "html"), "html")
+
+
+def test_what_cannot_be_compared_is_refused(run, tmp_path, sides):
     other = evidence_file(tmp_path / "other.jsonl", record("aten.z.default"))
-    assert failed(run("gate", sides[0], other), other, sides[0])
+    mac = evidence_file(tmp_path / "mac.jsonl", record(environment=THERE))
+    twice = evidence_file(tmp_path / "twice.jsonl", record(), record(outcome="crash"))
+    for command in ("gate", "diff"):
+        assert failed(run(command, sides[0], other), other, "judges no check of", sides[0])
+        assert failed(run(command, sides[0], mac), mac, "of another system than", sides[0], "macos 15.2")
+        assert failed(run(command, sides[0], twice), twice, "two records of")
+        assert failed(run(command, twice, sides[0]), twice, "two records of")
 
 
 def test_diff(run, sides):
     code, out, _ = run("diff", *sides)
-    assert code == 1
-    assert "worse (1 check, 1 operator)" in out
+    assert code == 0
+    assert "worse: 1 check, 1 operator; " in out
     code, out, _ = run("diff", sides[1], sides[0])
     assert code == 0
-    assert "better (1 check, 1 operator)" in out
+    assert "better: 1 check, 1 operator; " in out
 
 
 # explain

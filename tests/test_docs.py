@@ -24,8 +24,8 @@ from harness.evidence.unit import UnitSpec
 from harness.evidence.vocabulary import Outcome, Phase
 
 ROOT = Path(__file__).parents[1]
-BY_HAND = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "suites" / "README.md"])
-GENERATED = sorted(ROOT.glob("reports/*.md"))
+GENERATED = sorted([*ROOT.glob("reports/*.md"), ROOT / "docs" / "prediction.md"])
+BY_HAND = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "suites" / "README.md"} - {*GENERATED})
 EVIDENCE = sorted((ROOT / "reports" / "evidence").glob("*.jsonl"))
 
 _FENCE = re.compile(r"^ *```(\w*)[^\n]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)

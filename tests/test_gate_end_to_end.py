@@ -72,7 +72,9 @@ def test_a_planted_converter_fault_turns_the_gate_red(
 
     for same in (baseline, again):
         assert main(["gate", str(baseline), str(same)]) == 0
-        assert capsys.readouterr() == ("", "")
+        said = capsys.readouterr()
+        assert "compared:  6 of 6 checks that the baseline judged" in said.out
+        assert said.out.endswith("passes: nothing got worse\n")
 
     assert main(["gate", str(baseline), str(broken)]) == 1
     said = capsys.readouterr().out

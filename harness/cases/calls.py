@@ -69,6 +69,17 @@ class Name:
         return self.name
 
 
+@dataclass(frozen=True, order=True)
+class Ref:
+    """A value of a program among the arguments of a later call: by name, one result of several by its number too."""
+
+    name: str
+    index: int | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.index is None else f"{self.name}[{self.index}]"
+
+
 @dataclass(frozen=True)
 class Call:
     """An overload and its arguments: literals, `TensorSpec`, `Name`, and lists of them."""
@@ -85,17 +96,23 @@ class Call:
         """Its tensors in the order of the arguments, those in lists too."""
         return [leaf for leaf in leaves((*self.args, *self.kwargs.values())) if isinstance(leaf, TensorSpec)]
 
-    def map_tensors(self, change: Callable[[int, TensorSpec], TensorSpec]) -> Call:
-        """The call with every tensor replaced by `change(its number, it)`."""
-        counter = iter(range(10**6))
+    def map_leaves(self, change: Callable[[Any], Any]) -> Call:
+        """The call with everything among its arguments that is no list replaced by `change(it)`."""
 
         def visit(value: Any) -> Any:
-            if isinstance(value, TensorSpec):
-                return change(next(counter), value)
-            return [visit(v) for v in value] if isinstance(value, list) else value
+            return [visit(v) for v in value] if isinstance(value, list) else change(value)
 
         args = tuple(visit(a) for a in self.args)
         return Call(self.op, args, {k: visit(v) for k, v in self.kwargs.items()})
+
+    def map_tensors(self, change: Callable[[int, TensorSpec], TensorSpec]) -> Call:
+        """The call with every tensor replaced by `change(its number, it)`."""
+        counter = iter(range(10**6))
+        return self.map_leaves(lambda leaf: change(next(counter), leaf) if isinstance(leaf, TensorSpec) else leaf)
+
+    def refs(self) -> list[Ref]:
+        """The values it takes from earlier calls, in the order of the arguments."""
+        return [leaf for leaf in leaves((*self.args, *self.kwargs.values())) if isinstance(leaf, Ref)]
 
     def change(self, numbers: Collection[int], **changes: Any) -> Call:
         """The call with fields of the tensors of these numbers replaced."""
@@ -125,7 +142,7 @@ def render(value: Any) -> str:
         return "[" + ", ".join(render(v) for v in value) + "]"
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else "-inf" if value < 0 else "inf"
-    return str(value) if isinstance(value, (TensorSpec, Name)) else repr(value)
+    return str(value) if isinstance(value, (TensorSpec, Name, Ref)) else repr(value)
 
 
 def shown(call: Call) -> str:
@@ -150,8 +167,11 @@ def _shown(value: Any) -> str:
     return f"{value.dtype}[{str(value).removeprefix(value.dtype)[1:-1]}]"
 
 
-def parse(text: str) -> Call:
-    """Read a call. Raises `HarnessError` naming what is not understood."""
+def parse(text: str, values: Collection[str] = ()) -> Call:
+    """Read a call; `values` are the names of values it may take from earlier ones.
+
+    Raises `HarnessError` naming what is not understood.
+    """
     try:
         node = ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
@@ -159,10 +179,22 @@ def parse(text: str) -> Call:
     if not isinstance(node, ast.Call):
         raise HarnessError(f"not a call of an operator: {text!r}")
     op = ast.unparse(node.func)
-    return Call(op, tuple(_value(a) for a in node.args), {k.arg or "": _value(k.value) for k in node.keywords})
+    kwargs = {k.arg or "": _value(k.value, values) for k in node.keywords}
+    return Call(op, tuple(_value(a, values) for a in node.args), kwargs)
 
 
-def _value(node: ast.expr) -> Any:
+def parse_tensor(text: str) -> TensorSpec:
+    """Read a tensor. Raises `HarnessError` for what is none."""
+    try:
+        found = _value(ast.parse(text.strip(), mode="eval").body)
+    except SyntaxError:
+        found = None
+    if not isinstance(found, TensorSpec):
+        raise HarnessError(f"not a tensor: {text!r}")
+    return found
+
+
+def _value(node: ast.expr, values: Collection[str] = ()) -> Any:
     match node:
         case ast.Constant(value=value):
             return value
@@ -173,7 +205,11 @@ def _value(node: ast.expr) -> Any:
         case ast.BinOp(op=ast.Sub(), left=left, right=ast.Constant(value=complex() as imaginary)):
             return _value(left) - imaginary
         case ast.List(elts=items) | ast.Tuple(elts=items):
-            return [_value(item) for item in items]
+            return [_value(item, values) for item in items]
+        case ast.Name(id=name) if name in values:
+            return Ref(name)
+        case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=int() as index)) if name in values:
+            return Ref(name, index)
         case ast.Name(id=name) if name in FLOATS:
             return FLOATS[name]
         case ast.Name(id=name) if name in DTYPES or name in NAMES:

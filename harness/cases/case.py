@@ -20,6 +20,10 @@ class CaseFault(Exception):
     """The case itself is at fault (`invalid_case`); the message is the reason."""
 
 
+class WeightsNotHad(CaseFault):
+    """Published weights cannot be had here, for one because there is no network (`not_run`)."""
+
+
 class NoCase(HarnessError):
     """What was taken for a case is none: a function of a user's file that returns something else."""
 
@@ -123,7 +127,8 @@ class Built:
     seeded with. `module` is in eval mode. `call` is the call as text where the case itself could not tell it.
     `method` is what the module is called in the program; the methods `beside` are lowered into the same program, and
     judged with it where `judge_beside`. `refusal` is there where the case is not to be lowered. `stored` is a `.pte`
-    that is run as it is, by whatever release it was made; `module` tells what is right.
+    that is run as it is, by whatever release it was made; `module` tells what is right. `source` is Python that makes
+    the module as `model`, but for its `state_dict`, of `torch` and `F`, as its author would write it.
     """
 
     module: torch.nn.Module
@@ -141,6 +146,7 @@ class Built:
     refused: tuple[Arguments, ...] = ()
     refusal: Refusal | None = None
     stored: bytes = b""
+    source: str = ""
 
     @property
     def leaves(self) -> list[Any]:

@@ -15,7 +15,7 @@ from harness.evidence.check import Check
 from harness.evidence.environment import environment_block
 from harness.evidence.files import Evidence, read_evidence, write_evidence
 from harness.evidence.notes import NoteCode
-from harness.evidence.numerics import in_full, packages
+from harness.evidence.numerics import divided, in_full, packages
 from harness.evidence.recipe import PRECISIONS, TARGETS, Recipe
 from harness.evidence.record import Record
 from harness.evidence.remedy import TRIES, Remedy, code, leads_to, summary
@@ -251,6 +251,8 @@ def report(record: Record, titles: Mapping[str, Cause] = MappingProxyType({})) -
         lines.append(f"  ExecuTorch has no kernel for: {', '.join(record.missing_kernels)}; it would not load")
     if record.numerics is not None:
         lines.append(f"  numerics: {'; '.join(in_full(record.numerics))}")
+    if record.division is not None and record.division.islands:
+        lines.append(f"  divided: {divided(record)}")
     if text := packages(record):
         lines.append(f"  packages: {text}")
     if record.error is not None and not record.is_harness_fault:

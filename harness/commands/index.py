@@ -12,8 +12,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cases import ane
-from harness.cases.index import generated, opinfo
+from harness.cases import ane, extracted
+from harness.cases.index import generated, modules, opinfo
 from harness.evidence import partitioner_rules, universe
 from harness.evidence.files import write_text_atomically
 from harness.evidence.vocabulary import HarnessError
@@ -35,6 +35,8 @@ INDEXES: tuple[Index, ...] = (
     Index("harvest", generated.HARVEST_PATH),
     Index("generated", generated.PATH),
     Index("ane", ane.PATH),
+    Index("modules", modules.PATH),
+    Index("extracted", extracted.PATH),
 )
 NAMES = tuple(index.name for index in INDEXES)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from harness.cases.find import find
 from harness.commands.check_file import report
 from harness.evidence.check import Check
@@ -27,7 +29,7 @@ def run(check_id: str) -> int:
     finally:
         checker.close()
     print("\n".join(f"# {line}" for line in report(record)))
-    print(f"# again: coreml-harness repro '{record.check_id}'")
+    print(f"# again: coreml-harness repro {shlex.quote(record.check_id)}")
     if record.outcome is not Outcome.INVALID_CASE:
         print()
         from harness.lowering.quantize import prepared_by

@@ -16,7 +16,7 @@ from harness.evidence.check import Check
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import Record
 from harness.evidence.remedy import SKIP, Remedy, partitioner_options
-from harness.evidence.vocabulary import Kind, Phase
+from harness.evidence.vocabulary import OF_MODULES, Kind, Phase
 from harness.lowering.edge import operators_of
 from harness.lowering.lower import export
 
@@ -95,7 +95,7 @@ def _named(record: Record, case: Case, change: Change) -> Record:
     if operator_of(record):
         return record
     operator = ""
-    if record.outcome in LOCALISED and case.kind is not Kind.USER:  # of a user's module it was looked for
+    if record.outcome in LOCALISED and case.kind not in OF_MODULES:  # of a module it was looked for
         operator = next((place.operator for place in blamed(case, change.recipe)[0]), "")
     if not operator and case.kind is Kind.OPERATOR:
         operator = case.op

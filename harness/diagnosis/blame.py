@@ -13,7 +13,7 @@ from harness.diagnosis.localise import Localisation, localise
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import OF_OPERATORS, Kind, Outcome
+from harness.evidence.vocabulary import OF_MODULES, OF_OPERATORS, Kind, Outcome
 from harness.lowering.lower import Exported, Lowered, methods
 from harness.lowering.place import Place, source_line
 from harness.verdict.stage import STILL_WRONG
@@ -24,9 +24,10 @@ LOCALISED = frozenset({Outcome.WRONG_VALUE, Outcome.OUT_OF_RANGE, Outcome.WRONG_
 SECONDS = 3.0
 
 
-def is_quick(lowered: Lowered) -> bool:
-    """Whether localising is a matter of seconds."""
-    return lowered.timing.get("lower", SECONDS) < SECONDS
+def is_worthwhile(kind: Kind, lowered: Lowered) -> bool:
+    """Whether localising is worth its time: of a module where it is a matter of seconds; of a model always, of
+    which few fail, and where it can be any of hundreds of operators."""
+    return kind is Kind.MODEL or (kind in OF_MODULES and lowered.timing.get("lower", SECONDS) < SECONDS)
 
 
 def blamed(case: Case, recipe: Recipe, known: Sequence[Note] = ()) -> tuple[list[Place], list[Note]]:

@@ -1,7 +1,8 @@
 """A script that shows a check and needs no harness.
 
-It imports torch, executorch and coremltools only, and is ready to be pasted into an upstream issue: the
-exported graph as a module, the inputs in full, the lowering by the public path, and on macOS the prediction.
+It imports torch, executorch and coremltools only, and is ready to be pasted into an upstream issue: the module as its
+author wrote it where the case knows that, else its exported graph, the inputs in full, the lowering by the public path,
+and on macOS the prediction.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def script(record: Record, built: Built, recipe: Recipe) -> str:
         parts = {"forward": "", "constants": [], "why": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
     if built.stored:
         parts = {"forward": "", "constants": [], "why": "its .pte is run as an older release made it"}
+    if built.source and recipe.scheme is None:
+        parts = {"forward": built.source.rstrip(), "constants": list(built.module.state_dict().items())}
     specs = {**recipe.compile_specs, **dict(built.partitioning.specs)}
     leaves = built.leaves
     size = sum(t.numel() for t in leaves if isinstance(t, torch.Tensor)) + sum(t.numel() for _, t in parts["constants"])
@@ -65,6 +68,7 @@ def script(record: Record, built: Built, recipe: Recipe) -> str:
         phase=str(record.phase),
         message=_in_docstring(record.error.message if record.error else record.reason),
         forward=parts["forward"],
+        written=bool(built.source) and parts["forward"] == built.source.rstrip(),
         libraries=[module for namespace, module in LIBRARIES.items() if f"torch.ops.{namespace}." in parts["forward"]],
         why=parts.get("why", ""),
         constants=[(name, literal(tensor)) for name, tensor in parts["constants"]],
@@ -76,7 +80,7 @@ def script(record: Record, built: Built, recipe: Recipe) -> str:
             "calls": [_literals(one.leaves) for one in built.calls] if parts["forward"] else [],
             "refused": [_literals(one.leaves) for one in built.refused] if parts["forward"] else [],
         },
-        **(_shapes_of(exported, built) if parts["forward"] else _NO_SHAPES),
+        **(_shapes_of(exported, built) if parts["forward"] and exported is not None else _NO_SHAPES),
     )
 
 

@@ -218,9 +218,10 @@ def latest_run(runs: Path, but: Path | None = None) -> Path | None:
 
 
 def read_run_or_file(path: Path) -> Evidence:
-    """Evidence from a run directory or from an evidence file.
+    """Evidence from a run directory, from an evidence file, or from all of those in a folder.
 
-    A check still in flight in a run that nobody resumed is a `crash` at the phase it was in.
+    A check still in flight in a run that nobody resumed is a `crash` at the phase it was in. In a folder the part
+    beside a file comes after it, so that of a check in both the part's record is taken.
     """
     if not path.exists():
         raise HarnessError(f"{path}: no such file or run directory")
@@ -228,6 +229,9 @@ def read_run_or_file(path: Path) -> Evidence:
         return read_evidence(path)
     state = read_run(path)
     if not state.records and not state.in_flight:
+        if files := sorted(path.glob("*.jsonl")):
+            folder = merge_evidence(read_evidence(file) for file in files)
+            return Evidence(folder.environments, folder.records, path)
         raise HarnessError(f"{path}: no journal in this directory")
     environment = next(iter(state.environments), "")
     crashed = [entry.as_crash(environment) for entry in state.in_flight.values()]

@@ -29,9 +29,17 @@ def headroom_of(record: Record) -> float | None:
     return None if headroom is None or headroom != headroom else headroom
 
 
+def scaled(value: float) -> str:
+    """With the prefix of a unit to follow: `12 k`, `2.4 M`."""
+    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= factor:
+            return f"{number(value / factor)} {prefix}"
+    return f"{number(value)} "
+
+
 def packages(record: Record) -> str:
     """`12 kB; quantization costs SQNR 31.5 dB against the float module`; empty where neither is recorded."""
-    parts = [f"{number(record.size / 1000)} kB"] if record.size is not None else []
+    parts = [f"{scaled(record.size)}B"] if record.size is not None else []
     if (db := record.against_float.get("sqnr_db")) is not None:
         parts.append(f"SQNR {decibel(db)} dB against the module before it was quantized")
     return "; ".join(parts)
@@ -46,7 +54,7 @@ def percent(part: float | None, whole: float | None = 1.0) -> str:
 
 
 def divided(record: Record) -> str:
-    """`2 delegates, 1 island left to ExecuTorch; 99.1 % of 1.2e+09 FLOPs delegated`; empty where it is not recorded."""
+    """`2 delegates, 1 island left to ExecuTorch; 99.1 % of 1.2 GFLOP delegated`; empty where it is not recorded."""
     division = record.division
     if division is None:
         return ""
@@ -54,7 +62,7 @@ def divided(record: Record) -> str:
     parts = ", ".join(f"{n} {noun}{'' if n == 1 else 's'}" for n, noun in numbers) + " left to ExecuTorch"
     if not division.flops:
         return parts
-    return f"{parts}; {percent(division.delegated_flops, division.flops)} % of {number(division.flops)} FLOPs delegated"
+    return f"{parts}; {percent(division.delegated_flops, division.flops)} % of {scaled(division.flops)}FLOP delegated"
 
 
 def top_k(numerics: Numerics | None) -> str:

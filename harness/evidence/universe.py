@@ -10,6 +10,7 @@ The rows are, for one set of versions:
   quantization and ExecuTorch put into programs. Of `torchao` only those implemented for every device.
 
 What no program given to the partitioner contains is no row; `LEFT_OUT` says why, the file's first line how much.
+Of ATen's other public functional overloads, which users call and export takes apart, the file has the schemas alone.
 Written by `coreml-harness index universe`.
 """
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.evidence.made_with import COMMAND, installed, released
@@ -69,13 +70,20 @@ class Operator:
 class Universe:
     """Rows by name, sorted. `left_out` counts the overloads of claimed names that are no rows, by `LEFT_OUT`.
 
-    `names_without_operator` are names of the registry that no overload of the installed packages has.
+    `names_without_operator` are names of the registry that no overload of the installed packages has. `beside` are
+    the schemas of public functional overloads of ATen that are no rows, by name.
     """
 
     versions: Mapping[str, str]
     operators: Mapping[str, Operator]
     left_out: Mapping[str, int]
     names_without_operator: tuple[str, ...] = ()
+    beside: Mapping[str, str] = field(default_factory=dict)
+
+    def schema(self, name: str) -> str:
+        """The schema of an overload, a row or not; empty where it is not known."""
+        row = self.operators.get(name)
+        return row.schema if row else self.beside.get(name, "")
 
     def to_text(self) -> str:
         head = {
@@ -83,8 +91,10 @@ class Universe:
             "operators": len(self.operators),
             "left_out": dict(self.left_out),
             "names_without_operator": list(self.names_without_operator),
+            "beside": len(self.beside),
         }
         lines = [json.dumps({"universe": head}), *(operator.to_line() for operator in self.operators.values())]
+        lines += [json.dumps({"beside": name, "schema": schema}) for name, schema in self.beside.items()]
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -92,10 +102,14 @@ class Universe:
         """Raises `ValueError` or `KeyError` for anything but what `to_text` writes."""
         first, *rest = text.splitlines()
         head = json.loads(first)["universe"]
-        operators = {operator.name: operator for operator in map(Operator.from_line, rest)}
-        if len(operators) != head["operators"]:
-            raise ValueError(f"{len(operators)} of {head['operators']} operators")
-        return cls(head["versions"], operators, head["left_out"], tuple(head["names_without_operator"]))
+        count = head["operators"]
+        operators = {operator.name: operator for operator in map(Operator.from_line, rest[:count])}
+        if len(operators) != count:
+            raise ValueError(f"{len(operators)} of {count} operators")
+        others = {data["beside"]: data["schema"] for data in map(json.loads, rest[count:])}
+        if len(others) != head["beside"]:
+            raise ValueError(f"{len(others)} of {head['beside']} schemas")
+        return cls(head["versions"], operators, head["left_out"], tuple(head["names_without_operator"]), others)
 
 
 #: The table; its first line has the versions it was made with.

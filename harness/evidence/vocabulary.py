@@ -30,6 +30,7 @@ class Kind(StrEnum):
     OPERATOR = "operator"
     PARTITIONER = "partitioner"
     MODEL = "model"
+    MODULE = "module"
     SHAPES = "shapes"
     STATE = "state"
     MULTIFUNCTION = "multifunction"
@@ -42,6 +43,10 @@ class Kind(StrEnum):
 
 #: Kinds whose cases try one operator; a program of several says too little about each of its own.
 OF_OPERATORS: frozenset[Kind] = frozenset({Kind.OPERATOR, Kind.PARTITIONER})
+
+
+#: Kinds whose cases are modules about no operator in particular: what fails in one is put down to one of its own.
+OF_MODULES: frozenset[Kind] = frozenset({Kind.MODULE, Kind.USER})
 
 
 #: Kinds whose cases are whole programs under names of their own.

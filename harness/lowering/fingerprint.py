@@ -25,6 +25,7 @@ PACKAGES = ("torch", "executorch", "coremltools", "torchao", "harness.lowering")
 CASE_PACKAGES = (*PACKAGES, "harness.cases", "torchvision", "transformers")
 #: Code, and the indexes of cases.
 _CODE = (".py", ".so", ".dylib", ".pyd", ".jsonl")
+_TEXT = (".py", ".jsonl")
 
 
 @functools.cache
@@ -39,6 +40,23 @@ def code_fingerprint(packages: tuple[str, ...] | None = None) -> str:
             for name, size, modified in sorted(_code_files(root, len(str(root)))):
                 digest.update(f"{package}{name} {size} {modified}\n".encode())
     return digest.hexdigest()
+
+
+def code_digests(packages: tuple[str, ...]) -> dict[str, str]:
+    """A short digest of each package there is: the same wherever the same code is installed.
+
+    Over path and content of its Python files and indexes, over path and size of what is compiled; half a second.
+    """
+    found = {}
+    for package in packages:
+        digest = hashlib.sha256()
+        for root in _locations(package):
+            for name, size, _ in sorted(_code_files(root, len(str(root)))):
+                digest.update(f"{name} {size}\n".encode())
+                if name.endswith(_TEXT):
+                    digest.update(Path(f"{root}{name}").read_bytes())
+            found[package] = digest.hexdigest()[:16]
+    return found
 
 
 def _locations(package: str) -> list[Path]:

@@ -15,6 +15,10 @@ from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 _COMPOSED = torch._C.DispatchKey.CompositeImplicitAutograd
+#: Operators that torch has no formula for, and the one whose formula is theirs.
+_AS = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: torch.ops.aten._scaled_dot_product_flash_attention,
+}
 
 
 def overload_of(target: Any) -> Any:
@@ -42,7 +46,7 @@ def _flops(node: torch.fx.Node) -> int:
     if node.op != "call_function" or not isinstance(overload, torch._ops.OpOverload):
         return 0
     packet = overload.overloadpacket
-    formula = flop_registry.get(packet)
+    formula = flop_registry.get(_AS.get(packet, packet))
     if formula is not None:
         args, kwargs = tree_map(_traced, (node.args, dict(node.kwargs)), is_leaf=_is_node)
         return int(formula(*args, **kwargs, out_val=tree_map(_without_data, node.meta.get("val"))))

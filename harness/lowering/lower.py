@@ -20,7 +20,8 @@ import torch
 from torch._guards import detect_fake_mode
 from torch.export.graph_signature import InputKind
 
-from harness.cases.case import AS_IT_IS, Arguments, Built, Method, Partitioning, argument_name
+from harness.cases.case import AS_IT_IS, Arguments, Built, Partitioning, argument_name
+from harness.cases.exporting import program_of
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
@@ -142,24 +143,13 @@ def export(built: Built, on_phase: PhaseListener = silence) -> Exported:
     started = time.perf_counter()
     try:
         with _quiet():
-            program = _exported(built.own)
-            beside = {method.name: _exported(method) for method in built.beside}
+            program = program_of(built.own)
+            beside = {method.name: program_of(method) for method in built.beside}
     except Exception as error:
         return Exported(None, _failure(Phase.EXPORT, error))
     seconds = time.perf_counter() - started
     ops = count_ops(program.graph)
     return Exported(program, None, ops, seconds, built.partitioning, built.method, beside)
-
-
-def _exported(method: Method) -> torch.export.ExportedProgram:
-    if method.program is not None:
-        return method.program
-    return torch.export.export(
-        method.module,
-        method.inputs,
-        dict(method.kwargs),
-        dynamic_shapes=method.dynamic_shapes,  # type: ignore[arg-type]
-    )
 
 
 def refused_call(exported: Exported, built: Built) -> str:

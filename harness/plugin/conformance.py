@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from harness.plugin import profiling
 from harness.plugin.refusal import LateExit, one_line
 from harness.plugin.run import KNOWN_ISSUES, Run, begin, begun, run_of, suites_folder
 from harness.plugin.scheduling import checks_of
-from harness.plugin.summary import write_summary
+from harness.plugin.summary import append_to, write_summary
 from harness.process.isolation import DEADLINE
 from harness.process.preparing import prepare
 
@@ -39,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--level", default="standard", metavar="LEVEL", help="smoke, standard (the default) or full: how many cases"
     )
     group.addoption("--ane", action="store_true", help="cases that attract the ANE on every unit, not only where it is")
+    group.addoption("--pretrained", action="store_true", help="models with their published weights too: downloads them")
     group.addoption("--shard", metavar="I/N", help="run the I-th of N parts of the cases, of equal length")
     group.addoption("--run-dir", metavar="DIR", help="where records go; a run with the same directory resumes")
     group.addoption("--no-cache", action="store_true", help="lower everything anew")
@@ -48,6 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--ways-around", action="store_true", help="then find what helps, for one failing check a cause and operator"
     )
+    group.addoption("--summary", metavar="FILE", help="append what was found as Markdown, as to $GITHUB_STEP_SUMMARY")
     group.addoption(
         "--update-known-issues", action="store_true", help="rewrite the known issues to agree with this run"
     )
@@ -77,6 +80,8 @@ def _refuse_early(run: Run) -> None:
         return
     if run.config.getoption("--run-dir"):
         run.read()
+    if run.config.getoption("--summary"):
+        append_to(Path(run.config.getoption("--summary")), "")
     _ = run.scheduling.durations  # a damaged table is told here
     processes = getattr(run.config.option, "numprocesses", None)
     prepare(run.selection.units, print, processes if isinstance(processes, int) else 1)
@@ -96,8 +101,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "check" not in metafunc.fixturenames or cases is None:
         return
     run = run_of(metafunc.config)
+    found = list(cases())
+    if metafunc.config.getoption("--pretrained"):
+        found += getattr(metafunc.module, "pretrained", tuple)()
     with one_line():
-        chosen = run.selection.cases(cases(), lambda: run.scheduling.durations)
+        chosen = run.selection.cases(found, lambda: run.scheduling.durations)
     parameters = [
         pytest.param(one := Check(case, recipe, unit), id=str(one))
         for case in chosen
@@ -119,6 +127,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             run.start()
 
 
+def properties_of(record: Record) -> list[tuple[str, str]]:
+    """What a report of the check says beside passed or failed; JUnit files have it as properties."""
+    named = {"outcome": str(record.outcome), "phase": str(record.phase), "cause": record.cause or ""}
+    return [(name, value) for name, value in named.items() if value]
+
+
 @pytest.fixture
 def check(request: pytest.FixtureRequest) -> Callable[[], Record]:
     """Call it: runs the check, records it, and fails, skips or expects failure as the known issues say."""
@@ -128,7 +142,7 @@ def check(request: pytest.FixtureRequest) -> Callable[[], Record]:
     def run_check() -> Record:
         with one_line(worker=run.is_worker):
             record = run.record(one, run.causes(request.path))
-            request.node.user_properties.append(("outcome", str(record.outcome)))
+            request.node.user_properties += properties_of(record)
             if run.measures:
                 if record.is_harness_fault and record.error is not None:
                     pytest.fail(f"{record.check_id}\n{record.error.message}", pytrace=False)

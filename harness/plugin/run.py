@@ -25,8 +25,9 @@ from harness.evidence.journal import (
 )
 from harness.evidence.known_issues import KnownIssues
 from harness.evidence.record import Record
+from harness.evidence.verify import CODE
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
-from harness.lowering.fingerprint import PACKAGES, code_fingerprint
+from harness.lowering.fingerprint import PACKAGES, code_digests, code_fingerprint
 from harness.plugin import profiling, ways_around
 from harness.plugin.scheduling import Scheduling
 from harness.plugin.selection import Selection
@@ -36,6 +37,8 @@ from harness.units.registry import connected, unavailable
 
 #: Where a run goes when no directory is named.
 RUNS = "runs"
+#: What the environment of a measured run has digests of, so that `merge` notices parts measured with other code.
+MEASURED_CODE = ("torch", "executorch", "coremltools", "torchao", "harness")
 SUITES_FOLDER = "suites"
 KNOWN_ISSUES = "known_issues"
 _RUN = pytest.StashKey["Run"]()
@@ -101,6 +104,8 @@ class Run:
         checker = IsolatedChecker(settings, watch=profile.watch if profile else None)
         if self._environment not in state.environments:
             self._block["devices"] = checker.devices()
+            if self.measures:
+                self._block[CODE] = code_digests(MEASURED_CODE)
         write_environment(self.directory, self._environment, self._block)
         # What failed by the harness's own fault is tried again.
         self._before = {name: record for name, record in state.records.items() if not record.is_harness_fault}

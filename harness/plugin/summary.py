@@ -11,12 +11,11 @@ import pytest
 from harness.evidence.causes import Causes, read_causes
 from harness.evidence.files import is_simulated
 from harness.evidence.ids import check_of_item
-from harness.evidence.journal import (
-    read_run_or_file,
-)
+from harness.evidence.journal import read_run_or_file
 from harness.evidence.known_issues import KnownIssues, read_known_issues, write_known_issues
 from harness.evidence.record import Record
 from harness.evidence.triage import update
+from harness.evidence.vocabulary import HarnessError
 from harness.plugin.run import KNOWN_ISSUES, SUITES_FOLDER, Run
 
 
@@ -26,7 +25,7 @@ def write_summary(terminalreporter: Any, run: Run) -> None:
     # xdist's workers summarise too, unseen: only the process that sees all records may speak, and rewrite.
     if run.is_worker or run.read_only or not (run.directory / "environment.json").exists():
         return
-    from harness.publish.summary import one_failure, summary_text
+    from harness.publish.summary import one_failure, summary_markdown, summary_text
 
     collected = set(run.collected) or _collected_by_workers(config)
     if not collected:
@@ -46,6 +45,18 @@ def write_summary(terminalreporter: Any, run: Run) -> None:
     simulated = any(is_simulated(block) for block in evidence.environments.values())
     for line in _known_issue_lines(run, records, config, simulated):
         terminalreporter.write_line(line)
+    if config.getoption("--summary"):
+        red = [(report.nodeid, str(report.longrepr)) for report in terminalreporter.stats.get("failed", ())]
+        append_to(Path(config.getoption("--summary")), summary_markdown(evidence.environments, records, red))
+
+
+def append_to(path: Path, text: str) -> None:
+    """Raises `HarnessError` when nothing can be added to the file."""
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise HarnessError(f"--summary {path}: cannot write: {error.strerror}") from None
 
 
 def _collected_by_workers(config: pytest.Config) -> set[str]:

@@ -7,7 +7,8 @@
   `partial`; the case's own outcome may be worse because of its neighbours.
 - In a program that fails, the blame goes to the operator the case was made for, or to the only one there is. Where
   neither holds, it stays with the API entry.
-- A model that works is evidence for every operator in it, one that does not for none.
+- A model that works is evidence for every operator in it, one that does not for none. A module that does not is for
+  the one that its failure is put down to, or the only one there is.
 - How close a result came to its bound is told by the cases made for the operator: in others, and where it stands
   between a convolution and a linear layer to attract the ANE, the bound is another's too.
 """
@@ -18,7 +19,7 @@ from collections.abc import Iterator, Mapping
 
 from harness.evidence.names import OpName, same_operator
 from harness.evidence.record import Record
-from harness.evidence.vocabulary import UNJUDGED, WORKING, Outcome
+from harness.evidence.vocabulary import UNJUDGED, WORKING, Kind, Outcome
 from harness.publish.ane import LAYERS
 from harness.publish.graphs import graph_of, nothing_compared, operators_of
 
@@ -32,8 +33,8 @@ def attribute(record: Record, in_graphs: Mapping[str, set[str]] | None = None) -
     outcome = record.outcome
     graph = graph_of(record)
     if not graph:
-        if OpName.parse(record.op).is_operator and outcome not in WORKING:
-            yield _name_in_graphs(record.op, in_graphs or {}), outcome
+        if (named := _made_for(record)) and outcome not in WORKING:
+            yield _name_in_graphs(named, in_graphs or {}), outcome
         return
     if nothing_compared(record):
         return
@@ -42,7 +43,7 @@ def attribute(record: Record, in_graphs: Mapping[str, set[str]] | None = None) -
             yield name, _own_outcome(name, record)
         return
     own = [name for name in graph if record.op and same_operator(record.op, name)]
-    suspects = sorted(operators_of(record.delegated or record.fallback))
+    suspects = _blamed(record) or sorted(operators_of(record.delegated or record.fallback))
     if not own and len(suspects) == 1:
         own = suspects
     for name in own:
@@ -56,6 +57,20 @@ def stands_for(record: Record, name: str) -> bool:
     around it are not."""
     named = [other for other in graph_of(record) if same_operator(record.op, other)]
     return name in named if named else name not in LAYERS
+
+
+def _made_for(record: Record) -> str:
+    """The operator that a failure before the graph was known is one of: the case's own, else the one it is put down to;
+    empty where there is none."""
+    if OpName.parse(record.op).is_operator:
+        return record.op
+    blamed = _blamed(record)
+    return blamed[0] if len(blamed) == 1 else ""
+
+
+def _blamed(record: Record) -> list[str]:
+    """What the failure of a module is put down to, in which no operator is the one it was made for."""
+    return record.blamed if record.kind is Kind.MODULE else []
 
 
 def _own_outcome(name: str, record: Record) -> Outcome:

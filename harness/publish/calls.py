@@ -76,7 +76,7 @@ def read_call(text: str) -> ShownCall | None:
         node = ast.parse(_as_python(text), mode="eval").body
     except (SyntaxError, ValueError):
         return None
-    if not isinstance(node, ast.Call) or isinstance(node.func, ast.Call):
+    if not isinstance(node, ast.Call) or isinstance(node.func, ast.Call) or ast.unparse(node.func) == _READ:
         return None
     kwargs = {k.arg: _value(k.value) for k in node.keywords if k.arg}
     return ShownCall(ast.unparse(node.func), tuple(_value(a) for a in node.args), kwargs)

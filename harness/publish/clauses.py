@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -56,27 +57,50 @@ class Clause:
 
 def separate(failing: Sequence[Facts], passing: Sequence[Facts], hint: str = "") -> Clause | None:
     """The lightest clause true of all of `failing` and of none of `passing`; None where there is none, and where
-    nothing passes: then it is no question of the call. Facts in words of the `hint` are lighter."""
+    nothing passes: then it is no question of the call.
+
+    What is known of the cause is the `hint`: facts that it states are the clause where they separate the calls, and
+    facts in words of it are lighter.
+    """
     if not failing or not passing:
         return None
     weight = _weights(failing, passing, hint)
     common = set.intersection(*(set(call) for call in failing))
+    stated = _stated(common, hint)
+    if stated and not any(all(fact in call for fact in stated) for call in passing):
+        return Clause((Term(stated, sum(map(weight, stated))),))
     if (term := _lightest(common, passing, weight)) is not None:
         return Clause((term,))
     return _alternatives(failing, passing, weight)
 
 
+def _stated(facts: Iterable[str], hint: str) -> tuple[str, ...]:
+    """Those of the facts that the hint states word by word, in its order; of one within another the longer."""
+    told = hint.replace("`", "")
+    at = {fact: told.find(fact.replace("`", "")) for fact in facts}
+    found = [fact for fact in at if at[fact] >= 0]
+    longest = [fact for fact in found if not any(fact != other and _within(fact, other) for other in found)]
+    return tuple(sorted(longest, key=lambda fact: (at[fact], fact)))
+
+
+def _within(fact: str, other: str) -> bool:
+    return fact.replace("`", "") in other.replace("`", "")
+
+
 def _lightest(facts: Iterable[str], passing: Sequence[Facts], weight: Callable[[str], float]) -> Term | None:
     """The lightest fact, or pair, of these that no passing call has."""
     ordered = sorted(facts, key=lambda fact: (weight(fact), fact))
-    for fact in ordered:
-        if not any(fact in call for call in passing):
-            return Term((fact,), weight(fact))
-    pairs = sorted(itertools.combinations(ordered, 2), key=lambda pair: (sum(map(weight, pair)), pair))
-    for pair in pairs:
+    single = next((fact for fact in ordered if not any(fact in call for call in passing)), None)
+    limit = weight(single) if single is not None else math.inf
+    pairs = [pair for pair in itertools.combinations(ordered, 2) if single not in pair and _both(pair, weight) < limit]
+    for pair in sorted(pairs, key=lambda pair: (_both(pair, weight), pair)):
         if not any(pair[0] in call and pair[1] in call for call in passing):
-            return Term(pair, sum(map(weight, pair)) + BOTH)
-    return None
+            return Term(pair, _both(pair, weight))
+    return Term((single,), limit) if single is not None else None
+
+
+def _both(pair: tuple[str, str], weight: Callable[[str], float]) -> float:
+    return weight(pair[0]) + weight(pair[1]) + BOTH
 
 
 def _alternatives(failing: Sequence[Facts], passing: Sequence[Facts], weight: Callable[[str], float]) -> Clause | None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from harness.evidence.files import Evidence
 from harness.evidence.numerics import headroom_of
 from harness.evidence.record import Record, natural_key
 from harness.evidence.vocabulary import RANK, UNJUDGED, HarnessError
-from harness.publish.environments import may_fill, system_name
+from harness.publish.counterparts import counterparts
+from harness.publish.environments import may_fill
 from harness.publish.summary import what_went_wrong
 
 #: Headroom that moves by less than this factor is taken for the same: the last digits differ from machine to machine.
@@ -61,8 +60,10 @@ class Comparison:
 
 
 def compare_runs(before: Evidence, after: Evidence) -> Comparison:
-    """Compare by check id, each environment of `after` with its own of `before`: the same one, else the one of the same
-    system. `HarnessError` where the runs share no check."""
+    """Compare by check id, each environment of `after` with its counterpart.
+
+    Raises `HarnessError` where the runs share no check, or where more than one environment would fit another.
+    """
     result = Comparison(_pairs(before, after))
     old, new = _by_environment(before), _by_environment(after)
     for earlier, later in result.pairs:
@@ -81,21 +82,8 @@ def compare_runs(before: Evidence, after: Evidence) -> Comparison:
 
 
 def _pairs(before: Evidence, after: Evidence) -> list[tuple[str, str]]:
-    """What is measured again under other versions has another id, and the system in common."""
-    old, new = _by_environment(before), _by_environment(after)
-    pairs = [(name, name) for name in new if name in old]
-    left = [name for name in old if name not in new]
-    for name in sorted(new.keys() - old.keys()):
-        own = [other for other in left if _system(before, other) == _system(after, name)]
-        if own:
-            pairs.append((own[-1], name))
-            left.remove(own[-1])
-    return sorted(pairs, key=lambda pair: pair[1])
-
-
-def _system(evidence: Evidence, name: str) -> tuple[str, str]:
-    block: Mapping[str, Any] = evidence.environments.get(name) or {}
-    return system_name(dict(block)).split(" ")[0], str(block.get("machine", ""))
+    blocks = [{name: side.environments.get(name) or {} for name in _by_environment(side)} for side in (before, after)]
+    return list(counterparts(*blocks).pairs)
 
 
 def _by_environment(evidence: Evidence) -> dict[str, dict[str, Record]]:

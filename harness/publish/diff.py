@@ -1,115 +1,144 @@
-"""Two sets of records compared check by check, whatever environments they come from.
+"""Two sets of records compared check by check, every environment with its counterpart.
 
-- worse, better: the outcome moved along `SEVERITY`; or it stayed and the delegation did: an operator newly left to
-  ExecuTorch, or newly without a kernel there, is worse.
-- changed: as bad as before, in another way (phase, stage, error signature), or a fault of the case turned into another.
-- no longer measured: judged before; now `not_run` or `invalid_case`, or not among the records.
-- measured now: the reverse. A failure there is a finding, not a regression: nothing is known of before.
-- gone, new: not judged before, or not now, and absent from the other side.
-
-Whether a check that is no longer measured counts against a release depends on the unit: where the candidate judges
-nothing at all on that recipe and unit (no Mac, another recipe list), it says nothing about it. Where it does judge
-others, the loss is a regression: otherwise a check that stops running would be the easiest way to a green gate.
+Classes of change are those of `harness.publish.changes`. A check has one change of outcome at most, and besides one for
+each number that got worse. Numbers are compared where the outcome stayed or the program works on both sides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from typing import Any
 
-from harness.evidence.files import Evidence, is_simulated
-from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import BEFORE_RUNNING, RANK, UNJUDGED, WORKING
+from harness.evidence.files import Evidence
+from harness.evidence.record import Record
+from harness.evidence.verify import require_sound
+from harness.evidence.vocabulary import BEFORE_RUNNING, RANK, UNJUDGED, WORKING, HarnessError, Outcome
+from harness.publish.ane import ANE, tells
+from harness.publish.changes import CLASSES, Change, counted, grouped
+from harness.publish.counterparts import counterparts
 from harness.publish.environments import describe_environment
 from harness.publish.graphs import operators_of, without_kernel
+from harness.publish.measures import MEASURES, Limits
 from harness.publish.summary import what_went_wrong
 
-
-class Kind(StrEnum):
-    """How a check moved; in the order in which a reader wants to know."""
-
-    WORSE = "worse"
-    UNMEASURED = "no longer measured"
-    BETTER = "better"
-    CHANGED = "changed"
-    MEASURED = "measured now"
-    NEW = "new"
-    GONE = "gone"
+#: What ends a check without an answer, whatever it would have been.
+ENDINGS = frozenset({Outcome.CRASH, Outcome.TIMEOUT})
+_DELEGATES_LESS = frozenset({Outcome.PARTIAL, Outcome.FALLBACK})
+_DELEGATES_MORE = frozenset({Outcome.PASS, Outcome.PARTIAL})
 
 
-@dataclass(frozen=True)
-class Change:
-    """One check on both sides; a side is None where it has no such record."""
+@dataclass
+class Part:
+    """One environment and its counterpart. `judged` counts the baseline's checks, `compared` those judged on both
+    sides, `candidate_judged` the candidate's, `same` the compared ones without a change."""
 
-    kind: Kind
-    before: Record | None
-    after: Record | None
-    detail: str
-    regression: bool = False
+    baseline: str
+    candidate: str
+    judged: int = 0
+    compared: int = 0
+    candidate_judged: int = 0
+    same: int = 0
+    changes: list[Change] = field(default_factory=list)
 
     @property
-    def record(self) -> Record:
-        record = self.after or self.before
-        assert record is not None
-        return record
-
-    @property
-    def operator(self) -> str:
-        return self.record.subject
-
-    def __str__(self) -> str:
-        sides = [str(side.outcome) if side else "absent" for side in (self.before, self.after)]
-        move = sides[0] if sides[0] == sides[1] else " -> ".join(sides)
-        return f"{move}  {self.record.check_id}" + (f"  {self.detail}" if self.detail else "")
+    def share(self) -> float:
+        """Of what the baseline judged, what is compared; 1 where it judged nothing."""
+        return self.compared / self.judged if self.judged else 1.0
 
 
 @dataclass
 class Diff:
-    """All changes; `same` counts the checks without one."""
+    """What is compared with what, and all changes, sorted."""
 
-    baseline: list[str]
-    candidate: list[str]
+    baseline: Evidence
+    candidate: Evidence
+    parts: list[Part] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
-    same: int = 0
+    gone: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
 
-    def of(self, kind: Kind) -> list[Change]:
-        return [change for change in self.changes if change.kind is kind]
-
-    @property
-    def regressions(self) -> list[Change]:
-        return [change for change in self.changes if change.regression]
+    def of(self, kind: str) -> list[Change]:
+        return [change for change in self.changes if change.kind == kind]
 
 
-def diff(baseline: Evidence, candidate: Evidence) -> Diff:
-    """Compare by check id."""
-    before, after = one_per_check(baseline), one_per_check(candidate)
-    measured = {(record.recipe, record.unit) for record in after.values() if _ran(record)}
-    result = Diff(_environments(baseline), _environments(candidate))
-    for check in before.keys() | after.keys():
-        change = compare(before.get(check), after.get(check), measured)
-        if change is None:
-            result.same += 1
-        else:
-            result.changes.append(change)
-    result.changes.sort(key=lambda change: natural_key(change.record.check_id))
+def diff(baseline: Evidence, candidate: Evidence, limits: Mapping[str, Limits]) -> Diff:
+    """Raises `HarnessError` when nothing can be compared: no environment has a counterpart, nothing is judged on both
+    sides, or one side is ambiguous in itself."""
+    names = [str(side.path or word) for side, word in ((baseline, "the baseline"), (candidate, "the candidate"))]
+    for side, name in zip((baseline, candidate), names, strict=True):
+        require_sound(side, name)
+        if not side.records:
+            raise HarnessError(f"{name}: no records")
+    before, after = _by_environment(baseline), _by_environment(candidate)
+    blocks = {name: baseline.environments[name] for name in before}
+    matched = counterparts(blocks, candidate.environments)
+    if not matched.pairs:
+        raise HarnessError(
+            f"{names[1]}: of another system than {names[0]}: {_systems(candidate.environments)}, not {_systems(blocks)}"
+        )
+    result = Diff(baseline, candidate, gone=matched.gone, new=tuple(name for name in matched.new if name in after))
+    result.parts = [_part(pair, before[pair[0]], after.get(pair[1], {}), limits) for pair in matched.pairs]
+    if not any(part.compared for part in result.parts):
+        raise HarnessError(f"{names[1]}: judges no check of {names[0]}")
+    result.changes = [change for part in result.parts for change in part.changes]
+    for kind, gone, records in (("environment_gone", result.gone, before), ("environment_new", result.new, after)):
+        for name in gone:
+            checks = sum(record.outcome not in UNJUDGED for record in records[name].values())
+            if checks:
+                result.changes.append(Change(kind, name, name, detail=f"{checks:,} judged checks", checks=checks))
+    result.changes.sort(key=Change.sort_key)
     return result
 
 
-def one_per_check(evidence: Evidence) -> dict[str, Record]:
-    """One record for each check id where several environments hold it: a real one before a simulated one, one that
-    judges before one that does not, the worse before the better."""
-    chosen: dict[str, Record] = {}
+def _by_environment(evidence: Evidence) -> dict[str, dict[str, Record]]:
+    found: dict[str, dict[str, Record]] = {}
     for record in evidence.records:
-        other = chosen.get(record.check_id)
-        if other is None or _preference(record, evidence) > _preference(other, evidence):
-            chosen[record.check_id] = record
-    return chosen
+        found.setdefault(record.environment, {})[record.check_id] = record
+    return found
 
 
-def _preference(record: Record, evidence: Evidence) -> tuple[bool, int, str]:
-    real = not is_simulated(evidence.environments.get(record.environment))
-    return real, RANK.get(record.outcome, -1), record.environment
+def _systems(blocks: Mapping[str, dict[str, Any]]) -> str:
+    return " and ".join(sorted({describe_machine(block) for block in blocks.values()})) or "none"
+
+
+def describe_machine(block: Mapping[str, Any]) -> str:
+    """`macos 15.2, arm64, Apple M4`, as it stands in a message about another one."""
+    parts = (str(block.get(key, "")) for key in ("os", "machine", "chip"))
+    return ", ".join(part for part in parts if part) or "an unknown system"
+
+
+def _part(
+    pair: tuple[str, str], before: dict[str, Record], after: dict[str, Record], limits: Mapping[str, Limits]
+) -> Part:
+    part = Part(*pair)
+    part.judged = sum(record.outcome not in UNJUDGED for record in before.values())
+    part.candidate_judged = sum(record.outcome not in UNJUDGED for record in after.values())
+    measured = {(record.recipe, record.unit) for record in after.values() if _ran(record)}
+    known = {(r.recipe, r.unit, r.subject) for r in before.values() if r.outcome in WORKING}
+    lost: dict[tuple[str, str], int] = {}
+    for check, one in before.items():
+        other = after.get(check)
+        if other is None or other.outcome in UNJUDGED:
+            column = (one.recipe, one.unit)
+            if one.outcome not in UNJUDGED and _ran(one) and column not in measured:
+                lost[column] = lost.get(column, 0) + 1
+            else:
+                part.changes += _not_judged(pair[1], one, other)
+            continue
+        if one.outcome in UNJUDGED:
+            part.changes.append(_first(pair[1], one, other, known))
+            continue
+        part.compared += 1
+        changes = compare(one, other, limits, pair[1])
+        part.same += not changes
+        part.changes += changes
+    part.changes += [_first(pair[1], None, other, known) for check, other in after.items() if check not in before]
+    part.changes += [
+        Change("column_gone", pair[1], f"*@{recipe}@{unit}", detail=f"{checks:,} judged checks", checks=checks)
+        for (recipe, unit), checks in lost.items()
+    ]
+    return part
 
 
 def _ran(record: Record) -> bool:
@@ -117,63 +146,69 @@ def _ran(record: Record) -> bool:
     return record.outcome not in UNJUDGED and record.phase not in BEFORE_RUNNING
 
 
-def compare(before: Record | None, after: Record | None, measured: set[tuple[str, str]]) -> Change | None:
-    """The change of one check, None when there is none.
+def _not_judged(environment: str, before: Record, after: Record | None) -> list[Change]:
+    """The candidate has nothing, or nothing judged."""
+    if before.outcome not in UNJUDGED:
+        reason = after.reason if after else ""
+        return [Change("not_judged", environment, before.check_id, before, after, reason)]
+    if after is None:
+        return [Change("gone", environment, before.check_id, before)]
+    if before.outcome is after.outcome and before.reason == after.reason:
+        return []
+    return [Change("changed", environment, after.check_id, before, after, after.reason)]
 
-    `measured` are the (recipe, unit) pairs on which the candidate judges anything.
-    """
-    if before is None or after is None:
-        return _one_sided(before, after, measured)
-    judged = [record.outcome not in UNJUDGED for record in (before, after)]
-    if judged == [True, False]:
-        return _unmeasured(before, after, measured, after.reason)
-    if judged == [False, True]:
-        return Change(Kind.MEASURED, before, after, _wrong(after))
-    if judged == [False, False]:
-        same = before.outcome is after.outcome and before.reason == after.reason
-        return None if same else Change(Kind.CHANGED, before, after, after.reason)
+
+def _first(environment: str, before: Record | None, after: Record, known: set[tuple[str, str, str]]) -> Change:
+    """Judged for the first time, or there for the first time."""
+    if after.outcome in WORKING or after.outcome in UNJUDGED:
+        kind = "new" if before is None else "judged_now"
+    else:
+        kind = "new_failure" if (after.recipe, after.unit, after.subject) in known else "first_failure"
+    return Change(kind, environment, after.check_id, before, after, _wrong(after))
+
+
+def compare(before: Record, after: Record, limits: Mapping[str, Limits], environment: str = "") -> list[Change]:
+    """The changes of a check that both sides judge."""
+    found = [*_outcome(before, after)]
+    if before.outcome is after.outcome or (before.outcome in WORKING and after.outcome in WORKING):
+        found += _placement(before, after)
+        found += _numbers(before, after, limits)
+    if not found:
+        return []
+    check = after.check_id
+    return [Change(kind, environment, check, before, after, detail) for kind, detail in found]
+
+
+def _outcome(before: Record, after: Record) -> list[tuple[str, str]]:
+    """Class and detail of what became of the outcome; one at most."""
     step = RANK[after.outcome] - RANK[before.outcome]
+    if after.outcome in ENDINGS and before.outcome not in ENDINGS:
+        return [("crash", _wrong(after))]
     if step > 0:
-        return Change(Kind.WORSE, before, after, _wrong(after), regression=True)
+        less = before.outcome in _DELEGATES_MORE and after.outcome in _DELEGATES_LESS
+        return [("delegation_lost", _left(before, after))] if less else [("worse", _wrong(after))]
     if step < 0:
-        return Change(Kind.BETTER, before, after, _wrong(after))
-    return _same_outcome(before, after)
-
-
-def _one_sided(before: Record | None, after: Record | None, measured: set[tuple[str, str]]) -> Change:
-    if after is not None:
-        return Change(Kind.NEW, None, after, _wrong(after))
-    assert before is not None
-    if before.outcome in UNJUDGED:
-        return Change(Kind.GONE, before, None, "")
-    return _unmeasured(before, None, measured, "")
-
-
-def _unmeasured(before: Record, after: Record | None, measured: set[tuple[str, str]], reason: str) -> Change:
-    regression = (before.recipe, before.unit) in measured
-    if not regression and not reason:
-        reason = f"the candidate judges nothing on {before.recipe} {before.unit}"
-    return Change(Kind.UNMEASURED, before, after, reason, regression=regression)
-
-
-def _same_outcome(before: Record, after: Record) -> Change | None:
-    """Equal outcomes: what was delegated may have moved, or the failure may be another one."""
-    lost = _left_out(after) - _left_out(before)
-    won = _left_out(before) - _left_out(after)
-    kernels = without_kernel(after) - without_kernel(before)
+        return [("better", _wrong(after))]
+    kernels = without_kernel(after) - without_kernel(before) if after.missing_kernels else set()
     if kernels:
-        return Change(Kind.WORSE, before, after, f"no kernel for {', '.join(sorted(kernels))}", regression=True)
-    if lost:
-        return Change(Kind.WORSE, before, after, f"no longer delegated: {', '.join(sorted(lost))}", regression=True)
-    if won:
-        return Change(Kind.BETTER, before, after, f"no longer left out: {', '.join(sorted(won))}")
+        return [("kernel_lost", f"no kernel for {', '.join(sorted(kernels))}")]
+    if before.fallback != after.fallback:
+        if text := _left(before, after):
+            return [("delegation_lost", text)]
+        if won := _left_out(before) - _left_out(after):
+            return [("better", f"no longer left out: {', '.join(sorted(won))}")]
     if before.phase is not after.phase:
-        return Change(Kind.CHANGED, before, after, f"phase {before.phase} -> {after.phase}: {_wrong(after)}")
+        return [("changed", f"phase {before.phase} -> {after.phase}: {_wrong(after)}")]
     if before.stage and after.stage and before.stage != after.stage:
-        return Change(Kind.CHANGED, before, after, f"stage {before.stage} -> {after.stage}: {_wrong(after)}")
+        return [("changed", f"stage {before.stage} -> {after.stage}: {_wrong(after)}")]
     if _signature(before) != _signature(after):
-        return Change(Kind.CHANGED, before, after, f"{_wrong(before)} -> {_wrong(after)}")
-    return None
+        return [("changed", f"{_wrong(before)} -> {_wrong(after)}")]
+    return []
+
+
+def _left(before: Record, after: Record) -> str:
+    lost = _left_out(after) - _left_out(before)
+    return f"no longer delegated: {', '.join(sorted(lost))}" if lost else ""
 
 
 def _left_out(record: Record) -> set[str]:
@@ -188,37 +223,69 @@ def _wrong(record: Record) -> str:
     return "" if record.outcome in WORKING else what_went_wrong(record)
 
 
-def _environments(evidence: Evidence) -> list[str]:
-    return [describe_environment(evidence.environments[name]) for name in sorted(evidence.environments)]
+def _placement(before: Record, after: Record) -> list[tuple[str, str]]:
+    if not before.aten_placement and not before.placement:
+        return []
+    lost = set()
+    for plan, now, there in (
+        (before.aten_placement, after.aten_placement, after.delegated),
+        (before.placement, after.placement, after.mil_ops),
+    ):
+        lost |= {name for name, entry in plan.items() if name in there and _off_the_ane(entry, now.get(name))}
+    return [("placement_lost", f"no longer on the ANE: {', '.join(sorted(lost))}")] if lost else []
+
+
+def _off_the_ane(before: dict[str, Any], after: dict[str, Any] | None) -> bool:
+    """An entry that the plan no longer has, or that names no device, tells of no ANE either."""
+    if not tells(before):
+        return False
+    now = after or {}
+    listed = ANE in before.get("supported", ()) and ANE not in now.get("supported", ())
+    return listed or (before.get("preferred") == ANE and now.get("preferred") != ANE)
+
+
+def _numbers(before: Record, after: Record, limits: Mapping[str, Limits]) -> list[tuple[str, str]]:
+    found = []
+    for measure in MEASURES:
+        was = measure.value(before)
+        if was is None:
+            continue
+        now = measure.value(after)
+        if now is None:
+            if measure.always:
+                found.append(("not_measured", f"{measure.name.partition('_')[0]}: was {measure.text(was)}"))
+        elif was != now and measure.worse(was, now, limits[measure.name]):
+            found.append((measure.name, f"{measure.text(was)} -> {measure.text(now)}"))
+    return found
+
+
+def head(result: Diff) -> list[str]:
+    """Versions and systems of both sides, and how much is compared, by environment."""
+    lines = []
+    for part in result.parts:
+        share = f"{part.compared:,} of {part.judged:,} checks that the baseline judged ({100 * part.share:.1f} %)"
+        lines += [
+            f"baseline:  {described(result.baseline, part.baseline)}",
+            f"candidate: {described(result.candidate, part.candidate)}",
+            f"compared:  {share}; the candidate judges {part.candidate_judged:,}",
+        ]
+    lines += [f"baseline only:  {described(result.baseline, name)}" for name in result.gone]
+    lines += [f"candidate only: {described(result.candidate, name)}" for name in result.new]
+    return lines
+
+
+def described(evidence: Evidence, name: str) -> str:
+    """An environment in a line, with the version of the harness that measured there."""
+    block = evidence.environments[name]
+    parts = [describe_environment(block) or name, f"harness {block['harness']}" if block.get("harness") else ""]
+    return ", ".join(part for part in parts if part)
 
 
 def render(result: Diff, *, limit: int | None = 5) -> str:
-    """The whole comparison as text, grouped by kind and operator; at most `limit` checks of each operator."""
-    lines = [f"baseline:  {text}" for text in result.baseline or ["unknown environment"]]
-    lines += [f"candidate: {text}" for text in result.candidate or ["unknown environment"]]
-    for kind in Kind:
-        changes = result.of(kind)
-        if changes:
-            lines += ["", f"{kind} ({counted(changes)})", *grouped(changes, limit)]
-    totals = ", ".join(f"{len(changes)} {kind}" for kind in Kind if (changes := result.of(kind)))
-    return "\n".join([*lines, "", f"{totals or 'no change'}, {result.same} unchanged"])
-
-
-def counted(changes: list[Change]) -> str:
-    checks, operators = len(changes), len({change.operator for change in changes})
-    return f"{checks} check{'' if checks == 1 else 's'}, {operators} operator{'' if operators == 1 else 's'}"
-
-
-def grouped(changes: Iterable[Change], limit: int | None) -> list[str]:
-    """Lines: an operator, its changes indented below it."""
-    by_operator: dict[str, list[Change]] = {}
-    for change in changes:
-        by_operator.setdefault(change.operator, []).append(change)
-    lines = []
-    for operator in sorted(by_operator, key=natural_key):
-        members = by_operator[operator]
-        lines.append(f"  {operator}")
-        lines += [f"    {change}" for change in members[:limit]]
-        if limit is not None and len(members) > limit:
-            lines.append(f"    and {len(members) - limit} more (--all shows them)")
-    return lines
+    """The whole comparison as text, by class and operator; at most `limit` checks of each operator."""
+    lines = head(result)
+    for kind, meaning in CLASSES.items():
+        if changes := result.of(kind):
+            lines += ["", f"{kind}: {counted(changes)}; {meaning}", *grouped(changes, limit)]
+    totals = ", ".join(f"{sum(c.checks for c in changes):,} {kind}" for kind in CLASSES if (changes := result.of(kind)))
+    return "\n".join([*lines, "", f"{totals or 'no change'}; {sum(part.same for part in result.parts):,} unchanged"])

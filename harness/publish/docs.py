@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -100,8 +101,9 @@ def write_docs(reports_dir: Path, only: Iterable[str] | None = None, known_issue
     """Write the pages into `reports_dir`; returns their paths."""
     written = []
     for name, text in generate(reports_dir, only, known_issues).items():
-        write_text_atomically(reports_dir / name, text)
-        written.append(reports_dir / name)
+        path = Path(os.path.normpath(reports_dir / name))
+        write_text_atomically(path, text)
+        written.append(path)
     return written
 
 

@@ -22,7 +22,8 @@ from harness.publish.environments import describe_environment
 from harness.publish.markdown import words
 from harness.publish.model import Matrix, Row
 from harness.publish.problems import fallback_operators
-from harness.publish.support import WORKING_CATEGORIES, Category, Support, packet_name
+from harness.publish.support import WORKING_CATEGORIES, By, Category, Support, packet_name
+from harness.publish.targets import lowest_targets
 from harness.publish.views import Views
 from harness.publish.wording import conditions_text
 
@@ -39,6 +40,7 @@ def executorch_csv(matrix: Matrix, views: Views) -> str:
     ane = matrix.asks_for_ane
     writer.writerow((*HEADER, ANE_HEADER) if ane else HEADER)
     rows = _rows(matrix)
+    own = lowest_targets((*matrix.records, *matrix.beside), By.PACKET)
     for name, one in sorted(views.packets.items()):
         if one.category in WORKING_CATEGORIES:
             graph = rows.get(name, [])
@@ -46,7 +48,7 @@ def executorch_csv(matrix: Matrix, views: Views) -> str:
                 name,
                 _precisions(one),
                 _quantizations(graph),
-                _lowest(graph),
+                _lowest(graph) or own.get(name, ""),
                 constraints(one, views.causes),
             )
             writer.writerow((*line, neural_engine(graph)) if ane else line)

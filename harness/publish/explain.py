@@ -118,7 +118,7 @@ def _fact(name: str, text: str) -> str:
 
 def _tried(record: Record) -> str:
     name = record.op or record.api or record.case
-    via = f" through {record.api}" if record.op and record.api else ""
+    via = f" through {record.api}" if record.op and record.api and record.api != record.op else ""
     parts = [f"{name}{via}", record.dtype, f"from {record.origin}" if record.origin else ""]
     parts.append(f"seed {record.seed}" if record.seed is not None else "")
     return ", ".join(part for part in parts if part)

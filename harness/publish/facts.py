@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,8 +18,8 @@ from harness.publish.schema import REORDERED, Parameter
 
 Facts = Mapping[str, int]
 
-#: Weights.
-OWN, PLAIN, EXACT, SHAPE, ODD, HOW = 1, 2, 3, 4, 5, 7
+#: Weights. One number of many that were not tried is the last thing to put a failure down to.
+OWN, PLAIN, EXACT, SHAPE, ODD, HOW, NUMBER = 1, 2, 3, 4, 5, 7, 8
 #: What a named value set holds, in words (`harness.cases.drawing`).
 VALUES = {
     "special": "infinities or NaN among the values",
@@ -36,42 +37,61 @@ VALUES = {
 }
 #: Reductions of losses as the operators number them.
 _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
+#: Functions that take images, or sequences of them: their batch dimension may be left out.
+_BATCHED = re.compile(r"(?:pool|conv\w*|pad)(\d)d$")
 _INTEGERS = frozenset({"int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64"})
 _HALVES = frozenset({"float16", "bfloat16"})
 
 
-def facts(call: ShownCall, schema: Sequence[Parameter] = (), *, direct: bool = False, overload: str = "") -> Facts:
-    """The facts of a call; `schema` are the operator's parameters where they are known. `direct` of an operator called
-    by its own name, as no user does, and `overload` is told apart from others of its packet."""
+def facts(
+    call: ShownCall,
+    schema: Sequence[Parameter] = (),
+    *,
+    public: bool = True,
+    direct: bool = False,
+    overload: str = "",
+) -> Facts:
+    """The facts of a call; `schema` are the operator's parameters where they are known. A call of a `public` function
+    has its arguments in that function's order. `direct` of an operator called by its own name, as no user does, and
+    `overload` is told apart from others of its packet."""
     found: dict[str, int] = {}
-    for text, weight in _all(call, schema, direct, overload):
+    for text, weight in _all(call, schema, public, direct, overload):
         found[text] = min(weight, found.get(text, weight))
     return found
 
 
-def _all(call: ShownCall, schema: Sequence[Parameter], direct: bool, overload: str) -> Iterator[tuple[str, int]]:
-    given, tensors = _named(call, schema)
+def _all(
+    call: ShownCall, schema: Sequence[Parameter], public: bool, direct: bool, overload: str
+) -> Iterator[tuple[str, int]]:
+    given, tensors = _named(call, schema, REORDERED.get(call.function.rpartition(".")[2]) if public else None)
     yield from _of_tensors(list(call.tensors()))
     for name, tensor in tensors:
         yield from _of_tensor(name, tensor)
+    first = next((tensor.rank for name, tensor in tensors if name == "input"), None)
+    for name, tensor in tensors:
+        if first is not None and name != "input" and tensor.rank > first:
+            yield f"{name} of more dimensions than the input", PLAIN
+    image = _BATCHED.search(call.function)
+    if image and any(name == "input" and tensor.rank == int(image[1]) + 1 for name, tensor in tensors):
+        yield "an input without batch dimension", OWN
     for parameter, value in given:
         yield from _of_argument(parameter, value)
     known = {parameter.name for parameter, _ in given}
     for parameter in schema:
         if parameter.default is not None and parameter.name not in known:
             yield f"`{parameter.name}` left out", PLAIN
-            yield f"`{parameter.name}` at its default", EXACT
+            yield f"`{parameter.name}` at its default of {_as_written(parameter)}", EXACT
     yield (f"called as `torch.ops.aten.{call.function}`" if direct else f"called as `{call.function}`"), HOW
     if overload:
         yield f"the overload `{overload}`", ODD
 
 
 def _named(
-    call: ShownCall, schema: Sequence[Parameter]
+    call: ShownCall, schema: Sequence[Parameter], names: Sequence[str] | None = None
 ) -> tuple[list[tuple[Parameter, Any]], list[tuple[str, ShownTensor]]]:
-    """Arguments that are no tensors with their parameters, and tensors by name."""
+    """Arguments that are no tensors with their parameters, and tensors by name. `names` are those of positional
+    arguments where they stand in another order than in the schema."""
     by_name = {parameter.name: parameter for parameter in schema}
-    names = REORDERED.get(call.function.rpartition(".")[2])
     ordered = schema if names is None else [by_name.get(name) or Parameter(name, "") for name in names]
     given: list[tuple[Parameter, Any]] = []
     tensors: list[tuple[str, ShownTensor]] = []
@@ -107,15 +127,21 @@ def _of_argument(parameter: Parameter, value: Any) -> Iterator[tuple[str, int]]:
     if parameter.default is not None:
         default = _literal(parameter.default)
         if _same(value, default):
-            yield f"{name} at its default", EXACT
+            yield f"{name} at its default of {_as_written(parameter)}", EXACT
         else:
             yield f"{name} given" if default is None else f"{name} other than {_as_written(parameter)}", OWN
+    elif parameter.type != "Scalar":
+        yield f"{name} given", PLAIN
+    if parameter.type == "Scalar":
+        yield f"a number as {name}", PLAIN
+        if not isinstance(value, float):
+            yield f"an integer or bool as {name}", PLAIN
     shown = next((repr(k) for k, v in _REDUCTIONS.items() if parameter.name == "reduction" and v == value), repr(value))
     if isinstance(value, (bool, str)) or parameter.name == "reduction":
         yield f"`{parameter.name}={shown}`", PLAIN
         return
     if isinstance(value, (int, float)):
-        yield f"`{parameter.name}={shown}`", EXACT
+        yield f"`{parameter.name}={shown}`", NUMBER
     numbers = [v for v in _flat(value) if isinstance(v, (int, float)) and not isinstance(v, bool)]
     yield from _of_numbers(name, numbers, many=isinstance(value, list))
     if isinstance(value, list):
@@ -141,7 +167,7 @@ def _of_numbers(name: str, numbers: Sequence[float], *, many: bool) -> Iterator[
         if all(v != -1 for v in numbers):
             yield f"negative {name} other than -1", EXACT
     if any(v == 0 for v in numbers):
-        yield f"a 0 in {name}" if many else f"{name} of 0", EXACT
+        yield (f"a 0 in {name}", EXACT) if many else (f"{name} of 0", NUMBER)
     if any(v > 0 for v in numbers):
         yield f"positive {name}", EXACT
     if any(v > 1 for v in numbers):
@@ -203,8 +229,8 @@ def _of_tensors(tensors: Sequence[ShownTensor]) -> Iterator[tuple[str, int]]:
 def _of_tensor(name: str, tensor: ShownTensor) -> Iterator[tuple[str, int]]:
     subject = "an input" if name == "input" else name
     if name != "input":
-        yield f"{subject} given", SHAPE
-        yield f"{subject} that is {'a' if tensor.constant else 'no'} constant", PLAIN
+        yield f"a tensor as {subject}", PLAIN
+        yield f"{subject} that is {'a' if tensor.constant else 'no'} constant", EXACT
     elif tensor.constant:
         yield "an input that is a constant", PLAIN
     weight = PLAIN if name == "input" else EXACT

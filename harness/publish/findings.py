@@ -166,7 +166,7 @@ def _contents(seen: Sequence[Finding], groups: dict[Outcome, list[Problem]]) -> 
 
 def _first(seen: Sequence[Finding]) -> str:
     """The causes that strike what models contain, in the order of their priority; empty where none does."""
-    striking = [f for f in seen if f.priority.models or f.priority.calls]
+    striking = [f for f in seen if f.priority.models or f.priority.callers]
     rows = [
         (
             f"[{finding.cause.title}](#{finding.cause.cause})",

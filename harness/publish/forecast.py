@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from harness.evidence.names import by_packet
 from harness.evidence.recipe import DEFAULT_RECIPES, Recipe
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import OF_OPERATORS, UNJUDGED, Kind, Outcome
+from harness.evidence.vocabulary import UNJUDGED, Kind, Outcome
 from harness.publish.attribution import attribute
 from harness.publish.graphs import graph_of
 from harness.publish.models_page import ModelRow
@@ -87,8 +87,8 @@ class Promises:
 
 
 def promises_of(records: Iterable[Record]) -> Promises:
-    """Those of the operators' own checks; what judges nothing promises nothing."""
-    tried = [r for r in records if r.kind in OF_OPERATORS and r.kind is not Kind.PARTITIONER]
+    """Those of the operators' own checks, and of blocks taken from models; what judges nothing promises nothing."""
+    tried = [r for r in records if r.kind is Kind.OPERATOR or (r.usage and r.kind is not Kind.MODEL)]
     in_graphs = by_packet(name for record in tried for name in graph_of(record))
     found = Promises()
     for record in tried:

@@ -44,6 +44,9 @@ def limits_of(records: Iterable[Record], causes: Mapping[str, Cause]) -> list[Li
 
 
 def limits_table(limits: Sequence[Limit]) -> str:
+    """What fails, what to do, how many operators met it, and the cause; empty where there is none."""
+    if not limits:
+        return ""
     rows = [
         (words(limit.cause.condition), words(limit.cause.remedy), limit.operators, cause_links([limit.cause.cause]))
         for limit in limits

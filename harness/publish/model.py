@@ -245,7 +245,7 @@ def build_matrix(evidence: Evidence) -> Matrix:
     operators: dict[str, Row] = {}
     apis: dict[str, Row] = {}
     for record in records:
-        if record.kind not in OF_OPERATORS and not (record.kind in OF_PROGRAMS and record.outcome in WORKING):
+        if not _counts_for_operators(record):
             continue
         column = Column(record.recipe, record.unit, record.environment)
         environment = evidence.environments[record.environment]
@@ -281,6 +281,13 @@ def build_matrix(evidence: Evidence) -> Matrix:
         partitioner=[record for record in shown if record.kind is Kind.PARTITIONER],
         ignored=sum(record.kind is not Kind.PARTITIONER for record in evidence.records) - len(programs),
     )
+
+
+def _counts_for_operators(record: Record) -> bool:
+    """Whether a record may be evidence for operators: also a failing one of a module, which has few."""
+    if record.kind in OF_PROGRAMS:
+        return record.outcome in WORKING
+    return record.kind in OF_OPERATORS or record.kind is Kind.MODULE
 
 
 def usual_recipes(records: Iterable[Record]) -> set[str]:

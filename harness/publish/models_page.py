@@ -138,15 +138,12 @@ _COMES_TO: tuple[tuple[str, frozenset[Outcome]], ...] = (
 
 
 def _headline(rows: Sequence[ModelRow]) -> str:
-    """`In fp16, 40 of 52 models pass: ...`."""
+    """`40 of 52 models pass, ...; 8 partly; 4 fail`."""
     found = [row.records[MAIN] for row in rows if MAIN in row.records]
     numbers = {word: sum(record.outcome in outcomes for record in found) for word, outcomes in _COMES_TO}
-    rest = [f"{n} {'are ' * (word in _ARE)}{word}" for word, n in list(numbers.items())[1:] if n]
+    rest = [f"{n} {word}" for word, n in list(numbers.items())[1:] if n]
     wholly = f"{numbers['pass']} of {counted(len(found), 'model')} pass, delegated wholly and within bounds"
     return "; ".join([wholly, *rest])
-
-
-_ARE = frozenset({"left to ExecuTorch", "refused", "wrong", "not judged"})
 
 
 def _counts(rows: Sequence[ModelRow], named: Mapping[str, str]) -> str:

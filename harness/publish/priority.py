@@ -22,7 +22,8 @@ class Priority:
     """What a cause strikes.
 
     `models` are those a check of which it explains, by any recipe, out of `measured`. `calls` are the extracted calls
-    that it strikes, each counted as often as models make it, `callers` the models that make them.
+    that it strikes, each counted as often as models make it, `callers` the models that make them, or that a block is
+    taken from which it strikes.
     """
 
     models: tuple[str, ...] = ()
@@ -45,15 +46,17 @@ class Priority:
         return self.text(lambda names: codes(names, limit=SHOWN))
 
     def text(self, listed: Callable[[Sequence[str]], str]) -> str:
-        """Empty where no model was measured, and no call of one."""
-        if not self.measured and not self.calls:
+        """Empty where no model was measured, and nothing that models are made of."""
+        if not self.measured and not self.callers:
             return ""
         parts = [f"{len(self.models)} of {counted(self.measured, 'model')}"] if self.models else ["no model"]
         parts[0] += f" ({listed(self.models)})" if self.models else ""
+        others = [name for name in self.callers if name not in self.models]
         if self.calls:
-            others = [name for name in self.callers if name not in self.models]
             parts.append(counted(self.calls, "extracted call"))
             parts[-1] += f" (also of {listed(others)})" if others else ""
+        elif others:
+            parts.append(f"extracted blocks of {listed(others)}")
         return f"strikes {', '.join(parts)}"
 
 
@@ -86,8 +89,9 @@ def priorities(records: Iterable[Record]) -> dict[str, Priority]:
         if record.kind is Kind.MODEL:
             one.models.add(record.subject)
         elif record.usage:
-            one.calls[record.case] = record.usage.calls
             one.callers.update(record.usage.models)
+            if record.kind is Kind.OPERATOR:  # a block is made of calls that are tried as well
+                one.calls[record.case] = record.usage.calls
     return {
         cause: Priority(_sorted(one.models), len(measured), sum(one.calls.values()), _sorted(one.callers), one.checks)
         for cause, one in struck.items()

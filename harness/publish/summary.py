@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from tabulate import tabulate
 
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import BY_VALUE, ORDER, OUTCOME_MEANINGS, Outcome
+from harness.publish.environments import describe_environment
+from harness.publish.markdown import code, counted, plain, table
 from harness.publish.model import Column
+
+#: A job's summary is for reading: the log has them all.
+MOST_RED = 50
 
 
 def count_table(records: Iterable[Record]) -> tuple[list[str], list[list[str]]]:
@@ -36,6 +42,21 @@ def summary_text(records: Sequence[Record]) -> str:
     headers, rows = count_table(records)
     align = ["left", *["right"] * (len(headers) - 1)]
     return tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True, colalign=align)
+
+
+def summary_markdown(
+    environments: Mapping[str, dict[str, Any]], records: Sequence[Record], red: Sequence[tuple[str, str]] = ()
+) -> str:
+    """The environments, the count table, and the items that are `red`, name and message, as Markdown."""
+    lines = ["## Core ML conformance", *(f"- {plain(describe_environment(block))}" for block in environments.values())]
+    headers, rows = count_table(records)
+    blocks = ["\n".join(lines), table(headers, rows, ["left", *["right"] * (len(headers) - 1)])]
+    if red:
+        shown = [
+            (code(name.rpartition("[")[2].rstrip("]")), plain(message.strip())) for name, message in red[:MOST_RED]
+        ]
+        blocks += [f"### {counted(len(red), 'check')} red", table(("check", "why"), shown)]
+    return "\n\n".join(blocks) + "\n"
 
 
 def one_failure(records: Sequence[Record]) -> str:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from harness.evidence.names import OpName
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record, natural_key
-from harness.evidence.vocabulary import OF_OPERATORS, RANK, WORKING, Effect, Outcome, outcomes_of
+from harness.evidence.vocabulary import OF_OPERATORS, RANK, WORKING, Effect, Kind, Outcome, outcomes_of
 from harness.publish.calls import read_call
 from harness.publish.clauses import Clause, separate
 from harness.publish.facts import Facts, facts
@@ -107,7 +107,8 @@ class Sample:
 
     @property
     def by_models(self) -> bool:
-        return self.origin.startswith(EXTRACTED) or self.facts is None
+        """Whether a model makes this call, or contains the operator."""
+        return self.origin.startswith(EXTRACTED) or any(record.kind is Kind.MODEL for record in self.records)
 
     @property
     def failing(self) -> list[Record]:
@@ -193,18 +194,31 @@ class Support:
             groups: dict[tuple[frozenset[str], frozenset[str]], list[Sample]] = defaultdict(list)
             for sample in members:
                 groups[sample.causes, sample.where].append(sample)
-            own = [_condition(fate, group, passing, self.hints) for group in groups.values()]
+            # What also tells them from calls that fail in another way is better.
+            others = [s.facts for s in self.samples if s.fate not in (fate, Fate.WORKS) and s.facts is not None]
+            own = [_condition(fate, group, passing, others, self.hints) for group in groups.values()]
             if len(own) > 1 and any(one.clause is None for one in own):
-                whole = _condition(fate, members, passing, self.hints)
+                whole = _condition(fate, members, passing, others, self.hints)
                 own = [whole] if whole.clause is not None else own
             found += _merged(own)
         return found
 
 
-def _condition(fate: Fate, samples: Sequence[Sample], passing: Sequence[Facts], hints: Mapping[str, str]) -> Condition:
+def _condition(
+    fate: Fate,
+    samples: Sequence[Sample],
+    passing: Sequence[Facts],
+    others: Sequence[Facts],
+    hints: Mapping[str, str],
+) -> Condition:
+    """Of samples of one fate. Where the clause holds for `others` too, which come to another, one that does not is
+    taken if it has no more terms."""
     known = [sample.facts for sample in samples if sample.facts is not None]
     told = " ".join(hints.get(cause, "") for cause in sorted({c for sample in samples for c in sample.causes}))
     clause = separate(known, passing, told) if len(known) == len(samples) else None
+    if clause is not None and any(clause.holds(other) for other in others):
+        narrower = separate(known, [*passing, *others], told)
+        clause = narrower if narrower is not None and len(narrower.terms) <= len(clause.terms) else clause
     where = {sample.where for sample in samples}
     return Condition(fate, clause, tuple(samples), where.pop() if len(where) == 1 else frozenset())
 
@@ -250,7 +264,7 @@ def support_of(
         if record.kind not in OF_OPERATORS or (by is not By.FUNCTION and not calls_itself(record)):
             inside.append(record)
             continue
-        name = _NAMED[by](record)
+        name = NAMED[by](record)
         if not name:
             continue
         key = name, record.case, record.environment
@@ -275,8 +289,9 @@ def _facts(record: Record, schemas: Callable[[str], Sequence[Parameter]], by: By
     if call is None:
         return None
     overload = OpName.parse(record.op).overload if by is By.PACKET else ""
-    direct = record.api == record.op and not record.origin.startswith(EXTRACTED)
-    return facts(call, schemas(record.op), direct=direct, overload=overload)
+    public = record.api != record.op
+    direct = not public and not record.origin.startswith(EXTRACTED)
+    return facts(call, schemas(record.op), public=public, direct=direct, overload=overload)
 
 
 def packet_name(operator: str) -> str:
@@ -286,7 +301,8 @@ def packet_name(operator: str) -> str:
     return packet if name.namespace in ("", "aten") else f"{name.namespace}.{packet}"
 
 
-_NAMED: Mapping[By, Callable[[Record], str]] = {
+#: What a record is put under, empty where it is not.
+NAMED: Mapping[By, Callable[[Record], str]] = {
     By.OPERATOR: lambda record: record.op,
     By.PACKET: lambda record: packet_name(record.op),
     # Of an operator called by its own name there is no function.

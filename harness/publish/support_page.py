@@ -21,7 +21,8 @@ from harness.publish.markdown import anchor, code, codes, counted, plain, table,
 from harness.publish.model import NOT_MEASURED, Column, Matrix, Row, sorted_rows
 from harness.publish.problems import FallbackOperator, fallback_operators
 from harness.publish.summary import count_table
-from harness.publish.support import CATEGORY_MEANINGS, WORKING_CATEGORIES, Category, Fate, Support
+from harness.publish.support import CATEGORY_MEANINGS, WORKING_CATEGORIES, By, Category, Fate, Support
+from harness.publish.targets import lowest_targets
 from harness.publish.universe_page import Silent, silent_sections, universe_context
 from harness.publish.views import Views
 from harness.publish.wording import causes_of, conditions_text, models_text
@@ -173,13 +174,15 @@ def _conditional(
 
 
 def _works(matrix: Matrix, members: Sequence[Support], rows: Mapping[str, Row], noun: str) -> str:
-    """By the lowest target; with the ANE's word for each where it was asked for."""
+    """By the lowest target: its own where programs contain it, else that of its calls. With the ANE's word for each
+    where it was asked for."""
     if matrix.asks_for_ane:
         lines = [(_named(one), ane_text(rows[one.name], matrix) if one.name in rows else "") for one in members]
         return table([noun, "ANE"], lines)
     by_target: dict[str, list[str]] = defaultdict(list)
+    called = lowest_targets((*matrix.records, *matrix.beside), By.FUNCTION if noun == "function" else By.OPERATOR)
     for one in members:
-        by_target[_lowest(one, rows)].append(code(OpName.parse(one.name).short))
+        by_target[_lowest(one, rows) or called.get(one.name, "")].append(code(OpName.parse(one.name).short))
     parts = []
     for target in sorted(by_target, key=lambda target: (target == "", target)):
         parts.append(f"From {target} on:" if target else "At a target that was not told:")
@@ -188,8 +191,9 @@ def _works(matrix: Matrix, members: Sequence[Support], rows: Mapping[str, Row], 
 
 
 def _lowest(one: Support, rows: Mapping[str, Row]) -> str:
-    near = [rows[name].lowest for name in (one.name, *sorted(one.becomes)) if name in rows and rows[name].lowest]
-    return near[0] if near else ""
+    """Of the operator itself, or its copying variant, in programs."""
+    own = [one.name, *(name for name in sorted(one.becomes) if OpName.parse(name).key == OpName.parse(one.name).key)]
+    return next((rows[name].lowest for name in own if name in rows and rows[name].lowest), "")
 
 
 def _by_cause(members: Sequence[Support], causes: Mapping[str, Cause], noun: str) -> str:

@@ -12,6 +12,7 @@ from harness.evidence.record import Record, natural_key
 from harness.evidence.universe import LEFT_OUT, SOURCES, Operator, Universe
 from harness.evidence.vocabulary import ORDER, UNJUDGED, WORKING, Outcome
 from harness.publish.coverage import names_in_graphs
+from harness.publish.findings import cause_links
 from harness.publish.graphs import graph_of, nothing_compared
 from harness.publish.markdown import code, counted, table, words
 from harness.publish.model import Matrix, Row
@@ -23,12 +24,14 @@ REPLACED, NOT_MEASURED = "Replaced before the partitioner", "Not measured"
 
 @dataclass(frozen=True)
 class Silent:
-    """An operator that no cell judges. `instead` are the operators its cases' graphs contain in its place."""
+    """An operator that no cell judges. `instead` are the operators its cases' graphs contain in its place, `cause` is
+    that of cases which judge nothing."""
 
     name: str
     why: str
     instead: tuple[str, ...] = ()
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
+    cause: str = ""
 
 
 def silent_operators(matrix: Matrix, universe: Universe | None, reasons: Mapping[str, str]) -> list[Silent]:
@@ -51,7 +54,9 @@ def _silent(name: str, records: list[Record], reason: str) -> Silent:
     if graphs and name not in graphs:
         instead = tuple(sorted(graphs, key=lambda operator: (-graphs[operator], operator)))
         return Silent(name, "", instead, outcomes)
-    return Silent(name, reason or _why_silent(records), outcomes=outcomes)
+    causes = {record.cause or "" for record in records if record.outcome in UNJUDGED}
+    cause = causes.pop() if len(causes) == 1 and not reason else ""
+    return Silent(name, reason or _why_silent(records), outcomes=outcomes, cause=cause)
 
 
 def _why_silent(records: list[Record]) -> str:
@@ -143,12 +148,12 @@ def _section(title: str, count: int, text: str) -> dict[str, Any]:
 
 
 def _by_reason(missing: Sequence[Silent]) -> str:
-    """Why they are not measured, each reason once with its operators."""
+    """Why they are not measured, each reason, or the cause that tells it, once with its operators."""
     groups: dict[str, list[str]] = {}
     for row in missing:
-        groups.setdefault(row.why, []).append(_short(row.name))
+        groups.setdefault(cause_links([row.cause]) if row.cause else words(row.why), []).append(_short(row.name))
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    return "\n".join(f"- {words(why)}: {wrapped(', '.join(names))}" for why, names in ordered)
+    return "\n".join(f"- {why}: {wrapped(', '.join(names))}" for why, names in ordered)
 
 
 def _short(name: str) -> str:

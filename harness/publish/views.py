@@ -31,8 +31,8 @@ def views_of(matrix: Matrix, causes: Sequence[Cause], universe: Universe | None)
     general = general_causes(causes)
 
     def schema(operator: str) -> Sequence[Parameter]:
-        known = universe.operators.get(operator) if universe else None
-        return parameters(known.schema) if known else ()
+        known = universe.schema(operator) if universe else ""
+        return parameters(known) if known else ()
 
     operators, packets, functions = [
         support_of(matrix.records, general, schema, by, hints) for by in (By.OPERATOR, By.PACKET, By.FUNCTION)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.evidence.causes import Cause
+from harness.publish.clauses import ALTERNATIVES
 from harness.publish.facts import VALUES
-from harness.publish.markdown import code, counted, words
+from harness.publish.markdown import code, words
 from harness.publish.support import Condition, Fate, Support
 
 #: What stands before a condition.
@@ -28,22 +29,22 @@ def conditions_text(support: Support, causes: Mapping[str, Cause], *, calls: boo
     """`**silently wrong**: alpha other than 1; fails to lower: an input of integers`; the worst first."""
     found: dict[str, list[str]] = {}
     for condition in support.conditions():
-        words_ = clause_text(condition, causes, calls=calls)
-        found.setdefault(FATE_WORDS[condition.fate] + _where(condition), []).append(words_)
+        where = _where(condition)
+        told = clause_text(condition, causes, calls=calls).removesuffix(where)
+        found.setdefault(FATE_WORDS[condition.fate] + where, []).append(told)
     return "; ".join(f"{fate}: {', or '.join(dict.fromkeys(texts))}" for fate, texts in found.items())
 
 
 def clause_text(condition: Condition, causes: Mapping[str, Cause], *, calls: bool = True) -> str:
     """The clause of a condition. Where the samples give none it is that of the cause, with calls that show it."""
-    curated = {causes[name].condition for name in condition.causes if name in causes and causes[name].condition}
+    curated = {causes[name].condition if name in causes else "" for name in condition.causes}
     if condition.clause is not None:
         # A set of values is what was tried; what about them matters the cause knows.
-        if len(curated) == 1 and all(set(term.facts) <= _VALUE_SETS for term in condition.clause.terms):
+        if len(curated) == 1 and all(curated) and all(_VALUE_SETS & {*term.facts} for term in condition.clause.terms):
             return words(curated.pop())
         return words(str(condition.clause))
-    told = (
-        words(curated.pop()) if len(curated) == 1 else f"some calls ({counted(len(condition.samples), 'call')} tried)"
-    )
+    known = curated and all(curated) and len(curated) <= ALTERNATIVES
+    told = words(", or ".join(sorted(curated))) if known else f"some calls ({len(condition.samples)} tried)"
     if not calls:
         return told
     shown = [code(sample.call, limit=CALL) for sample in condition.samples if sample.call][:SHOWN]

@@ -250,7 +250,11 @@ def _of_buffers(asked: Asked, program: LoweredProgram) -> Iterator[BrokenPromise
             yield BrokenPromise("buffers_outside", f"{', '.join(taken)} within a delegate")
         return
     made = {step.out.number: step for step in program.steps}
+    # An argument that is written to in place is no buffer.
+    given = {i.value.number for i in program.inputs if i.kind == "user"}
     for placeholder, new in program.mutations:
+        if placeholder.number in given:
+            continue
         users, source = _users(program, placeholder.number), made.get(new.number)
         if isinstance(source, GetItem):
             source = made.get(source.source.number)

@@ -12,5 +12,10 @@ def cases() -> Sequence[Case]:
     return models.cases()
 
 
+def pretrained() -> Sequence[Case]:
+    """Of runs with `--pretrained` only."""
+    return models.pretrained()
+
+
 def test_model(check: Callable[[], object]) -> None:
     check()

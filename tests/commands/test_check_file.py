@@ -11,6 +11,7 @@ import pytest
 from harness.commands import check_file
 from harness.commands.check_file import exit_code, recipes_of, report, workers_of
 from harness.evidence.causes import read_causes
+from harness.evidence.division import Division, Island
 from harness.evidence.files import read_evidence
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import ErrorInfo, Numerics, Record
@@ -583,3 +584,9 @@ def two(): _endless("two")
     for name in ("one", "two"):
         with pytest.raises(ProcessLookupError):
             os.kill(int((tmp_path / name).read_text()), 0)
+
+
+def test_report_tells_how_a_program_falls_apart():
+    divided = record("partial").with_(division=Division(2, (Island({"aten.asinh.default": 1}),), 400, 300))
+    assert "  divided: 2 delegates, 1 island left to ExecuTorch; 75 % of 400 FLOP delegated" in report(divided)
+    assert not any("divided" in line for line in report(record("pass").with_(division=Division(1))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import shlex
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,17 @@ def test_the_record_comes_first_then_the_script(run):
     code, out = run(identity)
     assert code == 0
     assert out.startswith(f"# {identity}: pass (phase value)\n")
-    assert f"# again: coreml-harness repro '{identity}'\n" in out
+    assert f"# again: coreml-harness repro {identity}\n" in out
     assert "class Model" in out
     ast.parse(out)
+
+
+def test_the_command_is_quoted_for_a_shell(run):
+    """An id that holds quotes, spaces and brackets."""
+    identity = "modules/functional/float32/F.conv1d(signal, w1, padding='same')@fp16-ios18@reference"
+    _, out = run(identity)
+    (line,) = [line for line in out.splitlines() if line.startswith("# again: ")]
+    assert shlex.split(line.removeprefix("# again: ")) == ["coreml-harness", "repro", identity]
 
 
 @pytest.mark.parametrize(

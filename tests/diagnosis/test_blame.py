@@ -1,4 +1,4 @@
-"""A wrong answer of a user's module names its operator without being asked, where that takes seconds."""
+"""A wrong answer of a module names its operator without being asked: of a user's where that takes seconds."""
 
 import dataclasses
 
@@ -36,10 +36,10 @@ class Grows(nn.Module):
         return (x * x).sum(-1).sqrt()
 
 
-def checked(module, inputs, recipe="fp32-ios18"):
+def checked(module, inputs, recipe="fp32-ios18", kind=Kind.USER):
     case = Case(
         id="check/mine/model",
-        kind=Kind.USER,
+        kind=kind,
         op="user.model",
         api="model",
         dtype="mixed",
@@ -80,6 +80,12 @@ def test_what_takes_long_is_left_to_who_asks(monkeypatch):
     assert NoteCode.OPERATOR not in told(record)
 
 
+def test_a_model_names_its_operator_whatever_that_takes(monkeypatch):
+    monkeypatch.setattr(blame, "SECONDS", 0.0)
+    record = checked(Late(), (torch.rand(8, 4),), kind=Kind.MODEL)
+    assert told(record)[NoteCode.OPERATOR] == "aten.softplus.default"
+
+
 def test_a_fault_of_localising_costs_no_record(monkeypatch):
     def fails(*_):
         raise ZeroDivisionError
@@ -91,6 +97,8 @@ def test_a_fault_of_localising_costs_no_record(monkeypatch):
 def test_how_long_is_told_by_the_lowering():
     from harness.lowering.lower import Lowered
 
-    assert blame.is_quick(Lowered(timing={"lower": 0.5}))
-    assert not blame.is_quick(dataclasses.replace(Lowered(), timing={"lower": 60.0}))
-    assert not blame.is_quick(Lowered())
+    assert blame.is_worthwhile(Kind.USER, Lowered(timing={"lower": 0.5}))
+    assert not blame.is_worthwhile(Kind.USER, dataclasses.replace(Lowered(), timing={"lower": 60.0}))
+    assert not blame.is_worthwhile(Kind.USER, Lowered())
+    assert blame.is_worthwhile(Kind.MODEL, Lowered(timing={"lower": 60.0}))
+    assert not blame.is_worthwhile(Kind.OPERATOR, Lowered(timing={"lower": 0.5}))

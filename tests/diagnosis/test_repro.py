@@ -169,6 +169,42 @@ def test_the_scripts_module_is_the_case(op, suffix):
     assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(got, expected, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("case_id", "line"),
+    [
+        ("modules/functional/float32/F.elu(x, alpha=0.5)", "        return F.elu(x, alpha=0.5)"),
+        ("modules/functional/float32/F.conv2d(x, w2, bias)", "        return F.conv2d(x, w2, bias)"),
+        ("modules/functional/float32/a[:, keep]", "        return a[:, keep]"),
+        (
+            "modules/torch.nn.Conv2d/float32/4,5,3,padding=same-2x4x3x4",
+            "model = torch.nn.Conv2d(4, 5, 3, padding='same')",
+        ),
+        ("modules/torch.nn.LazyConv2d/float32/5,3-2x4x3x4", "model = torch.nn.LazyConv2d(5, 3)"),
+        ("modules/torch.nn.BatchNorm2d/float32/3-2x3x6x6", "model = torch.nn.BatchNorm2d(3)"),
+        ("modules/torch.nn.LSTMCell/float32/5,10-5,(10,10)", "class Model(torch.nn.Module):"),
+        ("modules/torch.nn.Linear/float32/10,8-input=4x10", "class Model(torch.nn.Module):"),
+    ],
+)
+def test_the_script_of_a_module_has_it_as_people_write_it(case_id, line):
+    case = find.find(case_id)
+    built = case.build()
+    text = script_of(case)
+    assert line in text.splitlines()
+    model, inputs = module_of(text)
+    assert all(torch.equal(a, b) for a, b in zip(inputs, built.leaves, strict=True))
+    with torch.no_grad():
+        got, expected = model(*inputs), built.module(*built.inputs, **built.kwargs)
+    flat = torch.utils._pytree.tree_leaves
+    assert all(torch.equal(a, b) for a, b in zip(flat(got), flat(expected), strict=True))
+
+
+def test_a_quantized_module_is_shown_by_its_graph():
+    case = find.find("modules/functional/float32/F.linear(tokens, weight, shift)")
+    text = repro.script(record_of(case), case.build(), Recipe.parse("fp16-ios18-torchao_int8_channel"))
+    assert "return F.linear" not in text
+    assert "torch.ops.aten.linear.default" in text
+
+
 def test_the_recipe_is_in_the_script():
     built = case_of("aten.neg.default").build()
     record = record_of(case_of("aten.neg.default"))

@@ -393,10 +393,11 @@ RAISED = {"outcome": "convert_error", "op": "aten.gelu.*", "error": "took 2 inpu
         (RAISED, "convert_error", ["aten.abs.default"], False),
     ],
 )
-def test_a_users_module_is_matched_by_its_own_operators(causes, record, rule, outcome, delegated, fits):
+@pytest.mark.parametrize("kind", [Kind.USER, Kind.MODULE])
+def test_a_module_is_matched_by_its_own_operators(causes, record, kind, rule, outcome, delegated, fits):
     found = record(
         outcome,
-        kind=Kind.USER,
+        kind=kind,
         case="check/mine/gelu",
         op="check.gelu",
         fallback={},
@@ -409,7 +410,7 @@ def test_a_users_module_is_matched_by_its_own_operators(causes, record, rule, ou
 BLAMED = [Note(NoteCode.OPERATOR, "aten.gelu.default")]
 
 
-@pytest.mark.parametrize("kind", [Kind.USER, Kind.MODEL, Kind.STATE])
+@pytest.mark.parametrize("kind", [Kind.USER, Kind.MODULE, Kind.MODEL, Kind.STATE])
 @pytest.mark.parametrize(
     ("rule", "outcome", "notes", "fits"),
     [

@@ -318,3 +318,20 @@ def test_what_has_a_remedy_stands_for_the_same_without(tmp_path, record, order):
         journal.close()
     (one,) = read_run(tmp_path).records.values()
     assert one.remedy is not None
+
+
+def test_a_folder_of_evidence_files_is_all_of_them_and_a_part_comes_last(tmp_path, record):
+    write_evidence(tmp_path / "a.jsonl", Evidence({"here": {}}, [record(), record(unit="all")]))
+    write_evidence(tmp_path / "a.part.jsonl", Evidence({"here": {}}, [record("crash")]))
+    write_evidence(tmp_path / "b.jsonl", Evidence({"there": {}}, [record(environment="there")]))
+    folder = read_run_or_file(tmp_path)
+    assert set(folder.environments) == {"here", "there"}
+    assert folder.path == tmp_path
+    found = {(one.environment, one.unit): str(one.outcome) for one in folder.records}
+    assert found == {("here", "reference"): "crash", ("here", "all"): "pass", ("there", "reference"): "pass"}
+    (tmp_path / "b.jsonl").write_text("foreign")
+    with pytest.raises(HarnessError, match=r"b\.jsonl: line 1"):
+        read_run_or_file(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(HarnessError, match="no journal in this directory"):
+        read_run_or_file(tmp_path / "empty")

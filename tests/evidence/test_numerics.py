@@ -12,6 +12,7 @@ from harness.evidence.numerics import (
     in_short,
     number,
     percent,
+    scaled,
     times,
     top_k,
 )
@@ -82,7 +83,7 @@ def test_what_is_not_all_is_never_a_hundred_percent(part, whole, text):
         (Division(1), "1 delegate, 0 islands left to ExecuTorch"),
         (
             Division(2, (Island({"aten.a.default": 1}),), 4000, 3000),
-            "2 delegates, 1 island left to ExecuTorch; 75 % of 4e+03 FLOPs delegated",
+            "2 delegates, 1 island left to ExecuTorch; 75 % of 4 kFLOP delegated",
         ),
     ],
 )
@@ -102,3 +103,8 @@ def test_how_a_program_is_divided(division, text):
 def test_how_scores_rank(ranks, text):
     assert top_k(Numerics("SQNR", sqnr_db=40.0, **ranks)) == text
     assert in_full(Numerics("SQNR", sqnr_db=40.0, **ranks))[1:] == [f"SQNR 40.0 dB{', ' if text else ''}{text}"]
+
+
+@pytest.mark.parametrize(("value", "text"), [(7, "7 B"), (2048, "2.05 kB"), (2_400_000, "2.4 MB"), (3e9, "3 GB")])
+def test_sizes_have_a_prefix(value, text):
+    assert f"{scaled(value)}B" == text

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import re
@@ -208,3 +209,12 @@ def test_what_a_failure_is_put_down_to_is_read_from_the_notes(record):
     assert found.dtype_changed == ["aten.arange.default"]
     assert found.note_codes == ["operator", "dtype_changed", "operator"]
     assert (record("pass").blamed, record("pass").dtype_changed, record("pass").note_codes) == ([], [], [])
+
+
+def test_a_changed_copy_leaves_the_record_and_knows_its_fields(record):
+    one = record(size=3)
+    other = one.with_(size=4)
+    assert (one.size, other.size) == (3, 4)
+    assert other == dataclasses.replace(one, size=4)
+    with pytest.raises(TypeError, match="a record has no bulk, heft"):
+        one.with_(heft=4, bulk=2)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.evidence.times import STAGE_OF, STAGES, Stopwatch, by_phase, total
+from harness.evidence.times import STAGE_OF, STAGES, Stopwatch, about, by_phase, total
 from harness.evidence.vocabulary import Phase
 
 
@@ -101,3 +101,7 @@ def test_the_sum_is_in_the_order_of_a_run() -> None:
     found = total([{"judge": 1.0, "other": 0.5}, {"judge": 2.0, "import": 4.0}])
     assert list(found) == [*STAGES, "other"]
     assert (found["import"], found["judge"], found["other"], found["emit"]) == (4.0, 3.0, 0.5, 0.0)
+
+
+def test_about_is_one_digit():
+    assert [about(seconds) for seconds in (0.0, 0.0437, 0.96, 1.4, 14.9, 95.1)] == [0.0, 0.04, 1.0, 1.0, 10.0, 100.0]

@@ -20,12 +20,22 @@ PERMUTE = Operator("aten.permute.default", ("core",), "aten::permute(Tensor(a) s
 
 @pytest.fixture
 def universe():
-    return Universe({"torch": "2.13.0"}, {op.name: op for op in (GELU, PERMUTE)}, {"out": 7}, ("noop",))
+    beside = {"aten.celu.default": "aten::celu(Tensor self, Scalar alpha=1.0) -> Tensor"}
+    return Universe({"torch": "2.13.0"}, {op.name: op for op in (GELU, PERMUTE)}, {"out": 7}, ("noop",), beside)
 
 
 def test_text_is_read_back(universe):
     assert Universe.from_text(universe.to_text()) == universe
-    assert universe.to_text().count("\n") == 3
+    assert universe.to_text().count("\n") == 4
+
+
+def test_schemas_of_rows_and_of_what_users_call_beside_them(universe):
+    assert universe.schema(GELU.name) == GELU.schema
+    assert universe.schema("aten.celu.default").startswith("aten::celu(")
+    assert universe.schema("aten.nothing.default") == ""
+    committed = read_universe()
+    assert not committed.beside.keys() & committed.operators.keys()
+    assert "Scalar lambd=0.5" in committed.schema("aten.hardshrink.default")
 
 
 @pytest.mark.parametrize(
@@ -34,6 +44,7 @@ def test_text_is_read_back(universe):
         lambda text: "",
         lambda text: text.split("\n", 1)[1],
         lambda text: "\n".join(text.split("\n")[:-2]),
+        lambda text: "\n".join([*text.split("\n")[:2], *text.split("\n")[3:]]),
         lambda text: text.replace('"name"', '"nmae"'),
     ],
 )

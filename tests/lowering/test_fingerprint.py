@@ -10,7 +10,7 @@ import torch
 
 from harness.cases.case import Built
 from harness.lowering import fingerprint
-from harness.lowering.fingerprint import built_digest, code_fingerprint, program_digest
+from harness.lowering.fingerprint import built_digest, code_digests, code_fingerprint, program_digest
 from harness.lowering.lower import Exported
 
 
@@ -225,3 +225,14 @@ def test_state_that_is_not_saved_changes_the_digest_of_a_built_case() -> None:
         return built_digest(Built(module, (), 0))
 
     assert digest(1.0) == digest(1.0) != digest(2.0)
+
+
+def test_digests_of_code_are_the_same_wherever_it_lies(package: Path) -> None:
+    before = code_digests(("measured_package", "no_such_package_at_all"))
+    assert list(before) == ["measured_package"]
+    os.utime(package / "inner" / "ops.py", ns=(1, 1))
+    (package / "inner" / "__pycache__" / "ops.pyc").write_text("x")
+    (package / "notes.txt").write_text("else")
+    assert code_digests(("measured_package",)) == before
+    (package / "inner" / "ops.py").write_text("x = 2\n")  # as long as before
+    assert code_digests(("measured_package",)) != before

@@ -51,6 +51,17 @@ def test_attention_is_two_matrix_products():
     assert flops_of(graph(Attention(), q, k, k)) == 2 * (2 * 2 * 6 * 9 * 4)
 
 
+def test_attention_by_the_kernel_of_the_cpu_counts_the_same():
+    """torch's own counter passes it over."""
+
+    class Attention(nn.Module):
+        def forward(self, q, k, v):
+            return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v)[0]
+
+    q, k = torch.randn(1, 2, 6, 4), torch.randn(1, 2, 9, 4)
+    assert flops_of(graph(Attention(), q, k, k)) == 2 * (2 * 2 * 6 * 9 * 4)
+
+
 def test_what_is_no_product_has_none():
     class Plain(nn.Module):
         def forward(self, x):

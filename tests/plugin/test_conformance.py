@@ -8,13 +8,16 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from harness.evidence.check import Check, Subject
 from harness.evidence.environment import environment_block
 from harness.evidence.journal import Journal, read_run, write_environment
-from harness.evidence.vocabulary import HarnessError, Kind, Level, Phase
+from harness.evidence.record import Record
+from harness.evidence.vocabulary import HarnessError, Kind, Level, Outcome, Phase
+from harness.plugin.conformance import properties_of
 from harness.plugin.selection import parse_deadline, parse_shard
 
 pytest_plugins = ["pytester"]
@@ -558,3 +561,50 @@ def test_a_run_is_not_resumed_with_other_code(suite):
     result = made.run()
     assert result.ret == 2
     result.stderr.fnmatch_lines(["*run: begun with other installed code*"])
+
+
+# Reports for others.
+
+
+def test_a_junit_file_has_outcome_phase_and_cause_as_properties(suite):
+    one = suite(("neg", "pass", 1), ("exp", "wrong_value", 1))
+    one.run("--recipe", "fp16-ios18", "--junitxml", "junit.xml", "--measure")
+    cases = {
+        case.get("name"): {p.get("name"): p.get("value") for p in case.iter("property")}
+        for case in ElementTree.parse(one.path / "junit.xml").iter("testcase")
+    }
+    assert [found["outcome"] for found in cases.values()] == ["pass", "wrong_value"]
+    assert all(found["phase"] for found in cases.values())
+
+
+def test_a_report_names_the_cause_where_there_is_one():
+    record = Record("c", "r", "reference", Outcome.CONVERT_ERROR, Phase.CONVERT, cause="boom")
+    assert properties_of(record) == [("outcome", "convert_error"), ("phase", "convert"), ("cause", "boom")]
+    assert properties_of(record.with_(cause=None))[-1] == ("phase", "convert")
+
+
+def test_a_summary_is_appended_as_markdown(suite):
+    one = suite(("neg", "pass", 2), ("exp", "wrong_value", 1))
+    one.write("summary.md", "before\n")
+    one.run("--recipe", "fp16-ios18", "--summary", "summary.md")
+    text = (one.path / "summary.md").read_text()
+    assert text.startswith("before\n## Core ML conformance\n")
+    assert "| pass | 2 | 2 |" in text
+    assert "### 1 check red" in text
+    assert f"`{name('exp', 'wrong_value')}`" in text
+
+
+def test_a_summary_that_cannot_be_written_is_refused_before_anything_runs(suite):
+    one = suite(("neg", "pass", 1))
+    assert_refused(one.run("--summary", "nowhere/summary.md"), "--summary nowhere/summary.md: cannot write")
+    assert one.calls() == []
+
+
+def test_a_measured_run_tells_the_code_it_measured(suite):
+    one = suite(("neg", "pass", 1))
+    one.run("--measure")
+    one.run(run_dir="judged")
+    (block,) = read_run(one.path / "run").environments.values()
+    assert set(block["code"]) >= {"harness", "coremltools"}
+    (block,) = read_run(one.path / "judged").environments.values()
+    assert "code" not in block

@@ -32,7 +32,7 @@ def browser():
         found = [os.environ.get("CHROMIUM"), *map(shutil.which, BROWSERS), started.chromium.executable_path]
         path = next((path for path in found if path and os.path.exists(path)), None)
         if path is None:
-            pytest.skip("no Chromium: apt-get install chromium, or python -m playwright install chromium")
+            pytest.skip("no Chromium: `make browser`, or `apt-get install chromium`; CHROMIUM may name another")
         running = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield running
         running.close()

@@ -188,12 +188,12 @@ def test_links_lead_to_the_page_and_the_rest_is_untriaged():
 
 
 def test_the_support_page_leads_from_a_problem_to_its_cause(record, evidence):
-    records = [record(A, "convert_error", signature="odd", cause="a"), record(B, "wrong_value", reason="got 1")]
-    page = build_pages(build_matrix(evidence(*records)), ["evidence/a.jsonl"], [cause("a")])["op-support.md"]
-    assert (
-        "| `aten.a.default` | [a](findings.md#a) | `ops/aten.a.default/float32/opinfo-0@fp16-ios18@reference` |" in page
-    )
-    assert "| got 1 | untriaged |" in page
+    records = [record(A, "convert_error", signature="odd", cause="a-b"), record(B), record(B, "wrong_value", 1)]
+    causes = [cause("a-b", remedy="what to do")]
+    page = build_pages(build_matrix(evidence(*records)), ["evidence/a.jsonl"], causes)["op-support.md"]
+    assert "**[a-b](findings.md#a-b)**: what to do\n\n`a`" in page
+    (line,) = [line for line in page.splitlines() if line.startswith("| `b` |")]
+    assert "findings.md" not in line
 
 
 def test_what_only_a_switched_off_rule_shows_harms_no_user(record, page):

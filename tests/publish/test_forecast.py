@@ -57,6 +57,11 @@ def test_its_own_calls_come_first(model, record, extracted, outcome, expected):
     )
 
 
+def test_a_block_of_a_model_holds_calls_of_its_own(model, record):
+    block = record("block.Layer", delegated={A: 1, B: 1}, kind=Kind.DOCUMENTATION, usage=Usage(("vit",), 4))
+    assert forecast(model("vit", A, B), record(A, "wrong_value"), record(B, "convert_error"), block).expected is True
+
+
 def test_calls_of_other_models_are_not_its_own(model, record, extracted):
     assert forecast(model("vit", A), record(A), extracted(A, "wrong_value", 9, "bert")).suspects[0].own is False
 

@@ -1,6 +1,7 @@
 import pytest
 
 from harness.evidence.files import Evidence
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import Numerics
 from harness.evidence.vocabulary import (
     HARDWARE_UNITS,
@@ -133,6 +134,38 @@ def test_a_model_that_works_is_evidence_for_its_operators_and_for_no_function(re
     )
     (row,) = matrix.operators
     assert (row.name, [cell.text for cell in row.cells.values()]) == ("aten.gelu.default", ["pass 1"])
+    assert matrix.apis == []
+
+
+MODULE = {"kind": Kind.MODULE, "op": "torch.nn.Net", "api": "torch.nn.Net", "case": "modules/torch.nn.Net/float32/4"}
+
+
+def test_a_module_that_works_is_evidence_for_its_operators_and_is_no_row_itself(record, evidence):
+    matrix = build_matrix(evidence(record(**MODULE, delegated={ADD: 1, GELU: 12})))
+    assert {row.name: [cell.text for cell in row.cells.values()] for row in matrix.operators} == {
+        ADD: ["pass 1"],
+        GELU: ["pass 1"],
+    }
+    assert (matrix.apis, matrix.programs) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "delegated", "blamed", "rows"),
+    [
+        ("wrong_value", {GELU: 1}, [], [GELU]),
+        ("wrong_value", {ADD: 1, GELU: 1}, [], []),
+        ("wrong_value", {ADD: 1, GELU: 1}, [GELU], [GELU]),
+        ("wrong_value", {ADD: 1, GELU: 1}, [ADD, GELU], []),
+        ("convert_error", {}, [GELU], [GELU]),
+        ("convert_error", {}, [ADD, GELU], []),
+        ("convert_error", {}, [], []),
+    ],
+)
+def test_a_module_that_fails_is_evidence_for_the_only_suspect(record, evidence, outcome, delegated, blamed, rows):
+    notes = [Note(NoteCode.OPERATOR, name) for name in blamed]
+    matrix = build_matrix(evidence(record(**MODULE, outcome=outcome, delegated=delegated, notes=notes)))
+    assert [row.name for row in matrix.operators] == rows
+    assert {cell.text for row in matrix.operators for cell in row.cells.values()} <= {f"{outcome} 1"}
     assert matrix.apis == []
 
 

@@ -107,7 +107,7 @@ def test_the_headline_counts_models_in_fp16(model, page):
     records = [model("a"), model("b"), model("c", "partial"), model("d", "convert_error"), model("e", "wrong_value")]
     records += [model("a", "wrong_value", recipe=FP32)]
     text = page(*records)
-    assert "2 of 5 models pass, delegated wholly and within bounds; 1 partly; 1 fail; 1 are wrong.**" in text
+    assert "2 of 5 models pass, delegated wholly and within bounds; 1 partly; 1 fail; 1 wrong.**" in text
     counts = rows(text.split("Measured with")[1].split("\n## ")[0])
     assert counts["fp16"] == {
         "recipe": "fp16",

@@ -33,6 +33,11 @@ def test_a_call_counts_as_often_as_models_make_it_and_once_by_all_recipes(call):
     assert priorities([*records, call(2, "a", 2, "gpt2")])["a"] == Priority((), 0, 14, ("bert", "gpt2", "vit"), 3)
 
 
+def test_a_block_counts_for_its_models_and_not_among_calls(record):
+    block = record("block.Layer", "wrong_value", kind=Kind.DOCUMENTATION, cause="a", usage=Usage(("vit",), 4))
+    assert priorities([block]) == {"a": Priority((), 0, 0, ("vit",), 1)}
+
+
 def test_what_judges_nothing_strikes_nothing(model):
     assert priorities([model("bert", "not_run", "a"), model("vit", "invalid_case", "a")]) == {}
 
@@ -64,6 +69,8 @@ def test_the_order_of_records_changes_nothing(model, call):
         (Priority(("bert",), 4, 1, ("bert",)), "strikes 1 of 4 models (bert), 1 extracted call"),
         (Priority(("bert",), 4, 6, ("bert", "vit")), "strikes 1 of 4 models (bert), 6 extracted calls (also of vit)"),
         (Priority((), 4, 2, ("vit",)), "strikes no model, 2 extracted calls (also of vit)"),
+        (Priority((), 4, 0, ("vit",)), "strikes no model, extracted blocks of vit"),
+        (Priority(("vit",), 4, 0, ("vit",)), "strikes 1 of 4 models (vit)"),
     ],
 )
 def test_in_words(priority, text):

@@ -1,9 +1,11 @@
 from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import Phase
 from harness.publish.summary import (
+    MOST_RED,
     count_line,
     count_table,
     one_failure,
+    summary_markdown,
     summary_text,
     what_went_wrong,
 )
@@ -56,3 +58,19 @@ def test_a_wrong_value_is_told_by_what_was_got(record):
     assert what_went_wrong(record(outcome="run_error", signature="ValueError: odd")) == "ValueError: odd"
     assert what_went_wrong(record(outcome="crash", reason="signal 11")) == "signal 11"
     assert what_went_wrong(record(outcome="timeout")) == "no answer within the deadline of one check"
+
+
+def test_markdown(record, environments):
+    name = "suites/ops/test_ops.py::test_operator[{}]"
+    red = [(name.format("ops/aten.a|b"), "new: <b>bold</b>\nsecond line"), ("suites/t.py::test_other", "odd")]
+    block = {"versions": {"torch": "2.13.0"}, "os": "linux 6.1"}
+    text = summary_markdown({environments["linux"]: block}, [record(), record(outcome="wrong_value")], red)
+    assert text.startswith("## Core ML conformance\n- torch 2.13.0, linux\n\n| outcome |")
+    assert "| wrong_value | 1 | 1 |" in text
+    assert "### 2 checks red" in text
+    assert "| `ops/aten.a\\|b` | new: \\<b\\>bold\\</b\\> second line |" in text
+    assert "| `suites/t.py::test_other` | odd |" in text
+    many = summary_markdown({}, [record()], [(name.format(n), "odd") for n in range(MOST_RED + 9)])
+    assert many.count("| odd |") == MOST_RED
+    assert f"### {MOST_RED + 9} checks red" in many
+    assert "red" not in summary_markdown({}, [record()])

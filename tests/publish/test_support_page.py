@@ -4,10 +4,12 @@ import re
 
 import pytest
 
-from harness.evidence.vocabulary import OUTCOME_MEANINGS, SEVERITY, Outcome
+from harness.evidence.causes import Cause
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, Kind
 from harness.publish.model import build_matrix
 from harness.publish.pages import build_pages
-from harness.publish.support_page import SECTIONS
+from harness.publish.support import CATEGORY_MEANINGS, Category, Fate
+from harness.publish.wording import FATE_WORDS
 
 A, B, C = "aten.a.default", "aten.b.default", "aten.c.default"
 
@@ -17,41 +19,122 @@ def section(page, heading):
     return re.split(r"\n#+ ", page.split(f"# {heading}\n", 1)[1])[0]
 
 
-def test_every_outcome_has_one_section_and_one_legend_line(pages):
-    placed = [status for _, statuses in SECTIONS for status in statuses]
-    assert sorted(map(str, placed)) == sorted(map(str, [*SEVERITY, None]))
+@pytest.fixture
+def page_of(evidence):
+    def build(*records, causes=(), name="op-support.md"):
+        return build_pages(build_matrix(evidence(*records)), ["e"], causes)[name]
+
+    return build
+
+
+def test_every_outcome_is_explained_where_the_pages_lead_to(pages):
     for outcome in OUTCOME_MEANINGS:
-        assert f"| `{outcome}` | {OUTCOME_MEANINGS[outcome]} |" in pages["op-support.md"]
+        assert f"| `{outcome}` | {OUTCOME_MEANINGS[outcome]} |" in pages["README.md"]
+    assert "](README.md#outcomes)" in pages["op-support.md"]
 
 
-def test_operators_stand_in_the_section_of_their_worst_cell(pages):
+def test_every_category_is_counted_and_explained(page_of, record):
+    page = page_of(record(A), record(B, "convert_error"))
+    assert "| [Works](#works) | 1 |" in page
+    assert "| [Never lowers](#never-lowers) | 1 |" in page
+    assert "| Always wrong | 0 |" in page
+    assert all(f"| {CATEGORY_MEANINGS[category]} |" in page for category in Category)
+    assert FATE_WORDS.keys() == set(Fate) - {Fate.WORKS}
+
+
+def test_operators_stand_under_what_a_user_has_to_do(pages):
     page = pages["op-support.md"]
-    assert "| `aten.a.default` | pass 2/3, wrong_value 1 | float32 | iOS18 | ULP: 0.01 of 0.001 (x0.1) |" in section(
-        page, "Wrong result"
+    assert "| `a` | **silently wrong**: some calls (1 tried) |" in section(page, str(Category.RIGHT_EXCEPT))
+    assert "`b`" in section(page, str(Category.NEVER))
+    assert "`c`" in section(page, str(Category.KERNELS))
+    assert "From iOS18 on:\n\n`e`" in section(page, str(Category.WORKS))
+    assert "- not\\_run: no kernel for MIL op x: `d`" in section(page, "Not measured")
+
+
+def test_a_condition_leads_to_its_cause(page_of, record):
+    tried = [record(A, call="a(float32[2])"), record(A, "convert_error", 1, call="a(int32[2])", cause="no-integers")]
+    assert "| `a` | fails to lower: an input of integers | | [no-integers](findings.md#no-integers) |" in page_of(
+        *tried
     )
-    assert "`aten.b.default`" in section(page, "Fails to convert, load or run")
-    assert "`aten.c.default` | fallback 1" in section(page, "Left to ExecuTorch")
-    assert "`aten.e.default` | pass 1" in section(page, "Delegated and right")
-    assert "| `aten.d.default` | other | not\\_run: no kernel for MIL op x |" in section(page, "Not measured")
+    others = [record(B, call="b(float32[2])"), record(B, "convert_error", 1, call="b(int32[2])", cause="no-integers")]
+    page = page_of(*tried, *others)
+    assert page.count("| [no-integers] |") == 2
+    assert page.endswith("\n[no-integers]: findings.md#no-integers\n")
 
 
-def test_problems_name_operators_and_signature(pages):
-    page = pages["op-support.md"]
-    refused = section(page, "Claimed by the partitioner, refused by conversion (`convert_error`)")
-    assert "1 check of 1 operator." in refused
-    assert "| `ValueError: cannot \\| open foo.py` | convert | fp16-ios18 reference | 1 | `aten.b.default` |" in refused
-    assert "output 0 at \\[1\\]: got 3, expected 4" in section(page, "`wrong_value`")
+def test_an_outcome_turned_changes_the_page(page_of, record):
+    calls = ["a(float32[2])", "a(float32[2], flag=True)", "a(float32[2], flag=False)"]
+    right = [record(A, sample=n, call=call) for n, call in enumerate(calls)]
+    assert "`a`" in section(page_of(*right), str(Category.WORKS))
+    for number, flag in ((1, True), (2, False)):
+        turned = [*right]
+        turned[number] = record(A, "wrong_value", number, call=calls[number])
+        page = page_of(*turned)
+        assert f"# {Category.WORKS}\n" not in page
+        assert f"| `a` | **silently wrong**: `flag={flag}` |" in section(page, str(Category.RIGHT_EXCEPT))
+
+
+def test_what_never_works_stands_with_its_remedy_once(page_of, record):
+    cause = Cause(
+        "not-there", "It is not there", "converter", sees="x", explanation="y", source="z", remedy="Avoid it."
+    )
+    records = [record(name, "convert_error", cause="not-there") for name in (A, B)]
+    text = section(page_of(*records, causes=[cause]), str(Category.NEVER))
+    assert "**[not-there](findings.md#not-there)**: Avoid it.\n\n`a`, `b`" in text
+
+
+def test_general_limits_stand_at_the_head_and_nowhere_else(page_of, record):
+    cause = Cause(
+        *("odd-layout", "Odd layouts", "converter"),
+        sees="x",
+        explanation="y",
+        source="z",
+        scope="general",
+        condition="an odd layout",
+        remedy="Make it even.",
+    )
+    records = [
+        record(A),
+        record(A, "wrong_value", 1, cause="odd-layout"),
+        record(B, "convert_error", cause="odd-layout"),
+    ]
+    page = page_of(*records, causes=[cause])
+    limits = section(page, "General limits")
+    assert "| an odd layout | Make it even. | 2 | [odd-layout](findings.md#odd-layout) |" in limits
+    assert "`a`" in section(page, str(Category.WORKS))
+    assert "`b`" in section(page, str(Category.LIMITED))
+    assert f"# {Category.RIGHT_EXCEPT}\n" not in page
+
+
+def test_what_an_operator_becomes_is_shown(page_of, record):
+    became = {"delegated": {B: 1}}
+    assert "`a`" in section(page_of(record(A, **became)), str(Category.WORKS))
+    page = page_of(record(A, **became), record(A, "wrong_value", 1, **became))
+    assert "| `a` (as `b`) |" in section(page, str(Category.RIGHT_EXCEPT))
+
+
+def test_by_function_what_becomes_of_the_whole_program_counts(record, page_of):
+    records = [record(A, api="torch.f"), record(A, "wrong_value", 1, api="torch.f"), record(B, api="torch.g")]
+    page = page_of(*records, name="op-support-api.md")
+    assert "| `torch.f` (as `a`) | **silently wrong**: " in section(page, str(Category.RIGHT_EXCEPT))
+    assert "`torch.g`" in section(page, str(Category.WORKS))
 
 
 def test_fallback_without_a_kernel(pages):
-    text = section(pages["op-support.md"], "Operators left to ExecuTorch")
+    text = section(pages["op-support.md"], "Left to ExecuTorch")
     assert "2 operators stayed outside" in text
-    assert "| `aten.c.default` | 1 | **none: does not load** |" in text
+    assert "Without a kernel, so that a program with one does not load: `c`." in text
+    assert "With a kernel: `b`." in text
 
 
-def test_models(pages):
-    models = section(pages["op-support.md"], "Models")
-    assert "| `vit` | fp16-ios18 | reference | partial | 75.0 % of 4 | 61.5 | 0.01 | `aten.b.default` |" in models
+def test_models_come_first(pages, page_of, record):
+    assert "0 of 1 model are delegated wholly and right." in section(pages["op-support.md"], "In short")
+    model = {"kind": Kind.MODEL, "case": "models/m/float32", "op": "model.m", "api": "", "delegated": {A: 2}}
+    whole = record("model.m").with_(**model)
+    lines = section(page_of(whole, record(A), record(A, "wrong_value", 1)), "In short").strip().splitlines()
+    assert lines[0] == "1 of 1 model are delegated wholly and right."
+    assert lines[1] == "1 of 1 operator work, 1 of them under conditions."
+    assert lines[2] == "Of 1 that models contain, every call that models make works for 1."
 
 
 def test_not_measured_is_said(pages):
@@ -67,14 +150,6 @@ def test_csv_counts(pages):
     (row,) = [r for r in rows if (r["kind"], r["name"], r["unit"]) == ("operator", A, "reference")]
     assert (row["status"], row["judged"], row["pass"], row["wrong_value"]) == ("wrong_value", "3", "2", "1")
     assert (row["tolerance_class"], row["limit"], row["worst"], row["headroom"]) == ("ULP", "0.001", "0.01", "0.1")
-
-
-def test_two_environments_are_told_apart(record, evidence, environments):
-    page = build_pages(
-        build_matrix(evidence(record(A), record(A, "wrong_value", environment=environments["mac"]))), ["e"]
-    )["op-support.md"]
-    assert "Columns: fp16-ios18 reference (E1), fp16-ios18 reference (E2)." in page
-    assert "| `aten.a.default` | pass 1 | wrong_value 1 |" in page
 
 
 @pytest.fixture
@@ -98,13 +173,17 @@ def test_ane_column_tells_supported_not_placed_unknown_and_not_asked(record, evi
         record("aten.e.default", unit="cpu_only", environment=environments["mac"]),
     ]
     page = build_pages(build_matrix(evidence(*records)), ["e"])["op-support.md"]
-    assert "| operator | fp16-ios18 cpu_only | fp16-ios18 cpu_and_ne | ANE |" in page
-    assert "| `aten.a.default` | not measured | pass 1 | supported 1 |" in page
-    assert "| `aten.b.default` | not measured | pass 1 | supported 0/1, not placed 1 |" in page
-    assert "| `aten.c.default` | not measured | pass 1 | unknown |" in page
-    assert "| `aten.d.default` | not measured | pass 1 | supported 1 (ordinary cases) |" in page
-    assert "| `aten.e.default` | pass 1 | not measured | not asked |" in page
-    assert "| not asked | no check delegated it" in section(page, "How to read the ANE column")
+    works = section(page, str(Category.WORKS))
+    assert "| operator | ANE |" in works
+    assert "| `a` | supported 1 |" in works
+    assert "| `b` | supported 0/1, not placed 1 |" in works
+    assert "| `c` | unknown |" in works
+    assert "| `d` | supported 1 (ordinary cases) |" in works
+    assert "| `e` | not asked |" in works
+    assert "| not asked | no check delegated it" in section(page, "Operators")
+    page = build_pages(build_matrix(evidence(*records, record(A, "wrong_value", 1))), ["e"])["op-support.md"]
+    assert "| operator | does not work when | calls of models | because of | ANE |" in page
+    assert re.search(r"^\| `a` \| \*\*silently wrong\*\*: .* \| supported 1 \|$", page, re.MULTILINE)
 
 
 def test_without_units_that_may_use_it_pages_do_not_speak_of_the_ane(record, evidence, environments):
@@ -121,15 +200,15 @@ def test_two_environments_that_disagree_on_the_ane_are_told_apart(record, eviden
     found = evidence(asked(A, "ane", "ane"), asked(A, "cpu", "cpu", environment="other"), asked(B, "ane", "ane"))
     found.environments["other"] = {**found.environments[environments["mac"]], "chip": "Apple M1"}
     page = build_pages(build_matrix(found), ["e"])["op-support.md"]
-    assert "| supported 1 (E1); supported 0/1, not placed 1 (E2) |" in page
-    assert "| `aten.b.default` | pass 1 | not measured | supported 1 |" in page
+    assert "| `a` | supported 1 (E1); supported 0/1, not placed 1 (E2) |" in page
+    assert "| `b` | supported 1 |" in page
 
 
 def test_a_virtual_machine_claims_nothing_of_the_ane(evidence, asked, environments):
     found = evidence(asked(A, "cpu", "cpu", "gpu", unit="all"), asked(B, "", outcome="not_run"))
     found.environments[environments["mac"]] = {"os": "macos 15.2", "devices": ["cpu", "gpu"]}
     pages = build_pages(build_matrix(found), ["e"])
-    assert "| `aten.a.default` | pass 1 | no ANE |" in pages["op-support.md"]
+    assert "| `a` | no ANE |" in pages["op-support.md"]
     assert pages["coreml-op-support.csv"].splitlines()[1].endswith(",no ANE")
     rows = list(csv.DictReader(io.StringIO(pages["op-support.csv"])))
     assert [row["ane"] for row in rows if (row["name"], row["unit"]) == (A, "all")] == ["no ANE"]
@@ -140,11 +219,20 @@ def test_simulated_records_are_left_out_and_counted(record, evidence, environmen
         "op-support.md"
     ]
     assert "1 records of a simulated Core ML host" in page
-    assert B not in page
+    assert "`b`" not in page
+
+
+def test_two_environments_are_told_apart(record, page_of, environments):
+    mac = {"environment": environments["mac"]}
+    page = page_of(record(A), record(A, "wrong_value", **mac))
+    assert "Measured: fp16-ios18 reference (E1), fp16-ios18 reference (E2)." in page
+    assert "`a`" in section(page, str(Category.RIGHT_EXCEPT))
 
 
 def test_nothing_judged_still_gives_pages(record, evidence):
-    page = build_pages(build_matrix(evidence(record(A, "not_run"))), ["e"])["op-support.md"]
-    assert "None." in section(page, "Problems")
-    assert "No model was measured." in section(page, "Models")
-    assert str(Outcome.NOT_RUN) in section(page, "Summary")
+    pages = build_pages(build_matrix(evidence(record(A, "not_run"))), ["e"])
+    assert "0 of 0 operators work" in section(pages["op-support.md"], "In short")
+    assert "None was met." in section(pages["op-support.md"], "General limits")
+    assert "No operator was left outside a delegate." in section(pages["op-support.md"], "Left to ExecuTorch")
+    assert "No function was measured." in pages["op-support-api.md"]
+    assert "| not_run | 1 | 1 |" in section(pages["README.md"], "Outcomes")

@@ -7,18 +7,23 @@ from harness.evidence.record import Numerics
 from harness.evidence.universe import LEFT_OUT, Operator, Universe
 from harness.publish.model import build_matrix
 from harness.publish.pages import build_pages
-from harness.publish.support_page import SECTIONS
+from harness.publish.support import Category
 from harness.publish.universe_page import silent_operators, silent_sections, universe_context
+from harness.publish.views import views_of
 
 GELU, PERMUTE, COPY, NEW = "aten.gelu.default", "aten.permute.default", "aten.permute_copy.default", "aten.new.default"
+
+
+def schema(name):
+    return f"aten::{name}(Tensor self) -> Tensor"
 
 
 @pytest.fixture
 def universe():
     rows = {
-        GELU: Operator(GELU, ("core", "coremltools"), ""),
-        NEW: Operator(NEW, ("core",), ""),
-        PERMUTE: Operator(PERMUTE, ("core",), "", ("view",)),
+        GELU: Operator(GELU, ("core", "coremltools"), schema("gelu")),
+        NEW: Operator(NEW, ("core",), schema("new")),
+        PERMUTE: Operator(PERMUTE, ("core",), schema("permute"), ("view",)),
     }
     return Universe({"torch": "2.13.0"}, rows, dict.fromkeys(LEFT_OUT, 3))
 
@@ -37,7 +42,8 @@ def silent(evidence, universe):
 def context_of(evidence, universe):
     def of(*records):
         matrix = build_matrix(evidence(*records))
-        return universe_context(matrix, universe, silent_operators(matrix, universe, {}), SECTIONS)
+        support = views_of(matrix, [], universe).operators
+        return universe_context(matrix, universe, silent_operators(matrix, universe, {}), support)
 
     return of
 
@@ -45,6 +51,11 @@ def context_of(evidence, universe):
 def cells(text, first):
     (line,) = [line for line in text.splitlines() if line.startswith(f"| {first}")]
     return [cell.strip() for cell in line.strip("|").split("|")][1:]
+
+
+def by_category(one):
+    """The cells of one operator in its category."""
+    return ["1" if category is one else "" for category in Category]
 
 
 def test_an_operator_without_records_says_so_or_gives_its_reason(silent, record):
@@ -84,12 +95,20 @@ def test_why_cases_judge_nothing(silent, record, fields, why):
 
 def test_sections_tell_replaced_from_not_measured(silent, record, universe):
     rows = silent(record(PERMUTE, delegated={COPY: 1}), record("aten.x.default", "not_run", reason="no kernel"))
-    replaced, missing = silent_sections(rows.values(), universe)
+    replaced, missing = silent_sections(rows.values())
     assert (replaced["title"], replaced["count"]) == ("Replaced before the partitioner", "1 operator")
-    assert f"| `{PERMUTE}` | `{COPY}` | pass 1 |" in replaced["table"]
+    assert "| `permute` | `permute_copy` | pass 1 |" in replaced["table"]
     assert missing["count"] == "3 operators"
-    assert "| `aten.gelu.default` | core, coremltools | no case of it in this evidence |" in missing["table"]
-    assert "| `aten.x.default` | other | not\\_run: no kernel |" in missing["table"]
+    assert missing["table"].splitlines() == [
+        "- no case of it in this evidence: `gelu`, `new`",
+        "- not\\_run: no kernel: `x`",
+    ]
+
+
+def test_cases_that_judge_nothing_by_one_cause_lead_to_it(silent, record):
+    random = [record(name, "invalid_case", reason=f"random {name}", cause="random") for name in (GELU, NEW)]
+    (section,) = silent_sections(silent(*random, reasons={PERMUTE: "It is so."}).values())
+    assert section["table"].splitlines() == ["- [random](findings.md#random): `gelu`, `new`", "- It is so.: `permute`"]
 
 
 def test_counts_by_source_dtype_and_recipe(record, context_of):
@@ -102,9 +121,9 @@ def test_counts_by_source_dtype_and_recipe(record, context_of):
     ]
     context = context_of(*records)
     assert (context["operators"], context["judged"], context["combinations"]) == (3, 1, 3)
-    assert cells(context["by_source"], "`core`") == ["3", "1", "1", "", "", "", "", ""]
-    assert cells(context["by_source"], "`coremltools`") == ["1", "1", "1", "", "", "", "", ""]
-    assert cells(context["by_source"], "all") == ["3", "1", "1", "", "", "", "", ""]
+    assert cells(context["by_source"], "`core`") == ["3", "1", *by_category(Category.RIGHT_EXCEPT)]
+    assert cells(context["by_source"], "`coremltools`") == ["1", "1", *by_category(Category.RIGHT_EXCEPT)]
+    assert cells(context["by_source"], "all") == ["3", "1", *by_category(Category.RIGHT_EXCEPT)]
     assert cells(context["by_dtype"], "`float32`") == ["1", "1"]
     assert cells(context["by_dtype"], "`int32`") == ["1", ""]
 
@@ -112,7 +131,7 @@ def test_counts_by_source_dtype_and_recipe(record, context_of):
 def test_a_view_is_judged_by_its_copy(record, context_of):
     context = context_of(record(PERMUTE, "fallback", fallback={COPY: 1}))
     assert context["judged"] == 1
-    assert cells(context["by_source"], "all")[:2] == ["3", "1"]
+    assert cells(context["by_source"], "all") == ["3", "1", *by_category(Category.KERNELS)]
 
 
 def test_an_operator_is_judged_or_replaced_or_not_measured(record, context_of):
@@ -135,8 +154,8 @@ def test_the_pages_hold_every_operator_of_the_universe(record, evidence, univers
     page = pages["op-support.md"]
     assert "- [The operator universe](#the-operator-universe)" in page
     assert "Of 3 operators, 2 are judged" in page
-    assert f"| `{NEW}` | core | Random \\| so `x` is. |" in page
-    assert all(f"| `{name}` |" in page for name in universe.operators)
+    assert "\n- Random \\| so `x` is.: `new`\n" in page
+    assert all(f"`{name.split('.')[1]}`" in page for name in universe.operators)
     rows = list(csv.DictReader(io.StringIO(pages["op-support.csv"])))
     assert {row["status"] for row in rows if row["name"] == NEW} == {"not measured"}
     assert {row["name"] for row in rows if row["kind"] == "operator"} == {GELU, COPY, NEW}

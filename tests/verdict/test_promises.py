@@ -160,6 +160,15 @@ def test_a_planted_fault_breaks_its_promise(
         assert promise in record.error.signature
 
 
+def test_an_argument_that_is_written_to_is_no_buffer_left_outside() -> None:
+    class InPlace(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.relu(x, inplace=True)
+
+    record = _check(_case(lambda: Built(InPlace().eval(), (torch.tensor([1.5, -2.0]),), 0)))
+    assert (record.outcome, _broken(record)) == (Outcome.PASS, [])
+
+
 def test_a_wrong_option_that_is_not_refused_breaks_its_promise() -> None:
     case = find.find("options/lower_full_graph/float32/true")
     refusal = Refusal(Phase.PARTITION, "NotImplementedError", "lower_full_graph")

@@ -50,7 +50,7 @@ def make_universe() -> Universe:
                 here = ", ".join(f"{name} {version}" for name, version in installed_versions().items())
                 raise HarnessError(f"{module} cannot be imported with {here}: {error}") from error
     claims = _Claims()
-    operators, left_out = {}, Counter(dict.fromkeys(LEFT_OUT, 0))
+    operators, beside, left_out = {}, {}, Counter(dict.fromkeys(LEFT_OUT, 0))
     dispatched = set(_dispatched(("aten", *NAMESPACES)))
     for name in sorted(dispatched):
         overload = _overload(name)
@@ -60,9 +60,12 @@ def make_universe() -> Universe:
             left_out[kind] += claims.source(_functional_name(overload)) is not None
         elif sources:
             operators[str(overload)] = Operator(str(overload), sources, str(overload._schema), _tags(overload))
+        elif name.startswith("aten::") and not name.startswith("aten::_"):
+            beside[str(overload)] = str(overload._schema)
     left_out["TorchScript"] = sum(claims.source(name) is not None for name in _torchscript_only(dispatched))
     ordered = dict(sorted(operators.items()))
-    return Universe(installed_versions(), ordered, dict(left_out), tuple(claims.without(_all_names())))
+    without = tuple(claims.without(_all_names()))
+    return Universe(installed_versions(), ordered, dict(left_out), without, dict(sorted(beside.items())))
 
 
 class _Claims:

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
-from harness.cases.case import Case
-from harness.cases.models import audio, generative, language, multimodal, recurrent, vision
-from harness.cases.models.model import SEED, Model, build
+from harness.cases.case import Built, Case
+from harness.cases.models import (
+    audio,
+    dense,
+    generative,
+    image_transformers,
+    language,
+    multimodal,
+    recurrent,
+    timm_models,
+    vision,
+)
+from harness.cases.models.model import SEED, Model, build, build_by
+from harness.cases.models.pretrained import published
 from harness.evidence.vocabulary import Kind
 
 SUITE = "models"
+#: What the id of a case ends in whose weights are published ones.
+PRETRAINED = "pretrained"
 
 MODELS: tuple[Model, ...] = (
     *vision.MODELS,
+    *image_transformers.MODELS,
+    *dense.MODELS,
+    *timm_models.MODELS,
     *language.MODELS,
     *audio.MODELS,
     *multimodal.MODELS,
@@ -35,22 +52,32 @@ SMALL: tuple[Model, ...] = (
 
 @functools.cache
 def cases() -> tuple[Case, ...]:
-    return tuple(
-        Case(
-            id=f"{SUITE}/{model.name}/float32/seed-{SEED}",
-            kind=Kind.MODEL,
-            op=f"model.{model.name}",
-            api=model.api,
-            dtype="float32",
-            origin="model",
-            family=model.family,
-            level=model.level,
-            build=functools.partial(build, model),
-            whole_model=True,
-            recipes=model.recipes,
-        )
-        for model in MODELS
+    """Every model, its weights seeded."""
+    return tuple(_case(model, f"seed-{SEED}", functools.partial(build, model)) for model in MODELS)
+
+
+@functools.cache
+def pretrained() -> tuple[Case, ...]:
+    """Those that have published weights, with them: of no run that does not ask for them."""
+    makers = ((model, published(model)) for model in MODELS)
+    return tuple(_case(model, PRETRAINED, functools.partial(build_by, make)) for model, make in makers if make)
+
+
+def _case(model: Model, weights: str, made: Callable[[], Built]) -> Case:
+    return Case(
+        id=f"{SUITE}/{model.name}/float32/{weights}",
+        kind=Kind.MODEL,
+        op=f"model.{model.name}",
+        api=model.api,
+        dtype="float32",
+        origin="model",
+        family=model.family,
+        level=model.level,
+        build=made,
+        whole_model=True,
+        named=weights != PRETRAINED,
+        recipes=model.recipes,
     )
 
 
-__all__ = ["MODELS", "SEED", "SMALL", "SUITE", "Model", "build", "cases"]
+__all__ = ["MODELS", "SEED", "SMALL", "SUITE", "Model", "build", "cases", "pretrained"]

@@ -58,11 +58,16 @@ class Model:
 def build(model: Model) -> Built:
     """The model in eval mode, its weights and inputs representable in fp16. Raises `CaseFault` where the package it
     comes from is not installed."""
+    return build_by(model.make)
+
+
+def build_by(make: Callable[[], Made]) -> Built:
+    """As `build`, whatever makes the model."""
     import torch
 
     torch.manual_seed(SEED)
     try:
-        made = model.make()
+        made = make()
     except ImportError as error:
         raise CaseFault(str(error)) from None
     module = made.module.eval()

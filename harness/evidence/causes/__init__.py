@@ -22,10 +22,10 @@ from harness.evidence.recipe import PRECISIONS
 from harness.evidence.record import Record
 from harness.evidence.remedy import REWRITES
 from harness.evidence.vocabulary import (
+    OF_MODULES,
     OF_OPERATORS,
     RUNTIME,
     HarnessError,
-    Kind,
     Outcome,
     Phase,
     Trait,
@@ -94,12 +94,12 @@ class Rule:
 
     def _values(self, record: Record, name: str) -> Iterable[str]:
         """What a text key is held against. `op`, of a module that is about no operator, against those that its failure
-        is put down to; where none was found, of a user's module against its own operators: any where an exception's
-        message tells the defect, the only one where nothing else says which of them is to blame.
+        is put down to; where none was found, of a module as its author writes it against its own operators: any where
+        an exception's message tells the defect, the only one where nothing else says which of them is to blame.
         """
         if name != "op" or record.kind in OF_OPERATORS:
             return [getattr(record, name)]
-        if record.blamed or record.kind is not Kind.USER:
+        if record.blamed or record.kind not in OF_MODULES:
             return record.blamed or [record.op]
         operators = {op for op in (*record.delegated, *record.fallback) if op not in COPIES}
         return operators if self.error is not None or len(operators) == 1 else ()
