@@ -1,22 +1,27 @@
 """The dashboard in a real browser, clicked through as a reader does: from a file, without a network."""
 
 import os
+import random
 import re
 import shutil
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
 
 from harness.evidence.causes import read_causes
+from harness.evidence.files import merge_evidence, read_evidence
 from harness.evidence.triage import named
 from harness.evidence.vocabulary import HarnessError, Kind
 from harness.publish.dashboard import dashboard_data
 from harness.publish.dashboard_compare import compare_runs
 from harness.publish.dashboard_libraries import installed_libraries
 from harness.publish.dashboard_page import render_dashboard
+from harness.publish.docs import evidence_paths, universe_of
 from harness.publish.model import build_matrix
 from harness.publish.views import views_of
 
+ROOT = Path(__file__).resolve().parents[2]
 #: Names under which a browser of that family may be found, beside one that playwright has installed.
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 EVIL = "<img src=x onerror=\"document.title='taken'\"></script><script>document.title='taken'</script>"
@@ -343,3 +348,30 @@ def test_it_prints_without_what_is_to_be_clicked(open_page, several):
     assert not page.get_by_role("navigation").is_visible()
     assert not page.get_by_role("searchbox").is_visible()
     assert page.locator("table[aria-label=Operators]").is_visible()
+
+
+def test_the_committed_evidence(browser, libraries, causes, tmp_path):
+    """Small enough to send, and a seeded draw of its operators and findings is drawn without an error."""
+    given = merge_evidence(read_evidence(path) for path in evidence_paths(ROOT / "reports"))
+    given.records = named(given, causes)
+    matrix = build_matrix(given)
+    views = views_of(matrix, causes, universe_of(given))
+    text = render_dashboard(dashboard_data(matrix, views, causes), libraries, "Support")
+    assert len(text) < 6_000_000
+    (tmp_path / "index.html").write_text(text, encoding="utf-8")
+    page = browser.new_context(offline=True).new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.goto((tmp_path / "index.html").as_uri())
+    page.wait_for_selector("html[data-ready]")
+    drawn = random.Random(15)
+    addresses = [f"operator/{quote(name, safe='')}" for name in drawn.sample(sorted(views.operators), 8)]
+    addresses += [f"finding/{cause.cause}" for cause in drawn.sample(causes, 4)]
+    for address in addresses:
+        shown = page.evaluate("document.documentElement.dataset.shown")
+        page.evaluate("address => { location.hash = address }", address)
+        page.wait_for_function("before => document.documentElement.dataset.shown !== before", arg=shown)
+        assert page.locator("main section").count() > 0, address
+    page.context.close()
+    assert errors == []
