@@ -34,10 +34,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: python install.py dev")
     with playwright.sync_playwright() as started:
-        found = [os.environ.get("CHROMIUM"), *map(shutil.which, BROWSERS), started.chromium.executable_path]
+        found = [
+            os.environ.get("COREML_HARNESS_CHROMIUM"),
+            *map(shutil.which, BROWSERS),
+            started.chromium.executable_path,
+        ]
         path = next((path for path in found if path and os.path.exists(path)), None)
         if path is None:
-            pytest.skip("no Chromium: `make browser`, or `apt-get install chromium`; CHROMIUM may name another")
+            pytest.skip(
+                "no Chromium: `make browser`, or `apt-get install chromium`; COREML_HARNESS_CHROMIUM may name another"
+            )
         running = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield running
         running.close()
