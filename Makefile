@@ -18,12 +18,13 @@ WORKFLOWS := $(wildcard .github/workflows/*.yml)
 # What is measured whole takes the place of the evidence there is; a part is written beside it.
 WHOLE  := $(if $(filter 1/1,$(SHARD)),$(filter standard full,$(LEVEL)))
 
-.PHONY: matrix test lint harness-tests smoke simulated docs docs-check index-check known-issues bench clean
+.PHONY: matrix test lint harness-tests smoke simulated docs dashboard browser docs-check index-check known-issues bench clean
 
 matrix: $(READY)
 	$(BIN)/python -m pytest suites --level $(LEVEL) --shard $(SHARD) --measure --ways-around -n $(JOBS) -q --capture=sys --run-dir $(RUN)
 	$(BIN)/python -m harness merge $(RUN) $(if $(WHOLE),--replace)
 	$(BIN)/python -m harness docs
+	$(BIN)/python -m harness dashboard
 	rm -rf $(RUN).last && mv $(RUN) $(RUN).last
 
 test: $(READY) lint docs harness-tests smoke docs-check
@@ -52,6 +53,14 @@ simulated: $(READY)
 docs: $(READY)
 	$(BIN)/sphinx-build -q -W --keep-going -n -j auto -c docs -d build/doctrees . build/docs
 
+# The records as one page to search, which works from a file: reports/index.html. Not committed: it changes whole.
+dashboard: $(READY)
+	$(BIN)/python -m harness dashboard
+
+# A Chromium for the tests that click through the dashboard, with what it needs of the system; without one they are skipped.
+browser: $(READY)
+	$(BIN)/python -m playwright install --with-deps chromium
+
 docs-check: $(READY)
 	$(BIN)/python -m harness docs --check
 
@@ -70,7 +79,7 @@ bench: $(READY)
 
 $(READY): pyproject.toml install.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python install.py models dev docs
+	$(BIN)/python install.py models dev docs dashboard
 	touch $@
 
 clean:

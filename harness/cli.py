@@ -158,6 +158,26 @@ def _pages(check_only: bool, only: Sequence[str] | None, known_issues: Path, rep
     return FINDINGS if stale else OK
 
 
+@cli.command(short_help="Put the records into one HTML page to search.")
+@click.argument("evidence", nargs=-1, type=click.Path(path_type=Path), metavar="[EVIDENCE]...")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: REPORTS/index.html.")
+@click.option("--against", type=click.Path(path_type=Path), metavar="OTHER", help="Also show what changed since this.")
+@_known_issues
+@_reports
+def dashboard(
+    evidence: tuple[Path, ...], output: Path | None, against: Path | None, known_issues: Path, reports: Path
+) -> int:
+    """Put the records of EVIDENCE, files or run directories, into one page that works offline and from a file.
+
+    Without EVIDENCE those in REPORTS/evidence. OTHER is an earlier file or run, held against them check by check.
+    """
+    from harness.commands.dashboard import run
+
+    path, counts = run(evidence, reports, known_issues, output, against)
+    _say(f"wrote {path}: {counts}")
+    return OK
+
+
 @cli.command(short_help="Merge run directories and evidence files, and verify them.")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: REPORTS/evidence/<environment>.jsonl.")

@@ -157,7 +157,7 @@ def test_the_gate_is_told_in_every_form_and_its_failure_is_the_jobs() -> None:
     ]
     assert not [step for step in job["steps"] if "continue-on-error" in step or "|| true" in step.get("run", "")]
     (uploaded,) = uploads(job)
-    assert uploaded["path"].split() == ["candidate.jsonl", "gate.xml", "gate.json"]
+    assert uploaded["path"].split() == ["candidate.jsonl", "gate.xml", "gate.json", "index.html"]
 
 
 def test_only_a_whole_that_passed_is_proposed() -> None:
