@@ -25,6 +25,13 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Names under which a browser of that family may be found, beside one that playwright has installed.
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 EVIL = "<img src=x onerror=\"document.title='taken'\"></script><script>document.title='taken'</script>"
+#: Where the first point of the plot is, in the window.
+FIRST_POINT = """() => {
+  const view = [...Bokeh.index].find((one) => one.el.isConnected && one.frame);
+  const { data } = view.model.renderers.find((one) => one.glyph.type.includes("Scatter")).data_source;
+  const box = view.el.getBoundingClientRect();
+  return [box.x + view.frame.x_scale.compute(data.x[0]), box.y + view.frame.y_scale.compute(data.y[0])];
+}"""
 TANH = "gelu(float32[10], approximate='tanh')"
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
@@ -39,7 +46,7 @@ def browser():
             *map(shutil.which, BROWSERS),
             started.chromium.executable_path,
         ]
-        path = next((path for path in found if path and os.path.exists(path)), None)
+        path = next((path for path in found if path and os.path.isfile(path)), None)
         if path is None:
             pytest.skip(
                 "no Chromium: `make browser`, or `apt-get install chromium`; COREML_HARNESS_CHROMIUM may name another"
@@ -272,7 +279,7 @@ def test_dark_mode_follows_the_system_until_it_is_chosen(open_page, several):
 def test_keys_reach_everything(open_page, several):
     page = open_page(*several)
     page.keyboard.press("/")
-    page.wait_for_function("document.activeElement.name === 'q'")
+    page.wait_for_function("() => document.activeElement.name === 'q'")
     page.keyboard.type("gelu")
     assert page.evaluate("document.activeElement.name") == "q"
     holds(rows(page), ["aten.gelu.default"])
@@ -305,14 +312,18 @@ def test_text_of_records_never_becomes_markup(open_page, record):
     views += [f"#check/{quote(one.check_id, safe='')}" for one in (told, other)]
     for address in views:
         page.evaluate("address => { location.hash = address }", address)
-        page.wait_for_function("document.querySelector('.view').childElementCount > 0")
+        page.wait_for_function("() => document.querySelector('.view').childElementCount > 0")
         page.wait_for_timeout(50)
         assert page.locator("img").count() == 0, address
         assert page.title() == "Support"
     page.evaluate("address => { location.hash = address }", "#operator/aten.gelu.default")
-    box = page.locator(".plot canvas").first.bounding_box()
-    for x in range(20):
-        page.mouse.move(box["x"] + box["width"] * (0.3 + x / 40), box["y"] + box["height"] / 2)
+    page.locator(".plot canvas").first.scroll_into_view_if_needed()
+    # Plots of the views before are gone.
+    page.wait_for_function("() => Bokeh.documents.length === 1")
+    x, y = page.evaluate(FIRST_POINT)
+    page.mouse.move(x - 2, y)
+    page.mouse.move(x, y)
+    page.locator(".bk-tooltip-row-value", has_text=EVIL).first.wait_for(state="attached")
     assert page.locator("img").count() == 0
     assert EVIL in page.locator("main").inner_text()
 

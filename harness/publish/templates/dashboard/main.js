@@ -30,6 +30,7 @@ async function show({ keepFocus = false } = {}) {
   const main = document.getElementById("main");
   const fresh = node("div", { class: "view" });
   closeTables();
+  closePlots();
   main.replaceChildren(fresh);
   if (!keepFocus && of) main.focus({ preventScroll: true });
   if (!keepFocus) window.scrollTo(0, 0);

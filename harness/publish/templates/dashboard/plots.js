@@ -1,5 +1,9 @@
 // Plots by Bokeh, drawn when they are first asked for.
 
+function closePlots() {
+  for (const one of globalThis.Bokeh?.documents.splice(0) ?? []) one.clear();
+}
+
 function palette() {
   const style = getComputedStyle(document.documentElement);
   const get = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -28,6 +32,7 @@ function figure(options) {
 async function draw(host, make) {
   await load("charts");
   await load("plotting");
+  if (!host.isConnected) return; // another view is shown by now
   await Bokeh.Plotting.show(make(), host);
 }
 
