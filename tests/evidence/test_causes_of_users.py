@@ -273,6 +273,7 @@ from torchao.quantization.quant_api import quantize_""",
 NOT_NAMED: dict[str, str] = {
     "quantizer-annotates-integers": "the quantizer exports its patterns for seconds; the suite's models are told",
     "quantizer-without-constants": "a promise of options is no user's, who sees a weight that is not quantized",
+    "group-does-not-divide-a-width": "of quantizing, whose error any module of an odd width gives; the models are told",
     "recipe-leaves-embeddings-out": "nothing fails: the embedding stays as it was",
     "acosh-asinh-without-mil-operator": REJECTED,
     "alpha-ignored-behind-override": REJECTED,
