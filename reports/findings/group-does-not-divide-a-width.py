@@ -1,9 +1,9 @@
 """torchao quantizes a weight by groups only where the group divides its width.
 
 `_get_reduction_params` (torchao/quantization/quant_primitives.py) asserts it for groups of int4 and int8,
-`choose_qparams_and_quantize_codebook_coreml` (torchao/prototype/quantization/codebook_coreml/codebook_ops.py) for blocks of
-codebooks. ExecuTorch's recipes quantize every linear layer unless `filter_fn` leaves one out, so that one layer of an
-odd width ends the quantization of the whole model.
+`choose_qparams_and_quantize_codebook_coreml` (torchao/prototype/quantization/codebook_coreml/codebook_ops.py) for
+blocks of codebooks. ExecuTorch's recipes quantize every linear layer unless `filter_fn` leaves one out, so that one
+layer of an odd width ends the quantization of the whole model.
 """
 
 import torch
