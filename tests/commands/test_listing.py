@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ REASONS = Path("suites/ops/uncovered.yaml")
 
 def listed(capsys, **options):
     assert run(**options) == 0
-    return [line.split() for line in capsys.readouterr().out.splitlines()]
+    return [re.split(" {2,}", line) for line in capsys.readouterr().out.splitlines()]
 
 
 def test_a_line_is_id_level_and_api(capsys):
