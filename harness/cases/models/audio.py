@@ -7,6 +7,7 @@ from typing import Any
 from harness.cases.case import Arguments
 from harness.cases.models.initialise import initialised
 from harness.cases.models.model import Made, Model, only, transformers
+from harness.cases.models.settle import settled
 from harness.evidence.recipe import BARE, DEFAULT_RECIPES
 
 _WIDTH = 64
@@ -118,7 +119,7 @@ def _keyword_spotting() -> Made:
     import torch
     from executorch.examples.models.mlperf_tiny.ds_cnn import DSCNNKWS
 
-    return Made(initialised(DSCNNKWS()), (torch.randn(1, 1, 49, 10),))
+    return Made(settled(DSCNNKWS(), torch.randn(16, 1, 49, 10)), (torch.randn(1, 1, 49, 10),))
 
 
 MODELS: tuple[Model, ...] = (
