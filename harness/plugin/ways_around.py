@@ -13,12 +13,15 @@ from harness.cases.find import find
 from harness.evidence.check import Check
 from harness.evidence.journal import Journal, read_run
 from harness.evidence.record import Record, sort_records
+from harness.evidence.vocabulary import Kind
 from harness.process.child import Stop
 from harness.process.isolation import IsolatedChecker, Settings
 from harness.process.workers import Share, Workers, asks_for_help
 
 #: Lowerings for one check, fewer than for a user's own: there are hundreds, most of a single operator.
 TRIES = 16
+#: And for a whole model, each of which takes ten seconds.
+TRIES_OF_A_MODEL = 6
 #: A line is written after so many.
 _TELL_EVERY = 50
 
@@ -30,7 +33,7 @@ def look(directory: Path, settings: Settings, workers: int, say: Callable[[str],
     if not todo:
         return
     say(f"ways around: looking for those of {len(todo)} causes and operators")
-    shares = [Share((Check.of(find(r.case), r.recipe, r.unit),), tries=TRIES, records=(r,)) for r in todo]
+    shares = [Share((Check.of(find(r.case), r.recipe, r.unit),), tries=_tries(r), records=(r,)) for r in todo]
     journal = Journal(directory, "ways-around")
     found = done = 0
 
@@ -51,6 +54,10 @@ def look(directory: Path, settings: Settings, workers: int, say: Callable[[str],
     finally:
         team.close()
         journal.close()
+
+
+def _tries(record: Record) -> int:
+    return TRIES_OF_A_MODEL if record.kind is Kind.MODEL else TRIES
 
 
 def representatives(records: Iterable[Record]) -> list[Record]:
