@@ -2,7 +2,7 @@
 
 The columns are those of the other backends' tables, `Operator,Compute DType,Quantization,Constraints`, and the lowest
 deployment target. A row is an operator whatever its overload; it is listed when some call of it was delegated with the
-right result.
+right result, or taken out by lowering.
 """
 
 from __future__ import annotations

@@ -107,8 +107,9 @@ class Sample:
 
     @property
     def by_models(self) -> bool:
-        """Whether a model makes this call, or contains the operator."""
-        return self.origin.startswith(EXTRACTED) or any(record.kind is Kind.MODEL for record in self.records)
+        """Whether a model makes this call, or contains the operator. Blocks of models are made of such calls."""
+        kinds = {record.kind for record in self.records}
+        return Kind.MODEL in kinds or (self.origin.startswith(EXTRACTED) and kinds <= OF_OPERATORS)
 
     @property
     def failing(self) -> list[Record]:
@@ -303,8 +304,9 @@ def packet_name(operator: str) -> str:
 
 #: What a record is put under, empty where it is not.
 NAMED: Mapping[By, Callable[[Record], str]] = {
-    By.OPERATOR: lambda record: record.op,
-    By.PACKET: lambda record: packet_name(record.op),
+    # What calls no operator is told by its function alone.
+    By.OPERATOR: lambda record: record.op if OpName.parse(record.op).is_operator else "",
+    By.PACKET: lambda record: packet_name(record.op) if OpName.parse(record.op).is_operator else "",
     # Of an operator called by its own name there is no function.
     By.FUNCTION: lambda record: record.api if record.api != record.op else "",
 }
@@ -322,7 +324,10 @@ def calls_itself(record: Record) -> bool:
 
 
 def _fate(record: Record) -> Fate:
-    """Of a program that works in part, what becomes of its own operator."""
+    """Of a program that works in part, what becomes of its own operator. One that lowering takes out leaves nothing to
+    run, on ExecuTorch's kernels either."""
+    if record.outcome is Outcome.FALLBACK and not graph_of(record):
+        return Fate.WORKS
     if record.outcome is Outcome.PARTIAL:
         own = [name for name in operators_of(record.fallback) if _same(record.op, name)]
         return Fate.LEFT if own and not any(_same(record.op, name) for name in record.delegated) else Fate.WORKS

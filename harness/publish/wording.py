@@ -19,9 +19,9 @@ FATE_WORDS: Mapping[Fate, str] = {
     Fate.LEFT: "not delegated",
 }
 #: Calls shown where no clause tells them from those that work.
-SHOWN = 2
+SHOWN = 1
 #: Characters of a call that are shown.
-CALL = 90
+CALL = 70
 _VALUE_SETS = frozenset(VALUES.values())
 
 

@@ -24,6 +24,12 @@ def one(records, name=A, by=By.OPERATOR, **known):
     return support_of(records, by=by, **known)[name]
 
 
+def test_an_operator_that_lowering_takes_out_works(record):
+    taken_out = record(A, "fallback", fallback={}, delegated={})
+    assert support_of([taken_out])[A].category is Category.WORKS
+    assert support_of([record(A, "fallback")])[A].category is Category.KERNELS
+
+
 def test_every_judged_outcome_has_one_fate():
     """But one: what becomes of a program that works in part, its own operator's place says."""
     placed = [Outcome.PARTIAL, *(outcome for outcomes in FATES.values() for outcome in outcomes)]
