@@ -386,9 +386,10 @@ def check_maintainers(
             # A graph has the copying variant of a view, and speaks for both.
             for name in {one for taken in record.get("delegated", {}) for one in (shown(taken), short(taken))}:
                 made[name][record["case"]].append("works")
-        elif record.get("origin", "").startswith("extracted") and of_operators(record) and itself(record):
-            if compared(record) and (fate_of(record) == "works" or record.get("cause") not in general):
-                made[shown(record["op"])][record["case"]].append(fate_of(record))
+            continue
+        own = record.get("origin", "").startswith("extracted") and of_operators(record) and itself(record)
+        if own and compared(record) and (fate_of(record) == "works" or record.get("cause") not in general):
+            made[shown(record["op"])][record["case"]].append(fate_of(record))
     for name, _, said in chosen.sample(rows, min(draw, len(rows))):
         numbers_said = [int(one) for one in re.findall(r"\d+", said)]
         calls = made[name]
