@@ -1,9 +1,10 @@
 """What the operators' own checks promise of a model, beside what it came to.
 
 A model is expected to pass by a recipe where every operator of its graph does: by the calls of it that were taken from
-that model, where there are any, else by all calls of it that were tried. Where an operator was not tried by the recipe,
-its checks by the default recipe of the same precision stand for it: small weights are unpacked to that before an
-operator sees them.
+that model, where there are any, else by those taken from any model, else by all calls of it that were tried. General
+limits that the calls of others meet do not count: they are told once, and are the model's own to meet. Where an
+operator was not tried by the recipe, its checks by the default recipe of the same precision stand for it: small weights
+are unpacked to that before an operator sees them.
 """
 
 from __future__ import annotations
@@ -71,9 +72,11 @@ class Forecast:
 
 @dataclass
 class Promises:
-    """By recipe and operator, what each check came to: of `all` calls, and of those taken from a model, by its name."""
+    """By recipe and operator, what each check came to: of `all` calls, of those `taken` from models, and of a model's
+    `own`, by its name."""
 
     all: dict[tuple[str, str], list[Promise]] = field(default_factory=dict)
+    taken: dict[tuple[str, str], list[Promise]] = field(default_factory=dict)
     own: dict[tuple[str, str, str], list[Promise]] = field(default_factory=dict)
 
     def of(self, model: str, recipe: str, operator: str, *, own: bool = True) -> tuple[bool, list[Promise]]:
@@ -83,12 +86,18 @@ class Promises:
             for name in recipes:
                 if found := self.own.get((model, name, operator)):
                     return True, found
+            for name in recipes:
+                if found := self.taken.get((name, operator)):
+                    return False, found
         return False, next((found for name in recipes if (found := self.all.get((name, operator)))), [])
 
 
-def promises_of(records: Iterable[Record]) -> Promises:
-    """Those of the operators' own checks, and of blocks taken from models; what judges nothing promises nothing."""
-    tried = [r for r in records if r.kind is Kind.OPERATOR or (r.usage and r.kind is not Kind.MODEL)]
+def promises_of(records: Iterable[Record], general: frozenset[str] = frozenset()) -> Promises:
+    """Those of the operators' own checks, of quantized modules, and of blocks taken from models; what judges nothing
+    promises nothing. `general` are the causes of that scope, which break a promise to the model alone that makes the
+    call."""
+    kinds = {Kind.OPERATOR, Kind.QUANTIZATION}  # what unpacks small weights stands in quantized modules alone
+    tried = [r for r in records if r.kind in kinds or (r.usage and r.kind is not Kind.MODEL)]
     in_graphs = by_packet(name for record in tried for name in graph_of(record))
     found = Promises()
     for record in tried:
@@ -96,7 +105,11 @@ def promises_of(records: Iterable[Record]) -> Promises:
             if outcome in UNJUDGED:
                 continue
             promise = Promise(outcome, record)
-            found.all.setdefault((record.recipe, operator), []).append(promise)
+            counts = promise.kept or record.cause not in general
+            if counts:
+                found.all.setdefault((record.recipe, operator), []).append(promise)
+            if counts and record.usage.models:
+                found.taken.setdefault((record.recipe, operator), []).append(promise)
             for model in record.usage.models:
                 found.own.setdefault((model, record.recipe, operator), []).append(promise)
     return found

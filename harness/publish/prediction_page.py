@@ -10,6 +10,7 @@ from harness.evidence.numerics import percent
 from harness.publish.environments import describe_environment
 from harness.publish.findings import cause_links
 from harness.publish.forecast import Agreement, Forecast, agreement, forecasts, promises_of
+from harness.publish.limits import general_causes
 from harness.publish.markdown import code, codes, counted, plain, table, words
 from harness.publish.model import Matrix
 from harness.publish.models_page import labels, models_of
@@ -24,7 +25,7 @@ _REPORTS = "../reports/"
 def prediction_context(matrix: Matrix, causes: Sequence[Cause]) -> dict[str, Any]:
     """What the template shows; the records name their causes."""
     rows = models_of(matrix.shown)
-    promises = promises_of(matrix.shown)
+    promises = promises_of(matrix.shown, general_causes(causes))
     named = labels(recipe for row in rows for recipe in row.records)
     found = forecasts(rows, promises)
     by_all = forecasts(rows, promises, own=False)

@@ -100,11 +100,19 @@ def test_the_api_of_a_model_is_what_it_is_made_of(model):
 
 
 @pytest.mark.slow  # a process of its own
-def test_a_model_of_transformers_is_built_in_a_process_that_built_no_other():
-    """transformers imports torchvision by itself, which fails beside a CPU-only torch unless prepared."""
-    name = next(model.name for model in MODELS if model.api.startswith("transformers."))
+@pytest.mark.parametrize("package", sorted({model.api.partition(".")[0] for model in MODELS} - {"torch"}))
+def test_a_model_of_each_package_is_built_in_a_process_that_built_no_other(package):
+    """Most import torchvision by themselves, which fails beside a CPU-only torch unless prepared."""
+    name = next(model.name for model in MODELS if model.api.partition(".")[0] == package)
     code = f"from harness.cases.models import cases; [c.build() for c in cases() if '/{name}/' in c.id]"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+#: Imports of packages that are torchvision or import it.
+_PREPARED = {
+    *(("import", package) for package in ("timm", "transformers", "diffusers", "torchvision")),
+    *(("from", package) for package in ("timm", "transformers", "diffusers", "torchvision")),
+}
 
 
 def test_packages_that_import_torchvision_are_imported_prepared():
@@ -112,5 +120,5 @@ def test_packages_that_import_torchvision_are_imported_prepared():
     for path in Path(models.__file__).parent.glob("*.py"):
         lines = path.read_text(encoding="utf-8").splitlines()
         for number, line in enumerate(lines):
-            if line.split()[:2] in (["import", "timm"], ["from", "torchvision"], ["import", "transformers"]):
+            if tuple(line.split()[:2]) in _PREPARED:
                 assert "import_torchvision()" in "".join(lines[max(0, number - 3) : number]), f"{path.name}: {line}"

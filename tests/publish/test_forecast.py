@@ -66,6 +66,28 @@ def test_calls_of_other_models_are_not_its_own(model, record, extracted):
     assert forecast(model("vit", A), record(A), extracted(A, "wrong_value", 9, "bert")).suspects[0].own is False
 
 
+def test_calls_that_other_models_make_come_before_those_that_none_makes(model, record, extracted):
+    records = [model("vit", A), record(A, "convert_error"), extracted(A, "pass", 9, "bert")]
+    assert forecast(*records).expected is True
+    assert forecast(*records, own=False).expected is False
+
+
+def test_a_general_limit_is_the_models_own_to_meet(model, record, extracted):
+    def expected(*records):
+        (found,) = forecasts(models_of(records), promises_of(records, frozenset({"rank"})))
+        return found.expected
+
+    above, below = record(A, "load_error", 1, cause="rank"), record(A)
+    assert expected(model("vit", A), below, above) is True
+    assert expected(model("vit", A), below, extracted(A, "load_error", 9, "bert", cause="rank")) is True
+    assert expected(model("vit", A), below, extracted(A, "load_error", 9, "vit", cause="rank")) is False
+
+
+def test_quantized_modules_promise_what_unpacks_small_weights(model, record):
+    module = record("quantization.linear", kind=Kind.QUANTIZATION, recipe=INT4, delegated={A: 1, B: 1})
+    assert forecast(model("vit", A, B, recipe=INT4), record(A), module).expected is True
+
+
 def test_an_operator_that_was_never_tried_promises_nothing(model, record):
     found = forecast(model("vit", A, B), record(A))
     assert (found.expected, found.untried) == (None, (B,))

@@ -77,7 +77,7 @@ def test_its_own_calls_make_the_difference(records, record, page):
     own = record(B, "pass", 5, usage=Usage(("gpt2",), 3))
     text = page(*records, own)
     counts = section(text, "By which calls")
-    assert "| the model's own calls first | 2 | 1 | 0 | 1 | 1 | 66.7 | 100 |" in counts
+    assert "| the model's own calls first | 2 | 2 | 0 | 0 | 1 | 50 | 100 |" in counts
     assert "| all calls alone | 1 | 1 | 1 | 1 | 1 | 50 | 50 |" in counts
     assert "`gpt2`" not in text
     assert "by the calls taken from that model" in text

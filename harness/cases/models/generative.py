@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from harness.cases.models.initialise import initialised
-from harness.cases.models.model import Made, Model, only
+from harness.cases.models.model import Made, Model, diffusers, only
 from harness.evidence.recipe import BARE, DEFAULT_RECIPES
 
 
 def _unet() -> Made:
     """Blocks with cross attention and without, down, in the middle and up; the time is a tensor, as in a loop."""
     import torch
-    from diffusers import UNet2DConditionModel
 
-    model: Any = UNet2DConditionModel(
+    model: Any = diffusers().UNet2DConditionModel(
         sample_size=8,
         block_out_channels=(32, 64),
         layers_per_block=1,
@@ -30,9 +29,8 @@ def _unet() -> Made:
 
 def _vae_decoder() -> Made:
     import torch
-    from diffusers import AutoencoderKL
 
-    model: Any = AutoencoderKL(
+    model: Any = diffusers().AutoencoderKL(
         block_out_channels=(16, 32),
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
@@ -56,9 +54,8 @@ def _vae_decoder() -> Made:
 def _dit() -> Made:
     """A transformer in the UNet's place, its normalisation scaled and shifted by time and class."""
     import torch
-    from diffusers import DiTTransformer2DModel
 
-    model: Any = DiTTransformer2DModel(
+    model: Any = diffusers().DiTTransformer2DModel(
         num_attention_heads=2,
         attention_head_dim=16,
         in_channels=4,

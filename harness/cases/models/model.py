@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -87,14 +88,22 @@ def _on_grid(arguments: Any) -> Any:
 
 
 def transformers() -> Any:
-    """The transformers package. It imports torchvision where that is installed, which needs its operators declared."""
+    """The transformers package."""
+    return _beside_torchvision("transformers")
+
+
+def diffusers() -> Any:
+    """The diffusers package, which imports transformers."""
+    return _beside_torchvision("diffusers")
+
+
+def _beside_torchvision(name: str) -> Any:
+    """A package that imports torchvision where that is installed, which needs its operators declared."""
     from harness.cases.torchvision_ops import import_torchvision
 
     with contextlib.suppress(ImportError):
         import_torchvision()
-    import transformers
-
-    return transformers
+    return importlib.import_module(name)
 
 
 def only(model: Any, *fields: str) -> torch.nn.Module:
