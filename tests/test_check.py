@@ -482,7 +482,9 @@ def test_a_users_record_names_the_operator_that_a_conversion_stopped_at() -> Non
     assert other.blamed == ["aten.elu.default"]
 
 
-@pytest.mark.parametrize(("kind", "told"), [(Kind.USER, True), (Kind.MODULE, True), (Kind.MODEL, False)])
+@pytest.mark.parametrize(
+    ("kind", "told"), [(Kind.USER, True), (Kind.MODULE, True), (Kind.MODEL, True), (Kind.STATE, False)]
+)
 def test_the_operator_of_a_wrong_answer_is_looked_for_in_a_module(
     kind: Kind, told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

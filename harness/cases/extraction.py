@@ -37,6 +37,9 @@ _FILLED = ("new_ones", "new_zeros", "new_full", "ones_like", "zeros_like", "full
 #: Operators of several graphs in place of one, by where the graph and the first of its arguments stand.
 _WRAPPERS = {"wrap_with_set_grad_enabled": 1, "wrap_with_autocast": 4}
 
+#: What torch.export puts between a module and the number of its call, of one that is called several times.
+_AGAIN = "@"
+
 #: Those whose operators can be called wherever a case is.
 NAMESPACES = ("aten", "prims", "torchao", "quant", "quantized_decomposed", "dim_order_ops")
 
@@ -290,7 +293,7 @@ def _modules(node: torch.fx.Node) -> tuple[tuple[str, str], ...]:
     stack = node.meta.get("nn_module_stack") or {}
     found = []
     for key, (path, kind) in stack.items():
-        _, again, number = key.partition("@")
+        _, again, number = key.partition(_AGAIN)
         found.append((f"{path}{again}{number}", kind if isinstance(kind, str) else kind.__qualname__))
     return tuple(found)
 

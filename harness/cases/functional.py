@@ -18,6 +18,7 @@ from typing import Any
 from harness.cases.calls import TensorSpec, parse
 from harness.cases.case import Built, Case, CaseFault
 from harness.cases.drawing import draw
+from harness.evidence.ids import part_of_id
 from harness.evidence.vocabulary import HarnessError, Kind, Level
 
 SUITE = "modules"
@@ -73,8 +74,7 @@ class Written:
 
     @property
     def id(self) -> str:
-        """An at sign would end the case in the id of a check."""
-        return f"{SUITE}/functional/{self.dtype}/{self.text.replace('@', 'matmul')}"
+        return f"{SUITE}/functional/{self.dtype}/{part_of_id(self.text, 'matmul')}"
 
     @property
     def dtype(self) -> str:

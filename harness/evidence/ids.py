@@ -23,6 +23,11 @@ def split_check_id(text: str) -> tuple[str, str, str]:
     return parts[0], parts[1], parts[2]
 
 
+def part_of_id(text: str, instead: str = "") -> str:
+    """A text as it may stand in the id of a case: with something else for the sign that ends the case in a check's."""
+    return text.replace("@", instead)
+
+
 def suite_of(case_id: str) -> str:
     """The suite a case is of: the first part of its id."""
     return case_id.partition("/")[0]

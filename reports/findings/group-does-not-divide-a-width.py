@@ -6,19 +6,27 @@ blocks of codebooks. ExecuTorch's recipes quantize every linear layer unless `fi
 layer of an odd width ends the quantization of the whole model.
 """
 
+import coremltools as ct
 import torch
-import torchao
-from torchao.quantization import quantize_
-from torchao.quantization.granularity import PerGroup
-from torchao.quantization.quant_api import IntxWeightOnlyConfig
+from executorch.backends.apple.coreml.recipes import CoreMLRecipeType
+from executorch.export import ExportRecipe, StageType, export
+from executorch.version import __version__ as executorch
 
-print(f"torch {torch.__version__}, torchao {torchao.__version__}")
-config = IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(32))
-quantize_(torch.nn.Sequential(torch.nn.Linear(64, 8)), config)
-try:
-    quantize_(torch.nn.Sequential(torch.nn.Linear(48, 8)), config)
-    actual = "it is quantized, or left out"
-except AssertionError as error:
-    actual = f"AssertionError: {error}"
-print(f"expected: a width of 48 is quantized, or left out\nactual:   {actual}")
+print(f"executorch {executorch}, coremltools {ct.__version__}, torch {torch.__version__}")
+
+
+def quantized(width):
+    """What becomes of a layer of this width by the recipe of int4 in groups of 32."""
+    recipe = ExportRecipe.get_recipe(CoreMLRecipeType.TORCHAO_INT4_WEIGHT_ONLY_PER_GROUP)
+    model = torch.nn.Sequential(torch.nn.Linear(width, 8)).eval()
+    try:
+        session = export(model, [(torch.ones(1, width),)], recipe)
+    except AssertionError as error:
+        return f"AssertionError: {error}"
+    (layer,) = session.get_stage_artifacts()[StageType.SOURCE_TRANSFORM].data["forward"]
+    return "quantized" if torch.nn.utils.parametrize.is_parametrized(layer) else "left out"
+
+
+actual = quantized(48)
+print(f"width 64: {quantized(64)}\nwidth 48: expected it quantized, or left out; got {actual}")
 raise SystemExit("divisible" not in actual)

@@ -11,6 +11,7 @@ from harness.evidence.ids import (
     check_of_item,
     explored_call,
     explored_id,
+    part_of_id,
     split_check_id,
     suite_of,
 )
@@ -74,6 +75,11 @@ def test_items_of_one_case_share_what_they_are_scheduled_by():
     one = "suites/ops/test_ops.py::test_op[ops/a/b@fp16-ios18@reference]"
     assert case_of_item(one) == case_of_item(one.replace("fp16", "fp32"))
     assert case_of_item(one) != case_of_item(one.replace("ops/a/b", "ops/a/c"))
+
+
+def test_a_text_may_stand_in_an_id():
+    assert part_of_id("a @ b", "matmul") == "a matmul b"
+    assert split_check_id(check_id(part_of_id("f(x@y)"), "fp16-ios18", "reference"))[0] == "f(xy)"
 
 
 def test_no_other_module_splits_at_the_signs_of_an_id(pytestconfig):

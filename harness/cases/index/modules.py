@@ -17,6 +17,7 @@ from harness.cases import module_db
 from harness.cases.case import CaseFault
 from harness.cases.index.opinfo import choose_varied, plainest
 from harness.cases.index.sample_text import DIGITS, digest_of, labelled, telling_length
+from harness.evidence.ids import part_of_id
 from harness.evidence.made_with import first_line, read_lines
 
 #: Variants of a module that run at level `standard`: of losses, which models seldom contain, and of modules that are
@@ -187,7 +188,7 @@ def _value(value: Any) -> str:
         return f"{type(value).__name__}-{digest_of(repr(value))[:DIGITS]}"
     if callable(value):
         return str(getattr(value, "__name__", type(value).__name__))
-    return str(value).replace(" ", "").replace("@", "")
+    return part_of_id(str(value).replace(" ", ""))
 
 
 def features_of(variant: Any) -> frozenset[str]:
