@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,10 +10,12 @@ from harness.evidence.names import OpName
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import HarnessError
-from harness.publish.calls import ShownTensor, Unread, read_call
+from harness.publish.calls import DTYPES, ShownTensor, Unread, read_call
 from harness.publish.rendering import render
 
 TEMPLATE = "call.py.j2"
+#: Memory formats and layouts of torch, as a call shows them.
+_FORMATS = "contiguous_format|preserve_format|channels_last(_3d)?|strided"
 #: How a layout is made, of a tensor `x`.
 _LAYOUTS: Mapping[str, Callable[[str], str]] = {
     "transposed": lambda x: f"{x}.transpose(-1, -2).contiguous().transpose(-1, -2)",
@@ -43,11 +46,14 @@ def call_script(record: Record) -> str:
         if isinstance(value, (list, tuple)):
             return "[" + ", ".join(map(argument, value)) + "]"
         if isinstance(value, Unread):
-            return f"float({value.text!r})" if value.text in ("inf", "-inf", "nan") else f"torch.{value.text}"
+            return _unread(value)
         return repr(value)
 
-    arguments = [argument(value) for value in call.args]
-    arguments += [f"{key}={argument(value)}" for key, value in call.kwargs.items()]
+    try:
+        arguments = [argument(value) for value in call.args]
+        arguments += [f"{key}={argument(value)}" for key, value in call.kwargs.items()]
+    except HarnessError:
+        return ""
     operator = f"torch.ops.{name}" if record.api == record.op else f"torch.ops.{name.packet_name}"
     try:
         specs = Recipe.parse(record.recipe).compile_specs
@@ -62,6 +68,15 @@ def call_script(record: Record) -> str:
             "specs": ", ".join(f"{key}={value}" for key, value in specs.items()),
         },
     )
+
+
+def _unread(value: Unread) -> str:
+    """Raises `HarnessError` for what is no value of its own: an attribute, a name, an object."""
+    if value.text in ("inf", "-inf", "nan"):
+        return f"float({value.text!r})"
+    if re.fullmatch(rf"(torch\.)?({DTYPES}|{_FORMATS})", value.text):
+        return f"torch.{value.text.removeprefix('torch.')}"
+    raise HarnessError(f"{value.text}: not known outside its case")
 
 
 def _drawn(tensor: ShownTensor) -> str:

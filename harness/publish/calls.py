@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_DTYPES = "bfloat16|bool|complex128|complex32|complex64|float16|float32|float64|float8_\\w+|u?int(?:8|16|32|64)"
-_DTYPE = re.compile(_DTYPES)
+#: Names of dtypes, as a regular expression.
+DTYPES = "bfloat16|bool|complex128|complex32|complex64|float16|float32|float64|float8_\\w+|u?int(?:8|16|32|64)"
+_DTYPE = re.compile(DTYPES)
 #: Where a tensor begins: its dtype and a bracket.
-_TENSOR = re.compile(rf"\b({_DTYPES})\[")
+_TENSOR = re.compile(rf"\b({DTYPES})\[")
 #: Where the brackets of a tensor stand, as Python reads it.
 _READ = "_tensor"
 

@@ -18,6 +18,8 @@ from harness.publish.scripts import FOLDER, source
 from harness.publish.summary import what_went_wrong
 
 TEMPLATE = "issue.md.j2"
+#: Said of a defect that no check of the evidence shows.
+NOT_SEEN = "Seen by the script above; no check of the evidence shows it."
 #: Operators named in a text; how many more there are follows.
 OPERATORS = 8
 
@@ -29,7 +31,7 @@ def issue(cause: Cause, records: Sequence[Record], environments: Mapping[str, di
     example = failing[0] if failing else None
     script, how = _script(cause, failing, reports)
     operators = sorted({record.subject for record in failing}, key=natural_key)
-    seen = f"Seen in {counted(len(failing), 'check')} of {codes(operators, OPERATORS)}." if failing else ""
+    seen = f"Seen in {counted(len(failing), 'check')} of {codes(operators, OPERATORS)}." if failing else NOT_SEEN
     named = {record.environment for record in failing} or set(environments)
     return render(
         TEMPLATE,
@@ -80,7 +82,8 @@ def _script(cause: Cause, failing: Sequence[Record], reports: Path) -> tuple[str
     for record in failing:
         if text := call_script(record):
             return text, "Run this: it prints what eager PyTorch gives, then what lowering makes of it."
-    raise HarnessError(f"{cause.cause}: a {cause.stage} without a script, and no check of it whose call can be shown")
+    shown = f": `coreml-harness repro '{failing[0].check_id}'` shows it" if failing else " in this evidence"
+    raise HarnessError(f"{cause.cause}: nothing to file upstream: {cause.sees} No script, and no call alone{shown}")
 
 
 def _expected(cause: Cause) -> str:

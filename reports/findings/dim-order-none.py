@@ -6,6 +6,9 @@ none is given, there are no keyword arguments at all. The passes that put this o
 
 import coremltools as ct
 import torch
+from executorch.backends.apple.coreml.partition import CoreMLPartitioner
+from executorch.exir import to_edge_transform_and_lower
+from executorch.version import __version__ as executorch
 
 
 class Module(torch.nn.Module):
@@ -14,13 +17,13 @@ class Module(torch.nn.Module):
 
 
 inputs = (torch.randn(2, 3),)
-print(f"coremltools {ct.__version__}, torch {torch.__version__}")
+print(f"executorch {executorch}, coremltools {ct.__version__}, torch {torch.__version__}")
 Module().eval()(*inputs)
 exported = torch.export.export(Module().eval(), inputs)
 try:
-    ct.convert(exported.run_decompositions({}), minimum_deployment_target=ct.target.iOS18)
-    actual = "it converts"
+    to_edge_transform_and_lower(exported, partitioner=[CoreMLPartitioner()])
+    actual = "it lowers"
 except Exception as error:
     actual = f"{type(error).__name__}: {error}"
-print(f"expected: it converts\nactual:   {actual}")
+print(f"expected: it lowers\nactual:   {actual}")
 raise SystemExit("'NoneType' object has no attribute 'pop'" not in actual)

@@ -199,6 +199,14 @@ def test_a_project_may_leave_out_what_helps_a_user(tmp_path):
     assert (read.condition, read.scope, read.remedy, read.rewrite, read.upstream) == ("", "operator", "", (), "")
 
 
+def test_operators_are_those_of_the_rules_unless_they_are_given(tmp_path):
+    rules = [RULE | {"op": "aten.a.*"}, RULE | {"op": ["aten.b.*", "aten.a.*"]}]
+    (read,) = own(write(tmp_path, cause(matches=rules)))
+    assert read.operators == ("aten.a.*", "aten.b.*")
+    (read,) = own(write(tmp_path, cause(matches=rules, operators="aten.c.*")))
+    assert read.operators == ("aten.c.*",)
+
+
 @pytest.mark.parametrize("key", ["condition", "remedy"])
 def test_the_package_may_not(tmp_path, monkeypatch, key):
     monkeypatch.setattr("harness.evidence.causes.PACKAGED", tmp_path / "causes")
@@ -270,6 +278,7 @@ SCRIPT = {"module": "def forward(self, x):\n    return -x", "inputs": "(torch.on
         (cause(script=SCRIPT | {"refused": "True", "error": "boom"}), "script: refused beside error, rtol or compared"),
         (cause(script=SCRIPT | {"refused": "True", "rtol": 0.1}), "script: refused beside error, rtol or compared"),
         (cause(script=SCRIPT | {"refused": "True", "through": "partitioner"}), "script: lacks error"),
+        (cause(script=SCRIPT | {"error": "x", "partitioner": "a=1"}), "script: partitioner where none is called"),
         (cause(title=" "), "title: expected text"),
         (cause(sees=3), "sees: expected text, got 3"),
         (cause(url="issue 3"), "url: expected https"),
@@ -281,6 +290,7 @@ SCRIPT = {"module": "def forward(self, x):\n    return -x", "inputs": "(torch.on
         (cause(remedy="Pad.", rewrite=["float_inputs", "magic"]), "rewrite 'magic' is none of contiguous_inputs"),
         (cause(remedy="Pad.", rewrite=[]), "rewrite: expected text or a list of texts"),
         (cause(rewrite="float_inputs"), "rewrite without remedy"),
+        (cause(operators=[]), "operators: expected text or a list of texts"),
         (cause(state="open"), "state without url"),
         (cause(url="https://example.org/1", state="stale"), "state 'stale' is none of open, closed, merged, released"),
         (cause(url="https://example.org/1", state="released in May"), "state 'released in May' is none of"),

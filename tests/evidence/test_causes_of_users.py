@@ -115,6 +115,18 @@ from torchao.quantization.quant_api import quantize_""",
         "partitioner": {"lower_full_graph": True},
     }""",
     ),
+    "effects-in-the-graph": Module(
+        "def forward(self, x):\n    return torch.linalg.cholesky(x)", "(torch.eye(3),)", target="ios18+unchecked"
+    ),
+    "enumerated-shapes-want-the-whole-graph": Module(
+        "def forward(self, x):\n    return torch.relu(x)",
+        "(torch.randn(1, 3),)",
+        options="""{
+        "dynamic_shapes": ({0: torch.export.Dim.AUTO},),
+        "enumerated_shapes": {"x": [(1, 3), (2, 3)]},
+        "calls": [(torch.randn(2, 3),)],
+    }""",
+    ),
     "enumerated-shape-twice-moves": Module(
         "def forward(self, x, y):\n    return x.sum() + y",
         "(torch.randn(4, 3), torch.randn(5, 3))",
@@ -176,6 +188,11 @@ from torchao.quantization.quant_api import quantize_""",
     "fuse-reduce-mean-absolute-tolerance": Module(
         "def forward(self, x):\n    return torch.relu(x).sum(0) * (1 / 2047)", "(torch.rand(2048),)"
     ),
+    "full-graph-refused": Module(
+        "def forward(self, x):\n    return torch.asinh(x) + 1",
+        "(torch.randn(3),)",
+        options='{"partitioner": {"lower_full_graph": True}}',
+    ),
     "group-norm-backward-overflows": Module(
         """
         def forward(self, grad, x, mean, rstd):
@@ -220,6 +237,11 @@ from torchao.quantization.quant_api import quantize_""",
     ),
     "int16-output-fp16": Module(
         "def forward(self, x):\n    return x.to(torch.int16)", "(torch.ones(3),)", precision="fp16"
+    ),
+    "number-crosses-a-delegate": Module(
+        "def forward(self, x):\n    return torch.relu(x), x.shape[0] * 2",
+        "(torch.randn(4, 2),)",
+        options='{"dynamic_shapes": ({0: torch.export.Dim.AUTO(min=2, max=8)},)}',
     ),
     "repeat-interleave-decomposed-into-refused-operator": Module(
         """
@@ -285,6 +307,7 @@ NOT_NAMED: dict[str, str] = {
     "pass-names-without-fp16-cast": "a user's file cannot give compile specs",
     "rand-expects-five-inputs": REJECTED,
     "recipe-replaces-higher-target": "a check has its target from the command line, not from a recipe",
+    "repeat-interleave-of-different-repeats": "the partitioner has it decomposed, whatever a user asks for",
     "skipped-operator-with-capitals-is-delegated": "nothing fails: the operator goes to Core ML and is right there",
     "triangle-refused-for-executorch": "the partitioner has the operators decomposed, whatever a user asks for",
 }
@@ -306,6 +329,8 @@ TARGETS: dict[str, str] = {
     "constant-program-below-ios18": "ios17",
     "logcumsumexp-by-exponentials": "ios18+unchecked",
     "operator-newer-than-target": "ios15",
+    "searchsorted-of-different-ranks": "ios18+unchecked",
+    "state-before-ios18": "ios17",
     "transposed-convolution-weight-below-ios17": "ios16",
 }
 

@@ -29,10 +29,23 @@ def test_constants_are_held_by_the_module_and_options_are_kept(record):
 
 @pytest.mark.parametrize(
     ("op", "call"),
-    [(GELU, ""), (GELU, "x + torch.tril(x)"), (GELU, "softmin(float32[3])"), ("torch.conj", "conj(float32[3])")],
+    [
+        (GELU, ""),
+        (GELU, "x + torch.tril(x)"),
+        (GELU, "softmin(float32[3])"),
+        ("torch.conj", "conj(float32[3])"),
+        (GELU, "gelu(self.held)"),  # what the call holds is not told
+        (GELU, "gelu(float32[3], approximate=x)"),
+    ],
 )
 def test_what_is_no_call_of_the_operator_gives_none(record, op, call):
     assert call_script(record(op, call=call)) == ""
+
+
+def test_dtypes_and_formats_are_those_of_torch(record):
+    shown = "to(float32[2], dtype=torch.bool, memory_format=contiguous_format, layout=strided, low=-inf)"
+    text = call_script(record("aten.to.dtype", call=shown))
+    assert "dtype=torch.bool, memory_format=torch.contiguous_format, layout=torch.strided, low=float('-inf')" in text
 
 
 def test_the_script_lowers_what_it_says(record, capfd):

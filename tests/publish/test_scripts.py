@@ -32,6 +32,7 @@ def made(**fields):
         ({"error": "assert x"}, "traceback.extract_tb", "executorch"),
         ({"error": "boom", "through": "partitioner"}, "CoreMLPartitioner()])\n", "to_executorch()"),
         ({"error": "boom", "through": "to_executorch"}, "CoreMLPartitioner()]).to_executorch()", "ct.convert"),
+        ({"error": "x", "through": "partitioner", "partitioner": "a=1"}, "[CoreMLPartitioner(a=1)])\n", "ct.convert"),
         ({"error": "boom", "expected": "a tensor"}, "expected: a tensor", "expected: it converts"),
         ({"setup": "N = 3"}, "\n\nN = 3\n\n\nclass Module", "executorch"),
         ({"module": "def forward(self, x):\n    return F.relu(x)"}, "import torch.nn.functional as F", "executorch"),

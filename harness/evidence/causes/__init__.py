@@ -118,7 +118,7 @@ class Script:
     `error` is text in the exception that shows the defect (an assertion without a message: `assert ...`, its line).
     `refused` is Python over `main`, coremltools' function of the program converted in `precision`: whether it holds
     what Core ML does not load. Where both are empty, `compared` says what of the program shows it: values, off by more
-    than `rtol`, or the shape.
+    than `rtol`, or the shape. `partitioner` are the arguments of the `CoreMLPartitioner`, where it is called.
     `expected` says in words what should come instead.
     """
 
@@ -129,6 +129,7 @@ class Script:
     expected: str = ""
     setup: str = ""
     through: str = CALLS[0]
+    partitioner: str = ""
     precision: str = "fp32"
     compared: str = COMPARED[0]
     rtol: float = 1e-5
@@ -144,8 +145,10 @@ class Cause:
     there are no rules in `matches`, which explain no record.
 
     `condition` completes "fails for": one clause, true of what fails and of nothing else; `remedy` is what the user can
-    do. Both are empty only where a project left them out of a cause of its own. `rewrite` names those of `REWRITES`
-    that are the remedy, the likeliest first. `state` is that of the thread at `url`, empty where it is not known.
+    do. Both are empty only where a project left them out of a cause of its own. `operators` are globs of those whose
+    support it limits: they stand in the file where they are not just those that its rules name. `rewrite` names those
+    of `REWRITES` that are the remedy, the likeliest first. `state` is that of the thread at `url`, empty where it is
+    not known.
     """
 
     cause: str
@@ -164,6 +167,12 @@ class Cause:
     scope: str = SCOPES[0]
     remedy: str = ""
     rewrite: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
+
+    @property
+    def outcomes(self) -> frozenset[Outcome]:
+        """Those that its rules explain."""
+        return frozenset().union(*(rule.outcomes for rule in self.matches))
 
     @property
     def upstream(self) -> str:
@@ -193,7 +202,7 @@ class Causes:
         self._by_outcome: dict[Outcome, list[Cause]] = defaultdict(list)
         for cause in self.all:
             if holds(cause.when, versions):
-                for outcome in frozenset().union(*(rule.outcomes for rule in cause.matches)):
+                for outcome in cause.outcomes:
                     self._by_outcome[outcome].append(cause)
 
     def cause_of(self, record: Record) -> Cause | None:
@@ -256,9 +265,9 @@ def require_keys(entry: Any, known: Iterable[str], required: Iterable[str]) -> N
 
 
 _KEYS = frozenset(f.name for f in fields(Cause))
-_REQUIRED_OF_PACKAGE = _KEYS - {"url", "state", "scope", "rewrite", "script", "when", "seen", "matches"}
+_REQUIRED_OF_PACKAGE = _KEYS - {"url", "state", "scope", "rewrite", "operators", "script", "when", "seen", "matches"}
 _REQUIRED = _REQUIRED_OF_PACKAGE - {"condition", "remedy"}
-_STRUCTURED = ("matches", "when", "script", "rewrite")
+_STRUCTURED = ("matches", "when", "script", "rewrite", "operators")
 
 
 def _parse(entry: Any, required: frozenset[str]) -> Cause:
@@ -295,7 +304,15 @@ def _parse(entry: Any, required: frozenset[str]) -> Cause:
     texts = {key: " ".join(entry[key].split()) for key in _KEYS - {*_STRUCTURED} if key in entry}
     script = _script(entry["script"]) if "script" in entry else ""
     rewrite = tuple(_one_or_more("rewrite", entry["rewrite"])) if "rewrite" in entry else ()
-    return Cause(**texts, rewrite=rewrite, script=script, matches=tuple(rules), when=entry.get("when", {}))
+    named = dict.fromkeys(glob for rule in rules for glob in rule.operators)
+    return Cause(
+        **texts,
+        rewrite=rewrite,
+        operators=tuple(_one_or_more("operators", entry["operators"]) if "operators" in entry else named),
+        script=script,
+        matches=tuple(rules),
+        when=entry.get("when", {}),
+    )
 
 
 def _require_help(entry: dict[str, Any]) -> None:
@@ -337,6 +354,8 @@ def _script(entry: Any) -> Script | str:
         raise HarnessError("script: refused beside error, rtol or compared: what Core ML does not load has no result")
     if "error" not in entry and "through" in entry:
         raise HarnessError("script: lacks error: programs are compared as ct.convert makes them")
+    if "partitioner" in entry and entry.get("through", CALLS[0]) == CALLS[0]:
+        raise HarnessError("script: partitioner where none is called: lacks through")
     return Script(**entry)
 
 
