@@ -74,6 +74,12 @@ def separate(failing: Sequence[Facts], passing: Sequence[Facts], hint: str = "")
     return _alternatives(failing, passing, weight)
 
 
+def contradicted(condition: str, passing: Iterable[Facts]) -> bool:
+    """Whether a condition in words, each of them a fact, is true of a passing call."""
+    terms = [tuple(term.split(" and ")) for term in condition.split(", or ")]
+    return any(all(fact in call for fact in term) for call in passing for term in terms)
+
+
 def _stated(facts: Iterable[str], hint: str) -> tuple[str, ...]:
     """Those of the facts that the hint states word by word, in its order; of one within another the longer."""
     told = hint.replace("`", "")

@@ -182,6 +182,7 @@ def _operator(support: Support, causes: Mapping[str, Cause], rows: Mapping[int, 
     programs = [sample for sample in tried if not _own(sample, support)]
     made = [sample for sample in support.samples if _of_a_model(sample)]
     conditions = support.conditions()
+    causing = {c for sample in tried if sample.fate is not Fate.WORKS for c in sample.causes if c}
     apis = {sample.api for sample in own if sample.api != support.name}
     mil = {name for sample in own for record in sample.records for name in record.mil_ops}
     return {
@@ -190,14 +191,14 @@ def _operator(support: Support, causes: Mapping[str, Cause], rows: Mapping[int, 
         "becomes": sorted(support.becomes - {support.name}),
         "mil": sorted(mil),
         "category": str(support.category),
-        "silent": any(fate in _FATES_SILENT for fate in fates),
+        "silent": any(condition.fate in _FATES_SILENT for condition in conditions),
         "works": fates[Fate.WORKS],
         "tried": fates.total(),
         "limited": len(support.limited),
         "models": len(made),
         "models_work": sum(sample.fate is Fate.WORKS for sample in made),
         "conditions": [_condition(condition, causes) for condition in conditions],
-        "causes": sorted({c for sample in tried if sample.fate is not Fate.WORKS for c in sample.causes if c}),
+        "causes": sorted(causing | {defect.cause for defect in support.known}),
         "programs": [rows[id(sample.records[0])] for sample in programs if id(sample.records[0]) in rows],
     }
 
@@ -218,8 +219,9 @@ def _condition(condition: Condition, causes: Mapping[str, Cause]) -> dict[str, A
         "fate": str(condition.fate),
         "silent": condition.fate in _FATES_SILENT,
         "clause": clause_text(condition, causes, calls=False),
-        "separates": condition.clause is not None,
+        "separates": condition.clause is not None or bool(condition.known),
         "where": sorted(condition.where),
+        "known": bool(condition.known),
         "causes": condition.causes,
         "calls": calls[:_CALLS],
         "more": max(0, len(calls) - _CALLS),

@@ -107,6 +107,7 @@ def executorch_context(matrix: Matrix, views: Views) -> dict[str, Any]:
     return {
         "measured_with": "; ".join(describe_environment(matrix.environments[e]) for e in sorted(matrix.environments)),
         "reference_only": bool(matrix.columns) and all(c.unit == Unit.REFERENCE for c in matrix.columns),
+        "known": any(one.known for one in views.packets.values()),
         "asks_for_ane": matrix.asks_for_ane,
         "ane_header": ANE_HEADER,
         "limits": [f"{words(limit.cause.condition)}: {words(limit.cause.remedy)}" for limit in views.limits],

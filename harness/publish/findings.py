@@ -79,8 +79,7 @@ class Finding:
     def worst(self) -> Outcome:
         """Of the outcomes seen, or, where none was, of those its rules name."""
         seen = {record.outcome for record in self.records}
-        outcomes = seen or frozenset().union(*(rule.outcomes for rule in self.cause.matches))
-        return max(outcomes, key=lambda outcome: RANK.get(outcome, -1))
+        return max(seen or self.cause.outcomes, key=lambda outcome: RANK.get(outcome, -1))
 
     @property
     def heading(self) -> str:
@@ -138,7 +137,7 @@ def findings_context(matrix: Matrix, causes: Sequence[Cause]) -> dict[str, Any]:
         "limitations": _limitations([finding for finding in seen if finding.heading == LIMITATIONS]),
         "no_judgement": _limitations([finding for finding in seen if finding.heading == NO_JUDGEMENT]),
         "untriaged": untriaged,
-        "unseen": [_unseen(finding) for finding in findings if not finding.records],
+        "unseen": [_view(finding) for finding in findings if not finding.records],
         "left_to_executorch": sum(counts[outcome] for outcome in WORKING - {Outcome.PASS}),
         "unjudged": sum(counts[outcome] for outcome in UNJUDGED),
     }
@@ -198,11 +197,11 @@ def _view(finding: Finding) -> dict[str, Any]:
         "source": code(cause.source, limit=400),
         "url": cause.url,
         "state": cause.state,
-        "checks": ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in sorted(outcomes)),
+        "checks": ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in sorted(outcomes)) or _unseen(cause),
         "strikes": finding.priority.markdown.removeprefix("strikes "),
         "models": len(finding.priority.models),
         "calls": finding.priority.calls,
-        "operators": codes(finding.operators, limit=24),
+        "operators": codes(finding.operators or cause.operators, limit=24),
         "recipes": ", ".join(finding.recipes),
         "script": _script(cause),
         "example": code(example.check_id, limit=400) if example else "",
@@ -257,6 +256,7 @@ def _untriaged(outcome: Outcome, groups: Sequence[Problem]) -> dict[str, Any]:
     }
 
 
-def _unseen(finding: Finding) -> str:
-    script = _script(finding.cause)
-    return f"- {finding.cause.title} (`{finding.cause.cause}`)" + (f": {script}" if script else "")
+def _unseen(cause: Cause) -> str:
+    """What would come of a check that shows it."""
+    comes = ", ".join(sorted(cause.outcomes))
+    return f"{comes}, in no check of this evidence" if comes else "its script alone shows it"

@@ -17,9 +17,10 @@ from harness.evidence.recipe import Recipe
 from harness.evidence.record import Record, natural_key
 from harness.evidence.vocabulary import OF_OPERATORS, RANK, WORKING, Effect, Kind, Outcome, outcomes_of
 from harness.publish.calls import read_call
-from harness.publish.clauses import Clause, separate
+from harness.publish.clauses import Clause, contradicted, separate
 from harness.publish.facts import Facts, facts
 from harness.publish.graphs import graph_of, nothing_compared, operators_of
+from harness.publish.known_defects import KnownDefect
 from harness.publish.schema import Parameter
 
 #: Where cases come from that are calls of models, and operators put beside others, as their origin says.
@@ -132,28 +133,32 @@ class Sample:
 
 @dataclass(frozen=True)
 class Condition:
-    """What becomes of some calls of an operator, and of which: `clause`, or where none separates them, the calls."""
+    """What becomes of some calls of an operator, and of which: `clause`, or where none separates them, the calls. Or
+    the defects that are `known` to strike calls that were not tried."""
 
     fate: Fate
     clause: Clause | None
     samples: tuple[Sample, ...]
     where: frozenset[str] = frozenset()
+    known: tuple[KnownDefect, ...] = ()
 
     @property
     def causes(self) -> list[str]:
-        return sorted({cause for sample in self.samples for cause in sample.causes if cause})
+        found = {cause for sample in self.samples for cause in sample.causes if cause}
+        return sorted(found | {defect.cause for defect in self.known})
 
 
 @dataclass
 class Support:
     """An operator, by the name it is called by: `samples` within the general limits, `limited` at them. `hints` are the
-    conditions of causes."""
+    conditions of causes, `known` the defects of the operator that no check of the evidence shows."""
 
     name: str
     samples: list[Sample] = field(default_factory=list)
     limited: list[Sample] = field(default_factory=list)
     becomes: set[str] = field(default_factory=set)
     hints: Mapping[str, str] = field(default_factory=dict)
+    known: list[KnownDefect] = field(default_factory=list)
 
     @property
     def working(self) -> list[Sample]:
@@ -169,6 +174,7 @@ class Support:
         if not fates:
             return Category.LIMITED
         if Fate.WORKS in fates:
+            fates |= {_fate_of(defect) for defect in self.known}
             if fates & {Fate.WRONG, Fate.OVERFLOWS}:
                 return Category.RIGHT_EXCEPT
             return Category.WORKS if fates == {Fate.WORKS} else Category.LOWERS_EXCEPT
@@ -190,7 +196,7 @@ class Support:
         found: list[Condition] = []
         for fate in reversed(Fate):
             members = [sample for sample in self.samples if sample.fate is fate]
-            if fate is Fate.WORKS or not members:
+            if fate is Fate.WORKS:
                 continue
             groups: dict[tuple[frozenset[str], frozenset[str]], list[Sample]] = defaultdict(list)
             for sample in members:
@@ -202,6 +208,8 @@ class Support:
                 whole = _condition(fate, members, passing, others, self.hints)
                 own = [whole] if whole.clause is not None else own
             found += _merged(own)
+            if known := tuple(one for one in self.known if _fate_of(one) is fate):
+                found.append(Condition(fate, None, (), known=known))
         return found
 
 
@@ -253,9 +261,11 @@ def support_of(
     schemas: Callable[[str], Sequence[Parameter]] = lambda _name: (),
     by: By = By.OPERATOR,
     hints: Mapping[str, str] | None = None,
+    known: Sequence[KnownDefect] = (),
 ) -> dict[str, Support]:
     """What the judged records say, by name. `general` are the causes of that scope, `schemas` gives an operator's
-    parameters, `hints` are the conditions of causes, whose words a clause is told in where it can be."""
+    parameters, `hints` are the conditions of causes, whose words a clause is told in where it can be. `known` are
+    defects that no record shows."""
     found: dict[str, Support] = {}
     samples: dict[tuple[str, str, str], Sample] = {}
     inside: list[Record] = []
@@ -280,7 +290,19 @@ def support_of(
         (found[name].limited if limited else found[name].samples).append(sample)
     if by is not By.FUNCTION:
         _credit(found, inside, by)
+    for support in found.values() if known else ():
+        support.known = _known(support, known)
     return dict(sorted(found.items(), key=lambda item: natural_key(item[0])))
+
+
+def _known(support: Support, known: Sequence[KnownDefect]) -> list[KnownDefect]:
+    """Those of the operators that its calls are of, where some of these work; but for one whose condition a call that
+    works is seen to meet."""
+    own = [sample for sample in support.samples if sample.facts is not None]
+    operators = {record.op for sample in own for record in sample.records} or {support.name}
+    passing = [sample.facts for sample in support.working if sample.facts is not None]
+    striking = (one for one in known if support.working and any(map(one.strikes, sorted(operators))))
+    return [one for one in striking if not contradicted(one.condition, passing)]
 
 
 def _facts(record: Record, schemas: Callable[[str], Sequence[Parameter]], by: By) -> Facts | None:
@@ -332,6 +354,10 @@ def _fate(record: Record) -> Fate:
         own = [name for name in operators_of(record.fallback) if _same(record.op, name)]
         return Fate.LEFT if own and not any(_same(record.op, name) for name in record.delegated) else Fate.WORKS
     return _FATE_OF[record.outcome]
+
+
+def _fate_of(defect: KnownDefect) -> Fate:
+    return max((_FATE_OF[outcome] for outcome in defect.outcomes), key=_WORST.__getitem__)
 
 
 def _same(called: str, in_graph: str) -> bool:

@@ -21,11 +21,11 @@ from harness.publish.markdown import anchor, code, codes, counted, plain, table,
 from harness.publish.model import NOT_MEASURED, Column, Matrix, Row, sorted_rows
 from harness.publish.problems import FallbackOperator, fallback_operators
 from harness.publish.summary import count_table
-from harness.publish.support import CATEGORY_MEANINGS, WORKING_CATEGORIES, By, Category, Fate, Support
+from harness.publish.support import CATEGORY_MEANINGS, WORKING_CATEGORIES, By, Category, Support
 from harness.publish.targets import lowest_targets
 from harness.publish.universe_page import Silent, silent_sections, universe_context
 from harness.publish.views import Views
-from harness.publish.wording import causes_of, conditions_text, models_text
+from harness.publish.wording import all_work, causes_of, conditions_text, models_text
 
 #: Categories whose operators are told one by one, with the conditions under which they do not work.
 CONDITIONAL = (Category.LOWERS_EXCEPT, Category.RIGHT_EXCEPT, Category.WRONG)
@@ -43,7 +43,8 @@ def support_context(
     sections = _sections(matrix, support, views.causes, noun="operator") + silent_sections(silent)
     headings = ["What was measured", "In short", "General limits", *(["The operator universe"] if universe else [])]
     contents = [f"- {_link(heading)}" for heading in (*headings, "Operators")]
-    contents += [f"  - {_link(section['title'])}: {section['count']}" for section in sections]
+    told = {str(category) for category in Category}  # with links, in the table of categories
+    contents += [f"  - {_link(one['title'])}: {one['count']}" for one in sections if one["title"] not in told]
     contents += [f"- {_link(heading)}" for heading in ("Left to ExecuTorch",)]
     fallback = fallback_operators(matrix.records)
     return {
@@ -58,8 +59,9 @@ def support_context(
         "universe": universe_context(matrix, universe, silent, support) if universe else None,
         "ane_legend": table(["ANE", "meaning"], list(MEANINGS.items())) if matrix.asks_for_ane else "",
         "not_measured": NOT_MEASURED,
-        "fallback_intro": _fallback_intro(fallback),
-        "fallback": _fallback(fallback),
+        "fallback_intro": _fallback_intro(fallback) if fallback else "",
+        "without_kernel": codes(OpName.parse(o.name).short for o in fallback if o.missing),
+        "known": any(one.known for one in support.values()),
         "links": _linked(sections),
         "columns": ", ".join(_column_title(column, matrix) for column in matrix.columns),
         "sections": sections,
@@ -116,7 +118,7 @@ def headline(matrix: Matrix, support: Mapping[str, Support]) -> list[str]:
     )
     made = [one for one in support.values() if one.made_by_models]
     if made:
-        safe = sum(all(sample.fate is Fate.WORKS for sample in one.made_by_models) for one in made)
+        safe = sum(all_work(one.made_by_models) for one in made)
         lines.append(f"Of {len(made)} that models contain, every call that models make works for {safe}.")
     return lines
 
@@ -160,16 +162,19 @@ def _sections(
 def _conditional(
     matrix: Matrix, members: Sequence[Support], causes: Mapping[str, Cause], rows: Mapping[str, Row], noun: str
 ) -> str:
+    """Those of which the same is to be told in one row, but for one of which a call of a model does not work."""
     ane = matrix.asks_for_ane
     headers = [noun, "does not work when", "calls of models", "because of", *(["ANE"] if ane else [])]
-    lines = []
+    groups: dict[tuple[str, ...], list[Support]] = defaultdict(list)
     for one in members:
         told = conditions_text(one, causes) or "every call"
-        named = ", ".join(f"[{cause}]" for cause in causes_of(one.conditions()))
-        line = [_named(one), told, models_text(one), named]
-        lines.append(
-            [*line, *([ane_text(rows[one.name], matrix)] if ane and one.name in rows else [""] if ane else [])]
-        )
+        causing = ", ".join(f"[{cause}]" for cause in causes_of(one.conditions()))
+        placed = ane_text(rows[one.name], matrix) if ane and one.name in rows else ""
+        groups[told, causing, placed, "" if all_work(one.made_by_models) else one.name].append(one)
+    lines = []
+    for (told, causing, placed, _), group in groups.items():
+        made = models_text([sample for one in group for sample in one.made_by_models])
+        lines.append((", ".join(map(_named, group)), told, made, causing, *([placed] if ane else [])))
     return table(headers, lines)
 
 
@@ -260,15 +265,6 @@ def _fallback_intro(operators: list[FallbackOperator]) -> str:
     return text + (
         f" ExecuTorch has no kernel for {missing} of them: a program with one does not load." if missing else ""
     )
-
-
-def _fallback(operators: Sequence[FallbackOperator]) -> dict[str, str]:
-    """Their names, in running text: those without a kernel apart."""
-    named = {o.name: code(OpName.parse(o.name).short) for o in operators}
-    return {
-        "missing": ", ".join(named[o.name] for o in operators if o.missing),
-        "kernel": ", ".join(named[o.name] for o in operators if not o.missing),
-    }
 
 
 def ane_text(row: Row, matrix: Matrix) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.evidence.causes import Cause
 from harness.evidence.universe import Universe
+from harness.publish.known_defects import known_defects
 from harness.publish.limits import Limit, general_causes, limits_of
 from harness.publish.model import Matrix
 from harness.publish.schema import Parameter, parameters
@@ -29,12 +30,13 @@ def views_of(matrix: Matrix, causes: Sequence[Cause], universe: Universe | None)
     by_name = {cause.cause: cause for cause in causes}
     hints = {cause.cause: cause.condition for cause in causes}
     general = general_causes(causes)
+    known = known_defects(causes, {record.cause for record in matrix.shown if record.cause})
 
     def schema(operator: str) -> Sequence[Parameter]:
         known = universe.schema(operator) if universe else ""
         return parameters(known) if known else ()
 
     operators, packets, functions = [
-        support_of(matrix.records, general, schema, by, hints) for by in (By.OPERATOR, By.PACKET, By.FUNCTION)
+        support_of(matrix.records, general, schema, by, hints, known) for by in (By.OPERATOR, By.PACKET, By.FUNCTION)
     ]
     return Views(operators, packets, functions, by_name, limits_of(matrix.records, by_name))

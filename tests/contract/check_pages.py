@@ -39,6 +39,8 @@ WORST = list(FATES)
 #: Public functions whose arguments stand in another order than the operator's: their positions are not read.
 REORDERED = re.compile(r"norm|loss|embedding|cross_entropy|div$|einsum")
 INTEGERS = r"u?int\d+"
+#: Behind the fate of calls that were not tried: none of those that work may meet such a condition.
+KNOWN = " (known)"
 
 
 @dataclass
@@ -281,7 +283,7 @@ def clause(text: str, call: CallText) -> bool | None:
 
 
 def told(text: str) -> dict[str, str]:
-    """Conditions by fate; `in fp16` is left out."""
+    """Conditions by fate; `in fp16` is left out, of those that are known and of no call `(known)` is not."""
     found: dict[str, str] = {}
     for part in filter(None, text.split("; ")):
         head, _, words = part.partition(": ")
@@ -292,7 +294,7 @@ def told(text: str) -> dict[str, str]:
 
 @dataclass
 class Report:
-    """What does not hold, and how often a condition was held against a call, and could be read."""
+    """What does not hold, and how often a condition of calls was held against one, and could be read."""
 
     problems: list[str] = field(default_factory=list)
     asked: int = 0
@@ -302,18 +304,20 @@ class Report:
 def check_conditions(name: str, text: str, samples: list[Sample], schemas: dict[str, str], report: Report) -> None:
     """Each fate of the samples is told and no other; each condition is true of its calls and of none that works."""
     conditions = told(text)
+    known = {fate: conditions.pop(fate) for fate in list(conditions) if fate.endswith(KNOWN)}
     fates = {sample.fate for sample in samples} - {"works"}
     if conditions.keys() != fates:
         report.problems.append(f"{name}: tells {sorted(conditions)}, its calls come to {sorted(fates)}")
-    for fate, words in conditions.items():
+    for fate, words in (conditions | known).items():
         if "some calls (" in words:
             continue
         for sample in samples:
             if not (sample.own and sample.record.get("call")) or sample.fate not in ("works", fate):
                 continue
             answer = clause(words, CallText(sample.record, schemas))
-            report.asked += 1
-            report.answered += answer is not None
+            if fate in conditions:
+                report.asked += 1
+                report.answered += answer is not None
             if answer is (sample.fate == "works"):
                 verb = "works" if sample.fate == "works" else f"is {fate}"
                 report.problems.append(f"{name}: {fate}: {words}: {sample.record['call']} {verb}")
@@ -372,12 +376,17 @@ def check_maintainers(
     page: str, records: list[dict], general: set[str], chosen: random.Random, draw: int, report: Report
 ) -> None:
     """The calls of models, and how many operators have a clause: the page of overloads."""
-    rows = re.findall(r"^\| `([^`]+)`[^|]* \| ((?:[^|\\]|\\.)+) \| ([^|]*?) ?\| [^|]*\|$", page, re.MULTILINE)
-    rows = [row for row in rows if re.match(r"(\*\*)?(silently|overflows|fails|refused|not delegated)", row[1])]
+    lines = re.findall(r"^\| (`[^|]*) \| ((?:[^|\\]|\\.)+) \| ([^|]*?) ?\| [^|]*\|$", page, re.MULTILINE)
+    lines = [line for line in lines if re.match(r"(\*\*)?(silently|overflows|fails|refused|not delegated)", line[1])]
+    rows = [  # a row may stand for several operators; what one becomes stands in brackets behind it
+        (re.findall(r"`([^`]+)`", re.sub(r" \(as [^)]*\)", "", named)), condition, models)
+        for named, condition, models in lines
+    ]
     mixed = [row for row in rows if not row[1].startswith("every call")]
-    without = [name for name, text, _ in mixed if ", such as `" in text]
-    if len(without) > 0.15 * len(mixed):
-        report.problems.append(f"{len(without)} of {len(mixed)} mixed operators have no clause: {', '.join(without)}")
+    count = sum(len(names) for names, *_ in mixed)
+    without = [name for names, text, _ in mixed for name in names if ", such as `" in text]
+    if len(without) > 0.15 * count:
+        report.problems.append(f"{len(without)} of {count} mixed operators have no clause: {', '.join(without)}")
     made: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         if record["recipe"] not in USUAL or record["outcome"] not in FATE_OF:
@@ -390,12 +399,14 @@ def check_maintainers(
         own = record.get("origin", "").startswith("extracted") and of_operators(record) and itself(record)
         if own and compared(record) and (fate_of(record) == "works" or record.get("cause") not in general):
             made[shown(record["op"])][record["case"]].append(fate_of(record))
-    for name, _, said in chosen.sample(rows, min(draw, len(rows))):
+    for names, _, said in chosen.sample(rows, min(draw, len(rows))):
         numbers_said = [int(one) for one in re.findall(r"\d+", said)]
-        calls = made[name]
-        failing = sum(any(fate != "works" for fate in fates) for fates in calls.values())
+        calls = [fates for name in names for fates in made[name].values()]
+        failing = sum(any(fate != "works" for fate in fates) for fates in calls)
         if numbers_said != ([failing, len(calls)] if failing else [len(calls)] if calls else []):
-            report.problems.append(f"{name}: calls of models: {said!r}, found {failing} of {len(calls)} failing")
+            report.problems.append(
+                f"{', '.join(names)}: calls of models: {said!r}, found {failing} of {len(calls)} failing"
+            )
 
 
 def main() -> int:

@@ -156,12 +156,17 @@ def test_with_everything_explained_nothing_is_untriaged(record, page):
     assert "None: every failing check has its cause." in page([cause("a")], record(A, "convert_error", cause="a"))
 
 
-def test_a_cause_no_check_shows_is_named_as_such(record, page):
-    text = page([cause("a"), cause("b", "limitation", script="")], record(A))
+def test_a_cause_no_check_shows_is_written_up_as_such(record, page):
+    seen_by_script = Cause("c", "title of c", "converter", "sees c", "why c", "source c", script="own", seen="script")
+    text = page([cause("a"), cause("b", "limitation", script=""), seen_by_script], record(A))
     unseen = section(text, "Not seen in this evidence")
-    assert "- title of a (`a`): [`python reports/findings/a.py`]" in unseen
-    assert "- title of b (`b`)\n" in unseen
-    assert "### title of a" not in text
+    assert "- [title of a](#a): convert_error, in no check of this evidence\n" in unseen
+    assert "- [title of c](#c): its script alone shows it\n" in unseen
+    assert "### title of a" in unseen
+    assert "sees a\n\nwhy a" in unseen
+    assert "| shown by | [`python reports/findings/a.py`]" in unseen
+    assert "### title of b" in unseen
+    assert text.count("### title of a") == 1
 
 
 def test_what_works_and_what_judges_nothing_is_counted_apart(record, page):
@@ -173,7 +178,7 @@ def test_what_works_and_what_judges_nothing_is_counted_apart(record, page):
 
 def test_a_simulated_host_shows_nothing(record, page, environments):
     text = page([cause("a")], record(A, "convert_error", cause="a", environment=environments["simulated"]))
-    assert "### title of a" not in text
+    assert "convert_error, in no check of this evidence" in text
 
 
 def test_the_page_depends_on_no_order(record, page):

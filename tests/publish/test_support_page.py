@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from harness.evidence.causes import Cause
-from harness.evidence.vocabulary import OUTCOME_MEANINGS, Kind
+from harness.evidence.causes import Cause, Rule
+from harness.evidence.vocabulary import OUTCOME_MEANINGS, Kind, Outcome
 from harness.publish.model import build_matrix
 from harness.publish.pages import build_pages
 from harness.publish.support import CATEGORY_MEANINGS, Category, Fate
@@ -57,8 +57,8 @@ def test_a_condition_leads_to_its_cause(page_of, record):
         *tried
     )
     others = [record(B, call="b(float32[2])"), record(B, "convert_error", 1, call="b(int32[2])", cause="no-integers")]
-    page = page_of(*tried, *others)
-    assert page.count("| [no-integers] |") == 2
+    page = page_of(*tried, *others, record(C), record(C, "fallback", 1, cause="no-integers"))
+    assert page.count(" [no-integers] |") == 2
     assert page.endswith("\n[no-integers]: findings.md#no-integers\n")
 
 
@@ -72,6 +72,31 @@ def test_an_outcome_turned_changes_the_page(page_of, record):
         page = page_of(*turned)
         assert f"# {Category.WORKS}\n" not in page
         assert f"| `a` | **silently wrong**: `flag={flag}` |" in section(page, str(Category.RIGHT_EXCEPT))
+
+
+def test_operators_of_which_the_same_is_told_share_a_row_and_add_up_their_calls(page_of, record):
+    def tried(name, *made):
+        calls = [record(name, outcome, n, origin="extracted") for n, outcome in enumerate(made)]
+        wrong = record(name, "wrong_value", 8, call=f"{name.split('.')[1]}(float32[2], flag=True)")
+        return [record(name, sample=9, call=f"{name.split('.')[1]}(float32[2])"), wrong, *calls]
+
+    told = "**silently wrong**: `flag=True`"
+    page = page_of(*tried(A, "pass"), *tried(B, "pass", "pass"))
+    assert f"| `a`, `b` | {told} | all 3 work | |" in page
+    page = page_of(*tried(A, "pass"), *tried(B, "pass", "fallback"))
+    assert f"| `a` | {told} | all 1 work | |" in page, "which operator's call fails must be told"
+    assert re.search(r"^\| `b` \| .* \| 1 of 2 do not \| \|$", page, re.MULTILINE)
+
+
+def test_a_known_defect_that_nothing_shows_is_a_condition(page_of, record):
+    rules = (Rule(frozenset({Outcome.WRONG_VALUE}), operators=("aten.a.*",)),)
+    fields = {"sees": "x", "explanation": "y", "source": "z", "condition": "an input of 0", "operators": ("aten.a.*",)}
+    cause = Cause("of-zero", "Zero", "converter", matches=rules, **fields)
+    page = page_of(record(A), record(B), causes=[cause])
+    assert "| `a` | **silently wrong** (known): an input of 0 | | [of-zero](findings.md#of-zero) |" in page
+    assert "`b`" in section(page, str(Category.WORKS))
+    seen = page_of(record(A), record(B, "wrong_value", cause="of-zero"), causes=[cause])
+    assert "(known): " not in seen, "where a check shows it the checks say of which calls"
 
 
 def test_what_never_works_stands_with_its_remedy_once(page_of, record):
@@ -124,7 +149,7 @@ def test_fallback_without_a_kernel(pages):
     text = section(pages["op-support.md"], "Left to ExecuTorch")
     assert "2 operators stayed outside" in text
     assert "Without a kernel, so that a program with one does not load: `c`." in text
-    assert "With a kernel: `b`." in text
+    assert "The others have one: [op-support.csv]" in text
 
 
 def test_models_come_first(pages, page_of, record):

@@ -85,7 +85,7 @@ def test_fates_of_failures_are_told_apart():
 def test_calls_of_models_are_counted(record):
     def of(*found):
         records = [record(A, outcome, n, origin="extracted") for n, outcome in enumerate(found)]
-        return models_text(support_of([record(A, sample=9), *records])[A])
+        return models_text(support_of([record(A, sample=9), *records])[A].made_by_models)
 
     assert of() == ""
     assert of("pass", "pass") == "all 2 work"

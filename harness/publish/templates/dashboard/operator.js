@@ -41,7 +41,7 @@ function conditionList(one) {
     return node("p", {}, one.tried ? "Every call that was tried works, within the general limits." : "Every call that was tried meets a general limit.");
   }
   return node("ul", { class: "conditions" }, ...one.conditions.map((condition) => node("li", {},
-    node("p", {}, fateBadge(condition), condition.where.length ? ` in ${condition.where.join(", ")}` : "", ": ", prose(condition.clause)),
+    node("p", {}, fateBadge(condition), whereTold(condition), ": ", prose(condition.clause)),
     condition.causes.length ? node("p", { class: "small" }, "cause: ", between(condition.causes.map(causeLink))) : null,
     condition.calls.length ? node("details", { open: !condition.separates },
       node("summary", {}, `${counted(condition.calls.length + condition.more, "call")}`),
@@ -50,6 +50,9 @@ function conditionList(one) {
 }
 
 const fateBadge = (condition) => node("span", { class: `badge ${condition.silent ? "bad" : condition.fate.startsWith("runs") ? "part" : "fail"}` }, condition.fate);
+
+/** Behind a fate: where it comes to that, or that it is known and was not seen here. */
+const whereTold = (condition) => (condition.known ? " (known, by its script)" : condition.where.length ? ` in ${condition.where.join(", ")}` : "");
 
 /** `executorch` of `executorch:cpu_only`. */
 const kindOf = (unit) => unit.split(":")[0];

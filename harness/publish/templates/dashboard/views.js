@@ -66,7 +66,7 @@ const withoutCasts = (names) => (names.length > 1 ? names.filter((name) => name 
 
 function conditionsInShort(one) {
   const parts = one.conditions.slice(0, 3).map((condition) => node("span", {},
-    node("span", { class: condition.silent ? "bad-text" : "" }, condition.fate), condition.where.length ? ` in ${condition.where.join(", ")}` : "", ": ", prose(condition.clause)));
+    node("span", { class: condition.silent ? "bad-text" : "" }, condition.fate), whereTold(condition), ": ", prose(condition.clause)));
   if (one.conditions.length > 3) parts.push(`and ${one.conditions.length - 3} more`);
   return between(parts, "; ");
 }
