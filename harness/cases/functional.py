@@ -65,10 +65,12 @@ _FUNCTIONAL = "torch.nn.functional"
 
 @dataclass(frozen=True)
 class Written:
-    """A line of the table. `names` are the tensors it uses and what they are, in the order in which it does. `level` is
-    the lowest at which it runs."""
+    """A line of the table. `api` is what it is about, the function or method it calls last: `torch.nn.functional.elu`,
+    `torch.Tensor.mean`, `torch.Tensor.__rsub__`. `names` are the tensors it uses and what they are, in the order in
+    which it does. `level` is the lowest at which it runs."""
 
     text: str
+    api: str
     names: tuple[tuple[str, TensorSpec], ...]
     level: Level
 
@@ -80,12 +82,6 @@ class Written:
     def dtype(self) -> str:
         """That of the first tensor."""
         return self.names[0][1].dtype
-
-    @property
-    def api(self) -> str:
-        """What the line is about, the function or method it calls last: `torch.nn.functional.elu`,
-        `torch.Tensor.mean`, `torch.Tensor.__rsub__`."""
-        return _called(ast.parse(self.text).body)
 
     @property
     def inputs(self) -> list[str]:
@@ -150,7 +146,7 @@ def read(text: str) -> Iterator[Written]:
             raise HarnessError(f"{PATH.name}: {line}: is there twice")
         seen.add(line)
         level = Level.SMOKE if line in SMOKE else Level(comment or Level.STANDARD)
-        yield Written(line, tuple((name, specs[name]) for name in used), level)
+        yield Written(line, _called(body), tuple((name, specs[name]) for name in used), level)
 
 
 def _called(body: list[ast.stmt]) -> str:
