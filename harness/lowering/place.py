@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from harness.lowering.debug_info import CAST_SUFFIX
 from harness.lowering.flops import overload_of
 from harness.lowering.graph import overload_name
 from harness.lowering.operands import dtype_changed
@@ -127,8 +128,10 @@ def _is_mil_operation(value: Any) -> bool:
 
 
 def _made_from(operation: Any, program: torch.export.ExportedProgram | None) -> torch.fx.Node | None:
-    """The node that a MIL operator is named after, itself or by one of its results."""
+    """The node that a MIL operator is named after, itself or by one of its results, whatever data type a pass gave
+    them."""
     names = {str(operation.name), *(str(output.name) for output in operation.outputs or ())}
+    names |= {CAST_SUFFIX.sub("", name) for name in names}
     nodes = program.graph.nodes if program is not None else ()
     return next((node for node in nodes if node.name in names and _node(node, program) is not None), None)
 

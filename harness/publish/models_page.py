@@ -248,6 +248,8 @@ def _told(records: Sequence[Record], named: Mapping[str, str], by_slug: Mapping[
     else:
         why = f"no cause is described yet: {plain(what_went_wrong(first), 300)}"
     lines = [_bullet(f"{recipes}: **{first.outcome}**, {why}")]
+    if blamed := sorted({operator for record in records for operator in record.blamed}):
+        lines.append(_bullet(f"at: {codes(blamed, limit=6)}", 1))
     if cause is not None and cause.condition:
         lines.append(_bullet(f"when: {words(cause.condition)}", 1))
     if (division := next((r.division for r in records if r.division), None)) is not None and division.islands:

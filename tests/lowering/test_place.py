@@ -11,7 +11,7 @@ from harness.evidence.vocabulary import Phase
 from harness.lowering.lower import export, lower, methods
 from harness.lowering.place import Place, origin, place_of, source_line
 
-FP32 = Recipe.parse("fp32-ios18")
+FP32, FP16 = Recipe.parse("fp32-ios18"), Recipe.parse("fp16-ios18")
 
 
 class Refused(nn.Module):  # at the edge
@@ -125,6 +125,11 @@ def test_a_pass_of_coremltools_has_an_operator_in_hand_that_is_named_after_its_n
     layer = nn.Linear(4, 1)
     place = refused(lambda x: torch.tanh(layer(torch.exp(x)) + 0.5), torch.ones(2, 4))
     assert (place.operator, place.origin) == ("aten.linear.default", "linear")
+
+
+def test_a_value_that_a_pass_gave_another_data_type_is_named_after_its_node_all_the_same():
+    place = refused(lambda x: torch.exp(x).reshape(1, 2, 1, 2, 1, 2).sum(-1), torch.ones(8), recipe=FP16)
+    assert place.operator == "aten.view_copy.default"
 
 
 def test_a_broadcast_inside_a_delegate_is_told_from_those_beside_it():

@@ -5,6 +5,7 @@ import pytest
 from harness.evidence.causes import Cause, Rule
 from harness.evidence.division import Division, Island
 from harness.evidence.files import write_evidence
+from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import Numerics
 from harness.evidence.remedy import Remedy
 from harness.evidence.vocabulary import Kind, Outcome
@@ -209,3 +210,10 @@ def test_a_page_that_says_otherwise_than_the_records_is_caught(tmp_path, divided
     assert stale.name == PAGE
     path.write_text(text.replace("| 50 |", "| 100 |"))
     assert [stale.name for stale in check_docs(tmp_path / "reports")] == [PAGE]
+
+
+def test_the_operator_that_is_to_blame_is_named(model, page):
+    notes = [Note(NoteCode.OPERATOR, B), Note(NoteCode.OPERATOR, B)]
+    text = page(model("vit", "convert_error", cause=SLUG, notes=notes))
+    assert "\n  - at: `aten.b.default`\n  - when: alpha other than 1\n" in text
+    assert "- at:" not in page(model("vit", "convert_error", cause=SLUG))
