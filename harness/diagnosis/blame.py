@@ -37,10 +37,11 @@ def blamed(case: Case, recipe: Recipe, known: Sequence[Note] = ()) -> tuple[list
         found = localise(case, recipe)
     except Exception:  # a graph that cannot be run node by node, say: the outcome stands without a place
         return [], []
+    folded = [Note(NoteCode.FOLDED, operator) for operator in found.folded]
     # What is wrong however wide it is computed is wrong for another reason, whatever eager does.
     notes = [] if STILL_WRONG in known else _precision(found)
     origins = {node.target: node.origin for node in (*found.origin, *([found.node] if found.node else ()))}
-    return [Place(operator, origins.get(operator, "")) for operator in found.blamed], notes
+    return [Place(operator, origins.get(operator, "")) for operator in found.blamed], folded + notes
 
 
 def _precision(found: Localisation) -> list[Note]:

@@ -14,7 +14,7 @@ import itertools
 import logging
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,17 @@ import torch
 from harness import mil
 from harness.cases.case import Case, CaseFault
 from harness.diagnosis.eager import Answer, EagerUnit
-from harness.diagnosis.nodes import Culprit, Join, Judge, Node, Result, blamed, first_inaccurate, first_outside
+from harness.diagnosis.nodes import (
+    Culprit,
+    Join,
+    Judge,
+    Node,
+    Result,
+    blamed,
+    first_inaccurate,
+    first_outside,
+    made_of,
+)
 from harness.diagnosis.overflow import overflowed
 from harness.diagnosis.replay import Conversion, Replay, State, conversions, converter_source, first_wrong, pass_source
 from harness.evidence.check import Check
@@ -73,6 +83,7 @@ class Localisation:
     `widened` tells whether the delegate is right when every float is widened; None where it does not run so.
     `node` is the ATen node outside of its bound, `origin` those the operator was made from, `blamed` the overloads that
     this puts the wrong value down to, `source` where the converter of `node` is defined, `pass_source` the pass.
+    `folded` are MIL operators that made the value, and that passes took out of the program since.
     `notes` tell of semantics the documentation leaves open. `eager_too` is the precision in which eager leaves its
     bounds as well, where it does.
     """
@@ -86,6 +97,7 @@ class Localisation:
     node: Node | None = None
     origin: tuple[Node, ...] = ()
     blamed: tuple[str, ...] = ()
+    folded: tuple[str, ...] = ()
     source: str = ""
     pass_name: str = ""
     pass_source: str = ""
@@ -223,6 +235,8 @@ class _Site:
     ) -> None:
         """`right` tells whether the check passes with this answer of the delegate, all others being eager's."""
         self.delegate, self.conversion, self.judge, self.right = delegate, conversion, judge, right
+        #: The program that the frontend left, and what came of running it, where it runs.
+        self.frontend: tuple[mil.Model, _Ran] | None = None
 
     def found(self, inputs: Sequence[torch.Tensor]) -> dict[str, Any] | None:
         """The fields of a `Localisation`, or None when the delegate's results are right."""
@@ -246,6 +260,10 @@ class _Site:
             results = constants + ran.results
             culprit = culprit or first_outside(self.judge, join, results, len(operations))
             culprit = culprit or first_inaccurate(self.judge, join, results, len(operations))
+            folded: tuple[str, ...] = ()
+            if earlier := self._in_frontend(replay.names, culprit):
+                culprit, made_by = earlier
+                folded = tuple(sorted(made_by - {operation.type for operation in operations}))
             if culprit is not None and self._right(exact):
                 culprit = overflowed(self.judge, join, results, culprit) or culprit
             found = blamed(culprit, join, operations) if culprit is not None else ()
@@ -259,6 +277,7 @@ class _Site:
             "node": node,
             "origin": tuple(nodes[n] for n in culprit.nodes) if culprit is not None else (),
             "blamed": found,
+            "folded": folded,
             "source": converter_source(node.kind) if node is not None else "",
             "pass_name": pass_name,
             "pass_source": pass_source(pass_name),
@@ -276,11 +295,29 @@ class _Site:
         if missing:
             return None, f"it holds {', '.join(missing)}"
         ran = _run(model, arrays)
+        self.frontend = self.frontend or (model, ran)
         if isinstance(ran.error, mil.InvalidProgram):
             return False, str(ran.error)
         if ran.error is not None:
             return None, str(ran.error)
         return self._right(ran), ""
+
+    def _in_frontend(
+        self, names: Mapping[str, Sequence[int]], culprit: Culprit | None
+    ) -> tuple[Culprit, frozenset[str]] | None:
+        """The culprit of the program that the frontend left, and the types of the operators its node became: what
+        passes fold into constants are operators there yet. None where that program has none before `culprit`."""
+        if self.frontend is None:
+            return None
+        model, ran = self.frontend
+        constants, operations = _constants(model), list(model.function().block.walk())
+        join = Join(self.judge.edge, [*(one.operation for one in constants), *operations], {}, names)
+        found = first_outside(self.judge, join, constants + ran.results, len(operations))
+        if found is None or found.place < 0 or found.node is None:
+            return None
+        if culprit is not None and culprit.place >= 0 and (culprit.node is None or culprit.node <= found.node):
+            return None
+        return found, made_of(found, join, operations)
 
     def _broken(self, error: mil.MilError, operations: Sequence[Operation], join: Join) -> Culprit | None:
         """The operator that ended the run."""

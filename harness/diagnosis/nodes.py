@@ -417,6 +417,23 @@ def blamed(culprit: Culprit, join: Join, operations: Sequence[Operation]) -> tup
     return tuple(dict.fromkeys(nodes[number].target for number in found if nodes[number].target != "input"))
 
 
+def made_of(culprit: Culprit, join: Join, operations: Sequence[Operation]) -> frozenset[str]:
+    """The types of the operators that its node became: of that of its result, and of those before it that give the
+    value of no other node."""
+    by_output = {item.name: operation for operation in operations for item in operation.outputs}
+    found: dict[int, Operation] = {}
+    ahead = [culprit.output]
+    while ahead:
+        operation = by_output.get(ahead.pop())
+        if operation is None or id(operation) in found:
+            continue
+        if found and any(join.values_of(operation, output) for output in range(len(operation.outputs))):
+            continue
+        found[id(operation)] = operation
+        ahead += _read_by(operation)
+    return frozenset(operation.type for operation in found.values())
+
+
 def _read_by(operation: Operation) -> Iterator[str]:
     """The names of the values that an operator reads."""
     for argument in operation.inputs.values():

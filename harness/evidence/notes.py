@@ -41,6 +41,8 @@ class NoteCode(StrEnum):
     OPERATOR = "operator"
     INPUT = "input"
     SOURCE = "source"
+    #: A MIL operator that the program lacks: passes folded what it made wrong into a constant.
+    FOLDED = "folded"
     #: Eager computing in the recipe's precision is as wrong.
     EAGER_TOO = "eager_too"
     #: The ATen overload whose result has another kind of dtype in the program than in the graph, where it fails.
@@ -60,6 +62,7 @@ _IN_WORDS = {
     NoteCode.OPERATOR: "at operator {}",
     NoteCode.INPUT: "at input {}",
     NoteCode.SOURCE: "in your source: {}",
+    NoteCode.FOLDED: "computed while converting, by MIL operator {}",
     NoteCode.DTYPE_CHANGED: "{} has another dtype in the program than in the graph",
     NoteCode.BROKEN_PROMISE: "breaks the promise {}",
     NoteCode.REFUSED_AS_EXPECTED: "refused as expected, {}",

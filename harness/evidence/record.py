@@ -171,6 +171,11 @@ class Record:
         return self._noted(NoteCode.OPERATOR)
 
     @property
+    def mil_made(self) -> list[str]:
+        """The MIL operators of the program, and those that made a constant of it wrong."""
+        return [*self.mil_ops, *self._noted(NoteCode.FOLDED)]
+
+    @property
     def dtype_changed(self) -> list[str]:
         """The ATen overloads whose results have another kind of dtype in the program than in the graph, where they
         made a conversion fail."""

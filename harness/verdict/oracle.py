@@ -58,7 +58,8 @@ class Truth:
     their own dtype; a number among the results is a tensor of rank 0, and None is none. `reference` is the same from
     eager in the case's dtype, for shapes and dtypes. `exactness` is `float64`, or says what the truth is instead and
     why; then eager's own rounding belongs to the bound. `non_tensors` names results that are nothing of that.
-    `inputs` and `kwargs` are those of the call, `before` the arguments of the calls before it.
+    `inputs` and `kwargs` are those of the call, `before` the arguments of the calls before it. `literals` says that
+    float64 is also what a program makes from nothing: it takes such tensors together with its own.
     """
 
     outputs: list[Tensor]
@@ -69,6 +70,7 @@ class Truth:
     inputs: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     before: tuple[Arguments, ...] = ()
+    literals: bool = False
     cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -82,7 +84,8 @@ class Truth:
         """
         if self.module is None:
             raise InvalidCase("this truth holds values only")
-        return _tensors(_run(self.module, self._calls, wide=self.exact, change=change))[0]
+        wide = self.exact
+        return _tensors(_run(self.module, self._calls, wide=wide, change=change, literals=wide and self.literals))[0]
 
     def in_own_dtype(self, problem: str) -> Truth:
         """Eager's answer in the case's dtype as the truth, because float64 has the `problem`."""
@@ -139,14 +142,24 @@ def truth(
         layouts = {str(t.layout).removeprefix("torch.") for t in reference} - {"strided"}
         if layouts:
             raise InvalidCase(f"a result is not a dense tensor ({', '.join(sorted(layouts))})")
-        try:
-            with WidenFactories():
-                outputs, _ = _tensors(_run(module, calls, wide=True))
-            problem = _mismatch(outputs, reference)
-        except Exception as error:  # float64 has fewer kernels than float32: any refusal means the same
-            problem = _first_line(error)
-    found = Truth([], reference, "float64", non_tensors, module, inputs, kwargs or {}, tuple(before))
+        outputs, problem = _in_float64(module, calls, reference)
+        if literals := bool(problem):  # a tensor made from nothing is float32, and many operators take one dtype alone
+            outputs, still = _in_float64(module, calls, reference, literals)
+            problem = problem and still
+    found = Truth([], reference, "float64", non_tensors, module, inputs, kwargs or {}, tuple(before), literals)
     return found.in_own_dtype(problem) if problem else replace(found, outputs=[_widen(t) for t in outputs])
+
+
+def _in_float64(
+    module: torch.nn.Module, calls: Sequence[Arguments], reference: list[Tensor], literals: bool = False
+) -> tuple[list[Tensor], str]:
+    """Eager's answer in float64, and why it is none; empty where it is one."""
+    try:
+        with WidenFactories():
+            outputs, _ = _tensors(_run(module, calls, wide=True, literals=literals))
+    except Exception as error:  # float64 has fewer kernels than float32: any refusal means the same
+        return [], _first_line(error)
+    return outputs, _mismatch(outputs, reference)
 
 
 @dataclass(frozen=True)
@@ -278,9 +291,10 @@ def _run(
     calls: Sequence[Arguments],
     wide: bool,
     change: Callable[[Tensor], Tensor] | None = None,
+    literals: bool = False,
 ) -> Any:
     """What the last of the calls gives, on copies; `wide` makes floating inputs, parameters, buffers and tensor
-    attributes float64."""
+    attributes float64, `literals` what is made from nothing and names no dtype."""
 
     def prepare(t: Tensor) -> Tensor:
         t = t.detach().clone()
@@ -289,7 +303,8 @@ def _run(
 
     runner = _copied(module, prepare)
     result = None
-    with torch.no_grad(), in_plain_python(), _plain_attention():
+    default = torch.float64 if literals else torch.get_default_dtype()
+    with torch.no_grad(), in_plain_python(), _plain_attention(), _default_dtype(default):
         for call in calls:
             inputs, kwargs = tree_map_only(Tensor, prepare, (call.inputs, dict(call.kwargs)))
             result = runner(*inputs, **kwargs)
@@ -322,6 +337,16 @@ def _plain_attention() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(enabled)
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _holds_tensor(value: Any) -> bool:

@@ -358,12 +358,17 @@ SELECTING: dict[str, tuple[int, bool]] = {
 GEOMETRY = ("upsample", "_upsample", "native_dropout", "dropout", "fractional_max_pool")
 
 
-class _RoundOperands(TorchDispatchMode):
-    """Rounds the program's constants to the recipe's precision: Python floats, and tensors made from nothing."""
+#: Gives a tensor written as numbers, `torch.tensor([0.1, 0.3])`, to the program; `lift_fresh_copy` as well.
+LITERAL = "aten::lift_fresh"
 
-    def __init__(self, f: Format) -> None:
+
+class _RoundOperands(TorchDispatchMode):
+    """Rounds the program's constants to the recipe's precision: Python floats, and tensors made from nothing or
+    written as numbers. `own` is of a program that runs in its own dtype, not in float64."""
+
+    def __init__(self, f: Format, own: bool = False) -> None:
         super().__init__()
-        self.f = f
+        self.f, self.own = f, own
         self.changed = False
 
     def tensor(self, t: Tensor) -> Tensor:
@@ -373,9 +378,10 @@ class _RoundOperands(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
-        if kwargs.get("dtype") in (torch.float32, torch.complex64):
+        if kwargs.get("dtype") in (torch.float32, torch.complex64) and not self.own:
             kwargs["dtype"] = WIDE[kwargs["dtype"]]
-        made_from_nothing = not any(isinstance(x, Tensor) for x in tree_flatten((args, kwargs))[0])
+        held = any(isinstance(x, Tensor) for x in tree_flatten((args, kwargs))[0])
+        made_from_nothing = not held or func._schema.name.startswith(LITERAL)
         if not made_from_nothing and not func._schema.name.removeprefix("aten::").startswith(GEOMETRY):
             args, kwargs = tree_map_only(float, self._scalar, (args, kwargs))
         out = func(*args, **kwargs)
@@ -529,7 +535,7 @@ def _decide(result: Bounds, truth: Truth, f: Format, ledger: Ledger, factor: flo
     """Let decisions within their operands' bounds fall both ways, and widen the bounds by what that changes."""
     if result.rounded is not None:
         watch = _Watch(f, None, noise=False, own=not truth.exact, reading=Reading(ledger))
-        rounding = _RoundOperands(f)
+        rounding = _RoundOperands(f, own=not truth.exact)
         with torch.no_grad(), rounding, watch:
             truth.again(change=rounding.tensor)
     if not ledger.open:
@@ -575,9 +581,9 @@ def _in_place_of(func: Any, out: Any, other: Any) -> Any:
 
 
 def _with_rounded_operands(truth: Truth, f: Format) -> list[Tensor] | None:
-    if not truth.exact:
+    if not truth.exact and f is FP32:
         return None
-    mode = _RoundOperands(f)
+    mode = _RoundOperands(f, own=not truth.exact)
     with torch.no_grad(), mode:
         outs = truth.again(change=mode.tensor)
     same_shapes = len(outs) == len(truth.outputs) and all(

@@ -213,11 +213,31 @@ def test_a_fault_in_a_converter(recipe: Recipe, monkeypatch: pytest.MonkeyPatch)
     assert found.widened is False
     assert found.source.startswith("coremltools/converters/mil/frontend/torch/ops.py:")
     assert found.source.endswith("(sub)")
+    assert found.folded == (), "it is in the program yet"
     text = in_words(found)
     assert "wrong from the frontend on" in text
     assert "MIL         sub -> aten_sub_tensor" in text
     assert "expected" in text
     assert "converter   coremltools/converters/mil/frontend/torch/ops.py:" in text
+
+
+@pytest.mark.parametrize("recipe", [FP32, FP16], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize(
+    "after",
+    [
+        lambda c, x: x * torch.cos(c),  # the constant that is wrong is another operator's
+        lambda c, x: x / c,  # a pass turns it into its inverse, which has no name
+    ],
+)
+def test_a_fault_that_is_folded_into_a_constant(
+    recipe: Recipe, after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converter_adds(monkeypatch, 0.5)
+    case = case_of(lambda w, x: after(torch.exp(w) - torch.tanh(w), x), torch.linspace(1.0, 2.0, 4))
+    found = localise(case, recipe)
+    assert names(found) == ("add", "aten.sub.Tensor", FRONTEND)
+    assert found.blamed == ("aten.sub.Tensor",)
+    assert found.folded == ("add", "sub")
 
 
 @pytest.mark.parametrize("recipe", [FP32, FP16], ids=lambda recipe: recipe.name)

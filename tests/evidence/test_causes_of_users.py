@@ -243,6 +243,21 @@ from torchao.quantization.quant_api import quantize_""",
         "(torch.randn(4, 2),)",
         options='{"dynamic_shapes": ({0: torch.export.Dim.AUTO(min=2, max=8)},)}',
     ),
+    "reciprocal-adds-epsilon#folded": Module(
+        """
+        def forward(self, x):
+            inverse = 1.0 / (10000 ** (torch.arange(0, 8, 2).float() / 8))
+            angles = torch.outer(torch.arange(x.shape[0]).type_as(inverse), inverse)
+            return x * angles.cos() + x.roll(1, -1) * angles.sin()
+        """,
+        "(torch.randn(6, 4),)",
+    ),
+    "reciprocal-adds-epsilon#divided": Module(
+        "def forward(self, x):\n    return x / (1 / torch.tensor([1.5, 2.0, 3.0]))", "(torch.randn(2, 3),)"
+    ),
+    "expm1-by-subtraction#folded": Module(
+        "def forward(self, x):\n    return x * torch.expm1(torch.tensor([1e-6, 0.01, 0.5]))", "(torch.randn(2, 3),)"
+    ),
     "repeat-interleave-decomposed-into-refused-operator": Module(
         """
         def __init__(self):
@@ -382,8 +397,9 @@ def checked(given: Module, name: str, folder: Path, checker: Checker) -> Record:
     recipe = Recipe.parse(f"{given.precision}-{given.target}")
     record = checker.check(Check.of(case, recipe, "reference"))
     if record.outcome in BY_VALUE and not record.blamed and len(record.delegated) > 1:
-        blamed = localise(case, recipe).blamed
-        record = record.with_(notes=[*record.notes, *(Note(NoteCode.OPERATOR, op) for op in blamed)])
+        found = localise(case, recipe)
+        named = [Note(NoteCode.OPERATOR, op) for op in found.blamed]
+        record = record.with_(notes=[*record.notes, *named, *(Note(NoteCode.FOLDED, op) for op in found.folded)])
     return record
 
 

@@ -209,6 +209,36 @@ def test_a_constant_may_be_rounded_to_the_recipes_precision_only():
     assert judge(lambda x: x * 0.1, (x,), x * 0.0995, "aten.mul").outcome is Outcome.WRONG_VALUE
 
 
+HALF = torch.tensor([0.1, 0.3, 0.7]).half().float()
+
+
+@pytest.mark.parametrize(
+    ("fn", "expected"),
+    [
+        (lambda x: torch.where(x > 0, x, torch.tensor([0.1, 0.3, 0.7])), lambda x: torch.where(x > 0, x, HALF)),
+        (lambda x: torch.cat([x, torch.tensor([0.1, 0.3, 0.7])]), lambda x: torch.cat([x, HALF])),
+        (lambda x: torch.cat([x, torch.tensor([1, 3, 7]) / 10]), lambda x: torch.cat([x, HALF])),
+    ],
+)
+def test_numbers_written_as_a_tensor_may_be_rounded_as_well(fn, expected):
+    x = torch.tensor([1.0, -2.0, 3.0])
+    assert judge(fn, (x,), expected(x), "aten.cat").outcome is Outcome.PASS
+    assert judge(fn, (x,), expected(x), "aten.cat", "fp32").outcome is Outcome.WRONG_VALUE
+    assert judge(fn, (x,), expected(x) * (1 + 2**-8), "aten.cat").outcome is Outcome.WRONG_VALUE
+
+
+def test_operands_may_be_rounded_where_the_truth_is_not_in_float64():
+    def fn(x):
+        if x.dtype == torch.float64:
+            raise NotImplementedError("no kernel for Double")
+        return x.flip(0)
+
+    x = torch.tensor([0.1, 0.3])
+    assert judge(fn, (x,), x.half().float().flip(0), "aten.flip").outcome is Outcome.PASS
+    assert judge(fn, (x,), x.half().float().flip(0), "aten.flip", "fp32").outcome is Outcome.WRONG_VALUE
+    assert judge(fn, (x,), x, "aten.flip").outcome is Outcome.WRONG_VALUE
+
+
 def test_weights_may_be_rounded_too():
     layer = nn.Linear(1, 1, bias=False)
     with torch.no_grad():

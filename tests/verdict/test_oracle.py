@@ -243,6 +243,36 @@ def test_where_float64_is_refused_eager_is_the_truth_and_says_so():
     assert torch.equal(got.outputs[0], (X / 3).double())
 
 
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x: x @ torch.ones(3, 2),
+        lambda x: torch.zeros(3).scatter(0, torch.tensor([2, 0, 1]), x),
+        lambda x: x @ torch.tensor([0.1, 0.3, 0.7]),
+        lambda x: x @ (torch.arange(3) / 7),
+    ],
+)
+def test_what_a_program_makes_from_nothing_is_float64_where_it_takes_one_dtype_alone(fn):
+    got = truth(Fn(fn), (X,))
+    assert got.exact
+    assert got.literals
+    assert got.outputs[0].dtype == torch.float64
+    torch.testing.assert_close(got.outputs[0].float(), fn(X))
+    assert torch.equal(got.again()[0], got.outputs[0])
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_the_default_dtype_is_put_back_where_the_program_fails():
+    def fn(x):
+        if torch.get_default_dtype() == torch.float64:
+            raise ValueError("not in float64")
+        return x @ torch.ones(3, 2)
+
+    got = truth(Fn(fn), (X,))
+    assert "not in float64" in got.exactness
+    assert torch.get_default_dtype() == torch.float32
+
+
 def test_a_float64_run_of_another_shape_is_not_trusted():
     got = truth(Fn(lambda x: x.view(torch.int32)), (X,))
     assert "shape" in got.exactness

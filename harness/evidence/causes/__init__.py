@@ -364,7 +364,7 @@ _TEXTS = {"op": "op", "api": "api", "case": "case", "recipe": "recipe", "dtype":
 _NAMES = {
     "fallback": "fallback",
     "delegated": "delegated",
-    "mil": "mil_ops",
+    "mil": "mil_made",
     "load_rule": "load_rules",
     "dtype_changed": "dtype_changed",
     "note": "note_codes",
