@@ -38,6 +38,10 @@ def blamed(case: Case, recipe: Recipe, known: Sequence[Note] = ()) -> tuple[list
     except Exception:  # a graph that cannot be run node by node, say: the outcome stands without a place
         return [], []
     folded = [Note(NoteCode.FOLDED, operator) for operator in found.folded]
+    if found.overflows:
+        folded.append(
+            Note(NoteCode.CONSTANT_OVERFLOWS, "a constant of the program is infinite, and was a finite number")
+        )
     # What is wrong however wide it is computed is wrong for another reason, whatever eager does.
     notes = [] if STILL_WRONG in known else _precision(found)
     origins = {node.target: node.origin for node in (*found.origin, *([found.node] if found.node else ()))}

@@ -47,7 +47,7 @@ from harness.lowering.graph import UnplannableGraph
 from harness.lowering.lower import export, lower
 from harness.lowering.program import Delegate, DelegateCall, LoweredProgram
 from harness.lowering.quantize import prepared_by
-from harness.mil.program import NamedType, Operation
+from harness.mil.program import Literal, NamedType, Operation
 from harness.units.base import (
     DelegateOpener,
     FallbackFailed,
@@ -61,7 +61,7 @@ from harness.units.reference import ReferenceUnit
 from harness.units.whole_program import run_program
 from harness.verdict.judge import Question, judge, question
 from harness.verdict.oracle import InvalidCase, truth
-from harness.verdict.tolerance import format_of
+from harness.verdict.tolerance import FP16, format_of
 
 # Stages, in the order in which a value can go wrong.
 DECOMPOSITION = "decomposition"
@@ -84,6 +84,7 @@ class Localisation:
     `node` is the ATen node outside of its bound, `origin` those the operator was made from, `blamed` the overloads that
     this puts the wrong value down to, `source` where the converter of `node` is defined, `pass_source` the pass.
     `folded` are MIL operators that made the value, and that passes took out of the program since.
+    `overflows` says that a constant of the program is infinite, and was a finite number beyond the range of fp16.
     `notes` tell of semantics the documentation leaves open. `eager_too` is the precision in which eager leaves its
     bounds as well, where it does.
     """
@@ -98,6 +99,7 @@ class Localisation:
     origin: tuple[Node, ...] = ()
     blamed: tuple[str, ...] = ()
     folded: tuple[str, ...] = ()
+    overflows: bool = False
     source: str = ""
     pass_name: str = ""
     pass_source: str = ""
@@ -278,6 +280,7 @@ class _Site:
             "origin": tuple(nodes[n] for n in culprit.nodes) if culprit is not None else (),
             "blamed": found,
             "folded": folded,
+            "overflows": self._overflows(model),
             "source": converter_source(node.kind) if node is not None else "",
             "pass_name": pass_name,
             "pass_source": pass_source(pass_name),
@@ -319,6 +322,12 @@ class _Site:
             return None
         return found, made_of(found, join, operations)
 
+    def _overflows(self, model: mil.Model) -> bool:
+        """Whether a constant of the emitted program became infinite by the passes."""
+        before = np.concatenate(_floats(self.frontend[0])) if self.frontend is not None else np.empty(0)
+        large = np.isfinite(before) & (np.abs(before) > FP16.largest)
+        return bool(large.any()) and bool(np.isinf(np.concatenate(_floats(model))).any())
+
     def _broken(self, error: mil.MilError, operations: Sequence[Operation], join: Join) -> Culprit | None:
         """The operator that ended the run."""
         output = getattr(error, "output", None)
@@ -336,6 +345,16 @@ def _constants(model: mil.Model) -> list[Result]:
         Result(Operation("const", name, {}, (NamedType(name, literal.type),)), 0, literal.value, -1)
         for name, literal in model.function().block.constants.items()
     ]
+
+
+def _floats(model: mil.Model) -> list[np.ndarray]:
+    """The numbers among the constants of a program and the arguments given in place; never an empty list."""
+    block = model.function().block
+    arguments = (one for operation in block.walk() for one in operation.inputs.values())
+    given = (one for argument in arguments for one in (argument if isinstance(argument, tuple) else (argument,)))
+    literals = (*block.constants.values(), *(one for one in given if isinstance(one, Literal)))
+    values = (np.asarray(literal.value) for literal in literals)
+    return [np.empty(0), *(value.reshape(-1).astype(np.float64) for value in values if value.dtype.kind == "f")]
 
 
 def _run(

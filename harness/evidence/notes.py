@@ -43,6 +43,8 @@ class NoteCode(StrEnum):
     SOURCE = "source"
     #: A MIL operator that the program lacks: passes folded what it made wrong into a constant.
     FOLDED = "folded"
+    #: The program has a constant that is infinite, and a finite number beyond the range of fp16 before the passes.
+    CONSTANT_OVERFLOWS = "constant_overflows"
     #: Eager computing in the recipe's precision is as wrong.
     EAGER_TOO = "eager_too"
     #: The ATen overload whose result has another kind of dtype in the program than in the graph, where it fails.

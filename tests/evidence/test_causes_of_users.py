@@ -258,6 +258,28 @@ from torchao.quantization.quant_api import quantize_""",
     "expm1-by-subtraction#folded": Module(
         "def forward(self, x):\n    return x * torch.expm1(torch.tensor([1e-6, 0.01, 0.5]))", "(torch.randn(2, 3),)"
     ),
+    "numbers-above-1e38-become-infinite": Module(
+        "def forward(self, x, mask):\n    return (x + (1.0 - mask) * torch.finfo(x.dtype).min).softmax(-1)",
+        "(torch.randn(2, 5), torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0]))",
+        precision="fp16",
+    ),
+    "numbers-above-1e38-become-infinite#row": Module(
+        "def forward(self, x, mask):\n    return x.masked_fill(mask, torch.finfo(x.dtype).min).softmax(-1)",
+        "(torch.randn(2, 5), torch.tensor([[True], [False]]))",
+        precision="fp16",
+    ),
+    "branches-of-control-flow-claimed#loop": Module(
+        """
+        def forward(self, n, x):
+            return torch.while_loop(lambda n, x: n < 3, lambda n, x: (n + 1, x * 2), (n, x))[1]
+        """,
+        "(torch.tensor(0), torch.randn(3))",
+    ),
+    "branches-of-control-flow-claimed#map": Module(
+        "def forward(self, x, y):\n    return map(lambda x, y: x + y, x, y)",
+        "(torch.randn(3, 4), torch.randn(4))",
+        setup="from torch._higher_order_ops.map import map",
+    ),
     "repeat-interleave-decomposed-into-refused-operator": Module(
         """
         def __init__(self):
@@ -399,7 +421,9 @@ def checked(given: Module, name: str, folder: Path, checker: Checker) -> Record:
     if record.outcome in BY_VALUE and not record.blamed and len(record.delegated) > 1:
         found = localise(case, recipe)
         named = [Note(NoteCode.OPERATOR, op) for op in found.blamed]
-        record = record.with_(notes=[*record.notes, *named, *(Note(NoteCode.FOLDED, op) for op in found.folded)])
+        named += [Note(NoteCode.FOLDED, op) for op in found.folded]
+        named += [Note(NoteCode.CONSTANT_OVERFLOWS, "")] if found.overflows else []
+        record = record.with_(notes=[*record.notes, *named])
     return record
 
 
