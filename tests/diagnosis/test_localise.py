@@ -297,6 +297,15 @@ def test_a_healthy_check_says_so(recipe: Recipe) -> None:
 # --- other ways to be wrong --------------------------------------------------------------------------------
 
 
+def test_a_number_that_a_pass_makes_infinite() -> None:
+    case = case_of(lambda w, x: x + (x - x) * 3.4e38, X)
+    assert localise(case, FP16).overflows
+    assert not localise(case, FP32).overflows
+    infinite = case_of(lambda w, x: x.masked_fill(x < 0, float("-inf")).softmax(-1), X - 1)
+    found = localise(infinite, FP16)
+    assert not found.overflows, "it was infinite before"
+
+
 def test_an_effect_of_precision_is_told_from_a_defect() -> None:
     x = torch.tensor([300.0, 2.0])
     found = localise(case_of(lambda _w, x: torch.cos(x) + x * x * 1e-4, x), FP16)
