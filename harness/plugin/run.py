@@ -26,7 +26,7 @@ from harness.evidence.journal import (
 from harness.evidence.known_issues import KnownIssues
 from harness.evidence.record import Record
 from harness.evidence.verify import CODE
-from harness.evidence.vocabulary import HarnessError, Outcome, Phase
+from harness.evidence.vocabulary import HarnessError, Level, Outcome, Phase
 from harness.lowering.fingerprint import PACKAGES, code_digests, code_fingerprint
 from harness.plugin import profiling, ways_around
 from harness.plugin.scheduling import Scheduling
@@ -175,7 +175,8 @@ class Run:
         workers = processes if isinstance(processes, int) else 1
         settings = Settings(self._environment, not self.config.getoption("--no-cache"), self.selection.deadline)
         reporter.ensure_newline()
-        ways_around.look(self.directory, settings, workers, reporter.write_line)
+        most = None if self.selection.level is Level.FULL else ways_around.OF_A_CAUSE
+        ways_around.look(self.directory, settings, workers, reporter.write_line, of_a_cause=most)
 
     def close(self) -> None:
         if self._open is not None:

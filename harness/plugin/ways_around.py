@@ -6,6 +6,7 @@ on with those that have none yet.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -22,14 +23,23 @@ from harness.process.workers import Share, Workers, asks_for_help
 TRIES = 16
 #: And for a whole model, each of which takes ten seconds.
 TRIES_OF_A_MODEL = 6
+#: Operators tried of one cause below level `full`; what helps one of them helps most of the others.
+OF_A_CAUSE = 6
 #: A line is written after so many.
 _TELL_EVERY = 50
 
 
-def look(directory: Path, settings: Settings, workers: int, say: Callable[[str], None]) -> None:
+def look(
+    directory: Path,
+    settings: Settings,
+    workers: int,
+    say: Callable[[str], None],
+    *,
+    of_a_cause: int | None = OF_A_CAUSE,
+) -> None:
     """Look for the ways around of the run in a directory, and write the records that have one, or none, to its
-    journal."""
-    todo = representatives(read_run(directory).records.values())
+    journal; of so many operators of a cause, of all where it is None, and of all models."""
+    todo = representatives(read_run(directory).records.values(), of_a_cause)
     if not todo:
         return
     say(f"ways around: looking for those of {len(todo)} causes and operators")
@@ -60,13 +70,23 @@ def _tries(record: Record) -> int:
     return TRIES_OF_A_MODEL if record.kind is Kind.MODEL else TRIES
 
 
-def representatives(records: Iterable[Record]) -> list[Record]:
+def representatives(records: Iterable[Record], of_a_cause: int | None = None) -> list[Record]:
     """One failing record of each cause and operator which has none with a remedy yet: in float32 where it fails so,
-    since a way around that gives up float16 would be none of the others'."""
+    since a way around that gives up float16 would be none of the others'. Of each cause so many operators, models
+    not counted."""
     chosen: dict[tuple[str, str], Record] = {}
     for record in sorted(sort_records(records), key=lambda r: not r.recipe.startswith("fp32")):
         if record.cause and asks_for_help(record):
             key = record.cause, record.op
             if key not in chosen or (record.remedy is not None and chosen[key].remedy is None):
                 chosen[key] = record
-    return [record for record in chosen.values() if record.remedy is None]
+    tried: Counter[str] = Counter()
+    todo = []
+    for (cause, _), record in chosen.items():
+        if record.kind is not Kind.MODEL:
+            tried[cause] += 1
+            if of_a_cause is not None and tried[cause] > of_a_cause:
+                continue
+        if record.remedy is None:
+            todo.append(record)
+    return todo

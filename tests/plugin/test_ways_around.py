@@ -6,7 +6,7 @@ from harness.evidence.check import Check
 from harness.evidence.journal import Journal, read_run
 from harness.evidence.record import Record
 from harness.evidence.remedy import Remedy
-from harness.evidence.vocabulary import Outcome, Phase
+from harness.evidence.vocabulary import Kind, Outcome, Phase
 from harness.plugin import ways_around
 from harness.plugin.ways_around import representatives
 
@@ -40,6 +40,15 @@ def test_float32_goes_before_float16():
 def test_what_has_a_remedy_is_done():
     records = [record("a"), record("b", remedy=Remedy(outcome=Outcome.PASS)), record("c", "open")]
     assert [one.case for one in representatives(records)] == ["c"]
+
+
+def test_of_a_cause_some_operators_and_all_models():
+    records = [record(f"{n}", op=f"aten.op{n}.default") for n in range(4)]
+    records += [record(f"m{n}", op=f"model.m{n}", kind=Kind.MODEL) for n in range(2)]
+    assert [one.case for one in representatives(records, 2)] == ["0", "1", "m0", "m1"]
+    tried = [one.with_(remedy=Remedy(outcome=Outcome.PASS)) for one in records[:1]] + records[1:]
+    assert [one.case for one in representatives(tried, 2)] == ["1", "m0", "m1"], "one that was tried counts"
+    assert len(representatives(records)) == 6
 
 
 @pytest.fixture
