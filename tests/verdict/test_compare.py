@@ -239,6 +239,18 @@ def test_operands_may_be_rounded_where_the_truth_is_not_in_float64():
     assert judge(fn, (x,), x, "aten.flip").outcome is Outcome.WRONG_VALUE
 
 
+def test_a_quantized_weight_is_no_operand_to_round():
+    from torchao.quantization import quantize_
+    from torchao.quantization.quant_api import IntxWeightOnlyConfig
+
+    layer = nn.Linear(32, 2)
+    quantize_(layer, IntxWeightOnlyConfig(torch.int8))
+    x = torch.randn(1, 32, generator=torch.Generator().manual_seed(1)).half().float()
+    t = truth(layer, (x,))
+    rule = rule_for("aten.linear", ["aten.linear"])
+    assert compare([layer(x).detach()], t, rule, "fp16").outcome is Outcome.PASS
+
+
 def test_weights_may_be_rounded_too():
     layer = nn.Linear(1, 1, bias=False)
     with torch.no_grad():
