@@ -7,9 +7,8 @@ import fnmatch
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from harness.evidence.causes import Cause
+from harness.evidence.causes import GENERAL, Cause
 from harness.evidence.vocabulary import UNJUDGED, Outcome
-from harness.publish.limits import GENERAL
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.evidence.causes import Cause
+from harness.evidence.causes import GENERAL, Cause
 from harness.evidence.record import Record
 from harness.evidence.vocabulary import OF_OPERATORS, UNJUDGED, WORKING
 from harness.publish.findings import cause_links
 from harness.publish.markdown import table, words
-
-#: The scope of a cause that is no single operator's.
-GENERAL = "general"
 
 
 @dataclass(frozen=True)

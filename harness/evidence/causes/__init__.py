@@ -47,7 +47,8 @@ CALLS = ("ct.convert", "partitioner", "to_executorch")
 #: What of a converted program is held against eager.
 COMPARED = ("values", "shape")
 #: What a cause is about: its operators, or layouts, ranks and dtypes whatever the operator.
-SCOPES = ("operator", "general")
+GENERAL = "general"
+SCOPES = ("operator", GENERAL)
 #: What became of the thread behind `url`; of a release: `released in 9.1`.
 STATES = ("open", "closed", "merged")
 _RELEASED = re.compile(r"released in \d+(\.\w+)+")
