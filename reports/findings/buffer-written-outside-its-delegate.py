@@ -31,5 +31,5 @@ try:
     actual = "it lowers"
 except Exception as error:
     actual = f"{type(error).__name__}: {error}"
-print(f"expected: a program\nactual:   {actual}")
+print(f"expected: a program\nactual:   {actual.splitlines()[0]}")
 raise SystemExit("does not point to a buffer that exists" not in actual)

@@ -27,5 +27,5 @@ try:
     actual = "it converts"
 except Exception as error:
     actual = f"{type(error).__name__}: {error}"
-print(f"expected: it converts\nactual:   {actual}")
+print(f"expected: it converts\nactual:   {actual.splitlines()[0]}")
 raise SystemExit("Number of dimensions specified through pad must less than or equal to rank" not in actual)

@@ -24,5 +24,5 @@ try:
     actual = "it lowers"
 except Exception as error:
     actual = f"{type(error).__name__}: {error}"
-print(f"expected: it lowers\nactual:   {actual}")
+print(f"expected: it lowers\nactual:   {actual.splitlines()[0]}")
 raise SystemExit("Requires >= 2 tensor inputs" not in actual)

@@ -27,5 +27,5 @@ try:
     actual = "it lowers"
 except Exception as error:
     actual = f"{type(error).__name__}: {error}"
-print(f"expected: it lowers\nactual:   {actual}")
+print(f"expected: it lowers\nactual:   {actual.splitlines()[0]}")
 raise SystemExit("MIL quantization dtype must be int8 or uint8" not in actual)

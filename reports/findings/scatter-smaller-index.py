@@ -24,5 +24,5 @@ try:
     actual = "it converts"
 except Exception as error:
     actual = f"{type(error).__name__}: {traceback.extract_tb(error.__traceback__)[-1].line}"
-print(f"expected: it converts\nactual:   {actual}")
+print(f"expected: it converts\nactual:   {actual.splitlines()[0]}")
 raise SystemExit("assert " not in actual)

@@ -23,5 +23,5 @@ try:
     actual = "it converts"
 except Exception as error:
     actual = f"{type(error).__name__}: {error}"
-print(f"expected: a program\nactual:   {actual}")
+print(f"expected: a program\nactual:   {actual.splitlines()[0]}")
 raise SystemExit("object has no attribute 'axes'" not in actual)

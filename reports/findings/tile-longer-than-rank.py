@@ -22,5 +22,5 @@ try:
     actual = "it converts"
 except Exception as error:
     actual = f"{type(error).__name__}: {error}"
-print(f"expected: it converts\nactual:   {actual}")
+print(f"expected: it converts\nactual:   {actual.splitlines()[0]}")
 raise SystemExit("Length of the reps (2) must be at least 1, and equal to the rank of the input x (1)" not in actual)

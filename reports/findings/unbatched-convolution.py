@@ -27,5 +27,5 @@ try:
     actual = "it converts"
 except Exception as error:
     actual = f"{type(error).__name__}: {error}"
-print(f"expected: it converts\nactual:   {actual}")
+print(f"expected: it converts\nactual:   {actual.splitlines()[0]}")
 raise SystemExit("C_in / groups" not in actual)
