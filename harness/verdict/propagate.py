@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._decomp import decomposition_table
-from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_map_only
 
 from harness.evidence.names import OpName
@@ -44,6 +44,7 @@ from harness.verdict.decisions import (
 from harness.verdict.formulas import FORMULAS
 from harness.verdict.freedom import Freedom, Unordered, phases, settle
 from harness.verdict.oracle import WIDE, Truth, call_name
+from harness.verdict.rounding import RoundOperands, with_rounded_operands
 from harness.verdict.signs import RUNS, Signs
 from harness.verdict.tolerance import FP32, Format, Rule
 
@@ -354,49 +355,6 @@ SELECTING: dict[str, tuple[int, bool]] = {
 }
 
 
-#: Operators whose Python floats are geometry (scale factors, probabilities), not values that are computed with.
-GEOMETRY = ("upsample", "_upsample", "native_dropout", "dropout", "fractional_max_pool")
-
-
-#: Gives a tensor written as numbers, `torch.tensor([0.1, 0.3])`, to the program; `lift_fresh_copy` as well.
-LITERAL = "aten::lift_fresh"
-
-
-class _RoundOperands(TorchDispatchMode):
-    """Rounds the program's constants to the recipe's precision: Python floats, and tensors made from nothing or
-    written as numbers. `own` is of a program that runs in its own dtype, not in float64."""
-
-    def __init__(self, f: Format, own: bool = False) -> None:
-        super().__init__()
-        self.f, self.own = f, own
-        self.changed = False
-
-    def tensor(self, t: Tensor) -> Tensor:
-        if is_traceable_wrapper_subclass(t):
-            return t  # a quantized weight, say: what it is made of is not its values
-        r = self.f.round(t)
-        self.changed |= not bool(((r == t) | t.isnan()).all())
-        return r
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
-        if kwargs.get("dtype") in (torch.float32, torch.complex64) and not self.own:
-            kwargs["dtype"] = WIDE[kwargs["dtype"]]
-        held = any(isinstance(x, Tensor) for x in tree_flatten((args, kwargs))[0])
-        made_from_nothing = not held or func._schema.name.startswith(LITERAL)
-        if not made_from_nothing and not func._schema.name.removeprefix("aten::").startswith(GEOMETRY):
-            args, kwargs = tree_map_only(float, self._scalar, (args, kwargs))
-        out = func(*args, **kwargs)
-        if made_from_nothing and isinstance(out, Tensor) and (out.is_floating_point() or out.is_complex()):
-            return self.tensor(out)
-        return out
-
-    def _scalar(self, x: float) -> float:
-        r = float(self.f.round(torch.tensor(x, dtype=torch.float64)))
-        self.changed |= r != x and x == x
-        return r
-
-
 def bind(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SimpleNamespace:
     """The arguments of a call by schema name, defaults filled in, floating tensors as float64."""
     named: dict[str, Any] = {}
@@ -483,7 +441,7 @@ def bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
 
 
 def _bounds(truth: Truth, rule: Rule, f: Format) -> Bounds:
-    rounded = _with_rounded_operands(truth, f)
+    rounded = with_rounded_operands(truth, f)
     ledger = Ledger()
     quiet = _Watch(f, None, noise=False, own=not truth.exact, ledger=ledger)
     with torch.no_grad(), quiet:
@@ -537,7 +495,7 @@ def _decide(result: Bounds, truth: Truth, f: Format, ledger: Ledger, factor: flo
     """Let decisions within their operands' bounds fall both ways, and widen the bounds by what that changes."""
     if result.rounded is not None:
         watch = _Watch(f, None, noise=False, own=not truth.exact, reading=Reading(ledger))
-        rounding = _RoundOperands(f, own=not truth.exact)
+        rounding = RoundOperands(f, own=not truth.exact)
         with torch.no_grad(), rounding, watch:
             truth.again(change=rounding.tensor)
     if not ledger.open:
@@ -580,23 +538,6 @@ def _in_place_of(func: Any, out: Any, other: Any) -> Any:
         if isinstance(mine, Tensor):
             mine.copy_(new)
     return out
-
-
-def _with_rounded_operands(truth: Truth, f: Format) -> list[Tensor] | None:
-    if not truth.exact and f is FP32:
-        return None
-    mode = _RoundOperands(f, own=not truth.exact)
-    try:
-        with torch.no_grad(), mode:
-            outs = truth.again(change=mode.tensor)
-    except (RuntimeError, TypeError, NotImplementedError):
-        if truth.exact:
-            raise
-        return None  # what refuses float64 may refuse these as well
-    same_shapes = len(outs) == len(truth.outputs) and all(
-        a.shape == b.shape for a, b in zip(outs, truth.outputs, strict=True)
-    )
-    return outs if mode.changed and same_shapes else None
 
 
 def _floats(t: Tensor) -> bool:

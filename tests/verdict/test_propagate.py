@@ -254,18 +254,6 @@ def test_composed_operators_are_taken_apart():
     assert all(c.rule.listed for c in b.calls)
 
 
-def test_operands_that_are_representable_change_nothing():
-    assert bounds(truth(Fn(lambda x: x * 0.5 + 2), (A,)), lookup("aten.mul"), FP16).rounded is None
-    assert bounds(truth(Fn(lambda x: x * 0.1), (A,)), lookup("aten.mul"), FP16).rounded is not None
-
-
-def test_geometry_is_not_rounded():
-    def fn(x):
-        return F.interpolate(x, scale_factor=1.3, mode="nearest")
-
-    assert bounds(truth(Fn(fn), (IMAGE,)), lookup("aten.upsample_nearest2d"), FP16).rounded is None
-
-
 def test_peak_sees_inside_composed_operators():
     x = torch.full((1, 4), 300.0)
     t = truth(Fn(lambda x: torch.linalg.vector_norm(x, dim=1)), (x,))
