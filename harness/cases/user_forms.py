@@ -171,6 +171,8 @@ def _partitioner(given: object) -> tuple[tuple[str, object], ...]:
         raise CaseFault(f"options: partitioner is a dict of keyword arguments, not {_described(given)}")
     if _OF_THE_RECIPE in given:
         raise CaseFault(f"options: partitioner: {_OF_THE_RECIPE} are made of --precision and --target")
+    if not given:
+        return ()
     with contextlib.suppress(ImportError):
         from executorch.backends.apple.coreml.partition import CoreMLPartitioner
 
