@@ -301,12 +301,13 @@ def _run(
         t = _widen(t) if wide else t
         return change(t) if change and (t.is_floating_point() or t.is_complex()) else t
 
-    runner = _copied(module, prepare)
+    with _disable_current_modes():  # copying is none of what the program does, and there is much of it
+        runner = _copied(module, prepare)
+        arguments = [tree_map_only(Tensor, prepare, (call.inputs, dict(call.kwargs))) for call in calls]
     result = None
     default = torch.float64 if literals else torch.get_default_dtype()
     with torch.no_grad(), in_plain_python(), _plain_attention(), _default_dtype(default):
-        for call in calls:
-            inputs, kwargs = tree_map_only(Tensor, prepare, (call.inputs, dict(call.kwargs)))
+        for inputs, kwargs in arguments:
             result = runner(*inputs, **kwargs)
     return result
 
@@ -352,7 +353,9 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
 def _holds_tensor(value: Any) -> bool:
     if isinstance(value, Tensor):
         return True
-    return isinstance(value, (list, tuple, dict)) and any(isinstance(leaf, Tensor) for leaf in tree_flatten(value)[0])
+    if not isinstance(value, (list, tuple, dict)) or not value:
+        return False
+    return any(isinstance(leaf, Tensor) for leaf in tree_flatten(value)[0])
 
 
 def _scrambled(module: torch.nn.Module, calls: Sequence[Arguments], salt: int) -> tuple[Any, set[str]]:

@@ -182,9 +182,10 @@ class _Watch(TorchDispatchMode):
             return out
         call = BoundedCall(name, rule)
         self.calls.append(call)
-        for t in floats:
-            finite = t.abs()[torch.isfinite(t.abs())]
-            self.peak = max(self.peak, float(finite.max()) if finite.numel() else 0.0)
+        if self.ledger is not None:
+            for t in floats:
+                finite = t.abs().nan_to_num(0.0, 0.0, 0.0)
+                self.peak = max(self.peak, float(finite.max()) if finite.numel() else 0.0)
         if not self.noise:
             return out
         named = bind(func, *before)
