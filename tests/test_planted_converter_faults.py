@@ -135,6 +135,13 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.fixture(autouse=True)
+def _unlocalised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a fault is seen is asked here; which operator it is put down to takes as long again, and is asked in
+    `tests/diagnosis/test_localise.py`."""
+    monkeypatch.setattr("harness.check.blamed", lambda *_: ([], []))
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_generated_case_catches_it(
     fault: Fault, bench: Bench, causes: Causes, monkeypatch: pytest.MonkeyPatch

@@ -1,8 +1,8 @@
 """Run as a child: lower programs with or without the speedups, and write what was emitted.
 
 `python programs_of.py plain|speedups OUT [CASES]`; OUT gets a pickled dict: `name@recipe` -> `Emitted`. CASES cases are
-spread evenly over the suites, some models among them. Plain, each recipe is exported and lowered for itself; with the
-speedups both share what they can, and the order is another one.
+spread evenly over the suites, a model for every six among them. Plain, each recipe is exported and lowered for itself;
+with the speedups both share what they can, and the order is another one.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ OPERATORS = {
     "cumsum": lambda x: x.cumsum(1),
     "index": lambda x: x[:, [2, 0, 1]],
 }
-#: One of each family: lowering any takes seconds.
-MODELS = ("resnet18", "vit", "bert", "llama_with_state", "whisper_encoder", "vae_decoder")
+#: One of each family: lowering any takes seconds. Of few cases, the first of them.
+MODELS = ("bert", "llama_with_state", "resnet18", "vit", "whisper_encoder", "vae_decoder")
+CASES_A_MODEL = 6
 WEIGHT = torch.linspace(-1, 1, 32).reshape(4, 8)
 
 
@@ -88,7 +89,8 @@ def spread(count: int) -> list[Case]:
     """Models of several kinds, the rest spread evenly over all suites in turn."""
     if not count:
         return []
-    models = [case for case in find.suite("models") if case.op.removeprefix("model.") in MODELS]
+    wanted = MODELS[: -(-count // CASES_A_MODEL)]
+    models = [case for case in find.suite("models") if case.op.removeprefix("model.") in wanted]
     others = [case for name in find.SUITES if name != "models" for case in at_level(find.suite(name), Level.STANDARD)]
     count -= len(models)
     return [*models, *(others[len(others) * i // count] for i in range(count))]
