@@ -1,15 +1,13 @@
 """The scripts of `reports/findings`: each belongs to a cause, imports only what stands in an upstream issue, and shows
-its defect here. They are run one after the other in two child processes, which import torch once: those that import
-executorch in one, the others where nothing of it is registered."""
+its defect here. Those that import executorch are run in one child process, the others where nothing of it is
+registered."""
 
 import ast
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from plain_python import run
 
 from harness.evidence.causes import read_causes
 from harness.evidence.conditions import holds, installed
@@ -22,30 +20,6 @@ SHOWN_HERE = [slug for slug in WITH_SCRIPT if CAUSES[slug].script != "own-mac" o
 ALLOWED = {"torch", "executorch", "executorchcoreml", "coremltools", "numpy", "__future__", *sys.stdlib_module_names}
 #: Packages a defect depends on.
 MEASURED_HERE = ("torch", "executorch", "coremltools")
-#: Seconds for one script; the first one's include the imports.
-PATIENCE = 120
-
-#: Runs every script named on its command line and writes one line of JSON about each. What one leaves behind is kept
-#: from the collector: ExecuTorch collects often, and the heap of all that was imported is large.
-RUNNER = """
-import contextlib, gc, io, json, os, runpy, sys, traceback
-
-answers = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)
-for path in sys.argv[1:]:
-    out = io.StringIO()
-    gc.freeze()
-    with contextlib.redirect_stdout(out):
-        try:
-            runpy.run_path(path, run_name="__main__")
-            code = None
-        except SystemExit as end:
-            code = end.code
-        except BaseException:
-            code = traceback.format_exc()
-    answers.write(json.dumps({"path": path, "code": code, "output": out.getvalue()}) + "\\n")
-    answers.flush()
-"""
 
 
 def imported(source):
@@ -55,34 +29,6 @@ def imported(source):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield "." if node.level else node.module.partition(".")[0]
-
-
-def run(paths, cwd):
-    """`{path: (exit code, output)}` of the scripts; one that ends the process takes nothing of the others with it."""
-    answers, waiting = {}, [str(path) for path in paths]
-    while waiting:
-        environment = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(
-            [sys.executable, "-c", RUNNER, *waiting],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=cwd,
-            env=environment,
-        )
-        try:
-            out, err = process.communicate(timeout=PATIENCE + 10 * len(waiting))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-        for line in out.splitlines():
-            answer = json.loads(line)
-            answers[answer["path"]] = answer["code"], answer["output"]
-        left = [path for path in waiting if path not in answers]
-        if left:
-            answers[left[0]] = f"ended the process (code {process.returncode})", err[-2000:]
-        waiting = left[1:]
-    return answers
 
 
 def not_shown(slug, code, output):
@@ -130,29 +76,6 @@ def test_a_script_shows_its_defect(answers, slug):
     assert output.strip(), f"{slug} says nothing"
     for place in (str(ROOT), str(Path.home()), "site-packages"):
         assert place not in output, f"{slug} prints a machine's path"
-
-
-# The runner itself.
-
-
-def test_the_runner_tells_what_each_script_did(tmp_path):
-    sources = {
-        "fine": "print('shown')\nraise SystemExit(0)",
-        "mended": "print('not shown')\nraise SystemExit(1)",
-        "broken": "import torch_of_another_name",
-        "dead": "import os\nos._exit(7)",
-        "last": "print('shown')",
-    }
-    for name, source in sources.items():
-        (tmp_path / f"{name}.py").write_text(source)
-    answers = {
-        Path(path).stem: answer for path, answer in run([tmp_path / f"{n}.py" for n in sources], tmp_path).items()
-    }
-    assert answers["fine"] == (0, "shown\n")
-    assert answers["mended"] == (1, "not shown\n")
-    assert "ModuleNotFoundError" in answers["broken"][0]
-    assert answers["dead"][0] == "ended the process (code 7)"
-    assert answers["last"] == (None, "shown\n")
 
 
 def test_a_defect_that_is_gone_is_told_from_a_script_that_breaks(monkeypatch):

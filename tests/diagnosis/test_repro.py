@@ -1,6 +1,6 @@
 import ast
 import base64
-import subprocess
+import functools
 import sys
 import zlib
 from pathlib import Path
@@ -16,7 +16,10 @@ from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo, Record
 from harness.evidence.vocabulary import Level, Outcome, Phase
 
-TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from plain_python import run
+
 RECIPE = Recipe.parse("fp16-ios18")
 
 
@@ -35,11 +38,14 @@ def script_of(case, **fields):
     return repro.script(record_of(case, **fields), case.build(), RECIPE)
 
 
-def ran(script, folder):
-    """The script under a plain Python: none of this project is on its path."""
-    (folder / "script.py").write_text(script)
-    hide = "import sys, runpy; sys.modules['harness'] = None; runpy.run_path('script.py', run_name='__main__')"
-    return subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, cwd=folder)
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Each script of `RAN` under a plain Python: its exit code or traceback, and what it printed."""
+    folder = tmp_path_factory.mktemp("scripts")
+    for name, make in RAN.items():
+        (folder / f"{name}.py").write_text(make())
+    done = run([folder / f"{name}.py" for name in RAN], folder)
+    return {Path(path).stem: answer for path, answer in done.items()}
 
 
 def module_of(script):
@@ -226,40 +232,52 @@ def test_what_cannot_be_exported_or_is_too_large_is_said_instead():
     assert "too many for a script" in repro.script(record, large, RECIPE)
 
 
-@pytest.mark.slow
-def test_a_script_shows_the_error_under_a_plain_python(tmp_path):
-    done = ran(script_of(case_of("aten.cosine_similarity.default", "-constants")), tmp_path)
-    assert done.returncode == 1
-    assert done.stdout.startswith("eager: [tensor(")
-    assert "cosine_similarity" in done.stderr.splitlines()[-1]
-    assert "input(s), expected" in done.stderr.splitlines()[-1]
+# Scripts as their reader runs them: slow, since they lower, and together, since a child imports for seconds.
+
+PARTITIONED = {
+    "rejects-asinh-off": "no attribute 'asinh'",
+    "decomposes-triu-off": "triu is not a core aten op",
+    "reaches-searchsorted-scalar-off": "different ranks of `sorted_sequence`",
+    "refuses-part-of-the-graph-on": "lower_full_graph=True",
+}
+
+
+def partitioned(name):
+    return script_of(next(c for c in partitioner.cases() if f"/{name}-" in c.id))
+
+
+RAN = {
+    "error": lambda: script_of(case_of("aten.cosine_similarity.default", "-constants")),
+    "lowers": lambda: script_of(case_of("aten.linear.default", "-constants"), outcome="wrong_value", phase="value"),
+    **{name: functools.partial(partitioned, name) for name in PARTITIONED},
+}
+together = pytest.mark.xdist_group("repro")
 
 
 @pytest.mark.slow
-def test_a_script_of_a_program_that_lowers_goes_through(tmp_path):
-    done = ran(script_of(case_of("aten.linear.default", "-constants"), outcome="wrong_value", phase="value"), tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "delegate 0: " in done.stdout
-    assert done.stdout.splitlines()[-1] == "emitted"
+@together
+def test_a_script_shows_the_error_under_a_plain_python(ran):
+    raised, output = ran["error"]
+    assert output.startswith("eager: [tensor(")
+    assert "cosine_similarity" in raised.splitlines()[-1]
+    assert "input(s), expected" in raised.splitlines()[-1]
 
 
-# What a case asks of the partitioner.
+@pytest.mark.slow
+@together
+def test_a_script_of_a_program_that_lowers_goes_through(ran):
+    code, output = ran["lowers"]
+    assert code is None
+    assert "delegate 0: " in output
+    assert output.splitlines()[-1] == "emitted"
 
 
-@pytest.mark.parametrize(
-    ("name", "shows"),
-    [
-        ("rejects-asinh-off", "no attribute 'asinh'"),
-        ("decomposes-triu-off", "triu is not a core aten op"),
-        ("reaches-searchsorted-scalar-off", "different ranks of `sorted_sequence`"),
-        ("refuses-part-of-the-graph-on", "lower_full_graph=True"),
-    ],
-)
-def test_a_script_has_the_partitioner_as_the_case_does(name, shows, tmp_path):
-    case = next(c for c in partitioner.cases() if f"/{name}-" in c.id)
-    made = ran(script_of(case), tmp_path)
-    assert made.returncode == 1
-    assert shows in made.stderr
+@pytest.mark.slow
+@together
+@pytest.mark.parametrize("name", PARTITIONED)
+def test_a_script_has_the_partitioner_as_the_case_does(name, ran):
+    raised, _ = ran[name]
+    assert PARTITIONED[name] in raised
 
 
 # Dynamic shapes, enumerated shapes and further calls.
