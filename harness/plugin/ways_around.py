@@ -24,7 +24,7 @@ TRIES = 16
 #: And for a whole model, each of which takes ten seconds.
 TRIES_OF_A_MODEL = 6
 #: Operators tried of one cause below level `full`; what helps one of them helps most of the others.
-OF_A_CAUSE = 3
+OF_A_CAUSE = 2
 #: A line is written after so many.
 _TELL_EVERY = 50
 

@@ -204,6 +204,16 @@ def test_an_entry_runs_no_code(
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_a_large_entry_is_stored_as_it_is(large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights keep most of their bytes however long they are compressed."""
+    monkeypatch.setattr(entries, "_WEIGHTS", 1000 if large else 10_000)
+    lowered = Lowered(pte=b"weights " * 500)
+    content = entries.written("key", lowered)
+    assert (lowered.pte in content) is large
+    assert entries.read("key", content) == lowered
+
+
 def test_an_altered_entry_is_lowered_again(cache: LoweringCache, lowering: Counting, double: Exported) -> None:
     cache.lower("case", double, FP32)
     (entry,) = files(cache)

@@ -54,8 +54,8 @@ SMALL: tuple[Model, ...] = (
 #: Those whose small weights are tried at level `standard`: the most used of each kind. The others' are at `full`.
 QUANTIZED = frozenset(
     {
-        *("mobilenet_v2", "mobilenet_v3", "resnet18", "efficientnet", "convnext", "vit", "deit", "swin"),
-        *("bert", "distilbert", "gpt2", "llama", "qwen2", "t5", "llama_static_attention"),
+        *("mobilenet_v2", "mobilenet_v3", "resnet18", "efficientnet", "convnext", "vit", "swin"),
+        *("bert", "gpt2", "llama", "qwen2", "t5", "llama_static_attention"),
         *("whisper_encoder", "wav2vec2", "clip_text", "unet2d_condition", "lstm_quantizable"),
     }
 )
