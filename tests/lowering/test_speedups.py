@@ -20,7 +20,7 @@ Files = dict[str, bytes]
 
 #: Besides the operators of `programs_of.py`. More of them cost minutes: after an update of a package, or a new
 #: speedup, `COREML_HARNESS_PROGRAMS=300` compares what every family has.
-CASES = int(os.environ.get("COREML_HARNESS_PROGRAMS", "12"))
+CASES = int(os.environ.get("COREML_HARNESS_PROGRAMS", "18"))
 
 #: The package is named by a random identifier, and coremltools names the items of the manifest by random ones.
 _IDENTIFIER = re.compile(rb"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
