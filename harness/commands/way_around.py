@@ -17,7 +17,7 @@ from harness.evidence.notes import Note, NoteCode
 from harness.evidence.record import Record
 from harness.evidence.remedy import SKIP, Remedy, partitioner_options
 from harness.evidence.vocabulary import OF_MODULES, Kind, Phase
-from harness.lowering.edge import operators_of
+from harness.lowering.edge import is_taken_apart, operators_of
 from harness.lowering.lower import export
 
 
@@ -53,7 +53,7 @@ def find(
             return []
 
     first = _named(causes.name(failing), case, Change(check.recipe))
-    return _with_options(search(first, check.recipe, attempt, operators, tries), case)
+    return _with_options(search(first, check.recipe, attempt, operators, tries, is_taken_apart), case)
 
 
 def _with_options(remedy: Remedy, case: Case) -> Remedy:

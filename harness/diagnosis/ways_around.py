@@ -79,6 +79,7 @@ class _Search:
     attempt: Try
     operators: Callable[[], Sequence[str]]
     tries: int
+    taken_apart: Callable[[str], bool]
     taken: int = 0
     tried: dict[Change, Attempt | None] = field(default_factory=dict)
     problems: list[Attempt] = field(default_factory=list)
@@ -101,14 +102,14 @@ class _Search:
         found = self.tried[change]
         if found is not None and found.needs_kernels and (self.lacking is None or _better(found, self.lacking)):
             self.lacking, self.lacking_problems = found, list(self.problems)
-            self.settled = self.settled or not any(candidates(found))
+            self.settled = self.settled or not any(candidates(found, self.taken_apart))
         return found
 
     def solve(self, failing: Attempt, seen: frozenset[tuple[object, ...]]) -> Attempt | None:
         """A working attempt that begins with the failing one's change; depth first, so that each problem met is dealt
         with before the next."""
         self.problems.append(failing)
-        for change in candidates(failing):
+        for change in candidates(failing, self.taken_apart):
             found = self.make(change)
             if self.settled:
                 return None
@@ -156,15 +157,21 @@ class _Search:
 
 
 def search(
-    failing: Record, recipe: Recipe, attempt: Try, operators: Callable[[], Sequence[str]], tries: int = TRIES
+    failing: Record,
+    recipe: Recipe,
+    attempt: Try,
+    operators: Callable[[], Sequence[str]],
+    tries: int = TRIES,
+    taken_apart: Callable[[str], bool] = lambda _operator: True,
 ) -> Remedy:
     """The least change found that makes the failing check work; a remedy without outcome where there is none.
 
     `operators` gives the names of all operators that can be left to ExecuTorch, asked where no failure names one.
+    `taken_apart` tells of an operator whether ExecuTorch decomposes it where nothing keeps it.
     """
     start = Change(recipe)
     first = Attempt(start, failing)
-    looking = _Search(attempt, operators, tries)
+    looking = _Search(attempt, operators, tries, taken_apart)
     looking.tried[start] = first
     found = looking.solve(first, frozenset({first.signs}))
     if found is None and not looking.settled and Phase(failing.phase) not in (Phase.EXPORT, Phase.EAGER):
@@ -182,14 +189,14 @@ def search(
     return Remedy(tries=looking.taken, problems=_problems(looking), reason=reason)
 
 
-def candidates(failing: Attempt) -> Iterator[Change]:
+def candidates(failing: Attempt, taken_apart: Callable[[str], bool] = lambda _operator: True) -> Iterator[Change]:
     """What to try next after a failure, the likeliest and least first."""
     change, record = failing.change, failing.record
     operator = operator_of(record)
     if record.outcome in WORKING:  # what lacks a kernel is decomposed, or given to Core ML
         for name in record.fallback:
             if _is_missing(name, record) and name not in change.preserve:
-                yield from _skipping(change, name)
+                yield from _skipping(change, name, taken_apart(name))
                 yield from _preserving(change, name)
         return
     if record.phase is Phase.EXPORT:
@@ -205,7 +212,7 @@ def candidates(failing: Attempt) -> Iterator[Change]:
     rounding = any(note.code is NoteCode.RIGHT_WHEN_WIDENED for note in record.notes)
     if wider is not None and (rounding or record.outcome is Outcome.OUT_OF_RANGE):
         yield wider
-    yield from _skipping(change, operator)
+    yield from _skipping(change, operator, taken_apart(operator))
     yield from _rewrites(change, operator)
     if wider is not None:
         yield wider
@@ -213,13 +220,15 @@ def candidates(failing: Attempt) -> Iterator[Change]:
         yield replace(change, recipe=change.recipe.with_target(_USUAL_TARGET))
 
 
-def _skipping(change: Change, operator: str) -> Iterator[Change]:
+def _skipping(change: Change, operator: str, taken_apart: bool) -> Iterator[Change]:
     """The operator left to ExecuTorch. The partitioner knows it by two names: without its namespace in the exported
     graph, where skipping has it decomposed, and with it in the edge program, where skipping leaves it undelegated.
+    What nothing takes apart stays wrong by the first name, so that it comes second.
     """
     whole = operator.lower()
     _, dot, decomposed = whole.partition(".")
-    for names in ({decomposed}, {whole}, {decomposed, whole}) if dot else ():
+    one, other = ({decomposed}, {whole}) if taken_apart else ({whole}, {decomposed})
+    for names in (one, other, {decomposed, whole}) if dot else ():
         if not names <= change.skip:
             yield replace(change, skip=change.skip | names)
 

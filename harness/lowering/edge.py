@@ -89,6 +89,17 @@ def operators_of(exported: Exported) -> list[str]:
     return [name for name in dict.fromkeys(names) if "." in name]
 
 
+def is_taken_apart(operator: str) -> bool:
+    """Whether the edge stage decomposes an operator, `aten.silu.default`, that no partitioner keeps whole."""
+    import torch
+    from executorch.exir.tracer import _default_decomposition_table
+
+    namespace, _, rest = operator.partition(".")
+    packet, _, overload = rest.partition(".")
+    found = getattr(getattr(getattr(torch.ops, namespace), packet, None), overload or "default", None)
+    return found is not None and found in _default_decomposition_table()
+
+
 def _copy(manager: Any) -> Any:
     """An `EdgeProgramManager` with programs of its own."""
     made = copy.copy(manager)

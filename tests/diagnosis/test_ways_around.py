@@ -190,3 +190,13 @@ def test_candidates_hold_what_was_changed_before():
 def test_the_operator_is_a_note():
     assert operator_of(record(Outcome.WRONG_VALUE, Phase.VALUE, A)) == A
     assert operator_of(record(Outcome.WRONG_VALUE, Phase.VALUE)) == ""
+
+
+@pytest.mark.parametrize("taken_apart", [True, False])
+def test_what_nothing_takes_apart_is_left_whole_at_once(taken_apart):
+    """Asking for its decomposition first would be the same program, and the same fault, once more."""
+    world = World(wrong=("aten.op1.default",))
+    failing = world.failed(Outcome.WRONG_VALUE, Phase.VALUE, "aten.op1.default")
+    found = search(failing, FP16, world, lambda: NAMES, taken_apart=lambda _operator: taken_apart)
+    assert found.skip == ("aten.op1.default",)
+    assert [sorted(change.skip) for change in world.tried] == [["op1.default"]] * taken_apart + [["aten.op1.default"]]

@@ -8,7 +8,7 @@ from executorch.exir.program import _program
 
 from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import Phase
-from harness.lowering.edge import EdgeStage
+from harness.lowering.edge import EdgeStage, is_taken_apart
 from harness.lowering.lower import Exported, lower
 
 FP32, FP16, OLDER = (Recipe.parse(name) for name in ("fp32-ios18", "fp16-ios18", "fp16-ios17"))
@@ -95,3 +95,19 @@ def test_an_executorch_that_makes_them_elsewhere_is_left_alone(monkeypatch: pyte
     with stage.shared():
         assert not hasattr(_program, "_gen_edge_manager_for_partitioners")
     assert not stage.is_made
+
+
+@pytest.mark.parametrize(
+    ("operator", "taken_apart"),
+    [
+        ("aten.silu.default", True),
+        ("aten.linear.default", True),
+        ("aten.gelu.default", False),
+        ("aten.div.Tensor", False),
+        ("aten.no_operator.default", False),
+        ("no_namespace.no_operator.default", False),
+        ("", False),
+    ],
+)
+def test_what_the_edge_stage_takes_apart(operator: str, taken_apart: bool) -> None:
+    assert is_taken_apart(operator) is taken_apart
