@@ -90,10 +90,14 @@ def operators_of(exported: Exported) -> list[str]:
 
 
 def is_taken_apart(operator: str) -> bool:
-    """Whether the edge stage decomposes an operator, `aten.silu.default`, that no partitioner keeps whole."""
+    """Whether the edge stage decomposes an operator, `aten.silu.default`, that no partitioner keeps whole; True where
+    an ExecuTorch does not tell."""
     import torch
-    from executorch.exir.tracer import _default_decomposition_table
 
+    try:
+        from executorch.exir.tracer import _default_decomposition_table
+    except ImportError:
+        return True
     namespace, _, rest = operator.partition(".")
     packet, _, overload = rest.partition(".")
     found = getattr(getattr(getattr(torch.ops, namespace), packet, None), overload or "default", None)
