@@ -6,7 +6,7 @@ measure. `tests/lowering/test_speedups.py` compares emitted programs, and the er
 
 from __future__ import annotations
 
-from harness.lowering.speedups import composite, heap, quantizer, recompile, seeding
+from harness.lowering.speedups import composite, heap, nonreplaceable, quantizer, recompile, seeding, validation
 
 _enabled = False
 
@@ -20,6 +20,8 @@ def enable() -> None:
         recompile.install()
         quantizer.install()
         seeding.install()
+        validation.install()
+        nonreplaceable.install()
         heap.freeze()
 
 
