@@ -28,6 +28,8 @@ def test_models_are_cases_of_level_standard_or_full():
 def test_small_weights_of_most_models_wait_for_level_full():
     by_name = {case.id.split("/")[1]: case for case in cases()}
     assert not models.QUANTIZED - by_name.keys(), "named, and no model"
+    for name, scheme in models.ALSO_QUANTIZED:
+        assert f"fp16-ios18-{scheme}" in by_name[name].recipes
     for model in MODELS:
         case = by_name[model.name]
         assert (*case.recipes, *case.at_full) == model.recipes or model.name not in models.QUANTIZED

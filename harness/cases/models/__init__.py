@@ -51,19 +51,22 @@ SMALL: tuple[Model, ...] = (
 )
 
 
-#: Those whose small weights are tried at level `standard`: the most used of each kind. The others' are at `full`.
+#: Those whose small weights are tried at level `standard`: one or two of each kind. The others' are at `full`.
 QUANTIZED = frozenset(
     {
-        *("mobilenet_v2", "mobilenet_v3", "resnet18", "efficientnet", "convnext", "vit", "swin"),
-        *("bert", "gpt2", "llama", "qwen2", "t5", "llama_static_attention"),
-        *("whisper_encoder", "wav2vec2", "clip_text", "unet2d_condition", "lstm_quantizable"),
+        *("mobilenet_v2", "efficientnet", "convnext", "vit"),
+        *("bert", "gpt2", "llama_static_attention"),
+        *("whisper_encoder", "lstm_quantizable"),
     }
 )
+#: And one kind of another's: no group of 32 fits its widths.
+ALSO_QUANTIZED = frozenset({("swin", "torchao_int4_group32")})
 
 
 def _later(model: Model, recipe: str) -> bool:
     """Whether a recipe of the model waits for level `full`."""
-    return bool(Recipe.parse(recipe).quantization) and model.name not in QUANTIZED
+    quantization = Recipe.parse(recipe).quantization
+    return bool(quantization) and model.name not in QUANTIZED and (model.name, quantization) not in ALSO_QUANTIZED
 
 
 @functools.cache
