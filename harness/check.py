@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from harness.cases.case import Built, Case, CaseFault, Method, WeightsNotHad
+from harness.cases.case import Built, Case, CaseFault, Method, Partitioning, WeightsNotHad, partitioned
 from harness.diagnosis.blame import LOCALISED, blamed, is_worthwhile, placed
 from harness.diagnosis.reruns import most_favourable, precision_note, wrong_by_another
 from harness.evidence.check import Check
@@ -93,7 +93,8 @@ class _Faulty:
 class _Real:
     """What the checks of one case by one quantization share. `built` is lowered, `judged` gives the `truths`, those of
     the methods that are judged, call by call. `costs` is the ratio in dB at which quantization leaves them. By recipe,
-    and by method, `reference` is what the reference executor made of the program."""
+    and by method, `reference` is what the reference executor made of the program. `source` is what it is but for the
+    partitioning, which does not matter until the exported program is lowered."""
 
     case: Case
     built: Built
@@ -104,6 +105,29 @@ class _Real:
     exported: Exported | None = None
     lowered: dict[Recipe, Lowered] = field(default_factory=dict)
     reference: dict[tuple[Recipe, str], _Answer] = field(default_factory=dict)
+    source: _Real | None = None
+
+    def partitioned(self, change: Callable[[Partitioning], Partitioning]) -> _Real:
+        """The same with what it asks of the partitioner changed."""
+        partitioning = change(self.built.partitioning)
+        return _Real(
+            partitioned(self.case, change),
+            replace(self.built, partitioning=partitioning),
+            replace(self.judged, partitioning=partitioning),
+            self.truths,
+            self.costs,
+            self.not_quantized,
+            source=self,
+        )
+
+    def export(self, on_phase: PhaseListener) -> Exported:
+        """The exported program, made once."""
+        if self.exported is None:
+            if self.source is None:
+                self.exported = export(self.built, on_phase)
+            else:
+                self.exported = replace(self.source.export(on_phase), partitioning=self.built.partitioning)
+        return self.exported
 
     def questions(self, method: Method, recipe: Recipe, lowered: Lowered, emitted: Emitted) -> list[Question]:
         """What is asked of a method's program, call by call."""
@@ -138,8 +162,16 @@ class Checker:
         self._last: _Real | _Faulty | None = None
         self._quantized: tuple[tuple[Quantization, str], _Real | _Faulty] | None = None
 
-    def check(self, check: Check[Case], on_phase: PhaseListener = lambda _phase: None, *, plan: bool = True) -> Record:
-        """One check, one record; without `plan` no compute plan is asked for.
+    def check(
+        self,
+        check: Check[Case],
+        on_phase: PhaseListener = lambda _phase: None,
+        *,
+        plan: bool = True,
+        change: Callable[[Partitioning], Partitioning] | None = None,
+    ) -> Record:
+        """One check, one record; without `plan` no compute plan is asked for. With `change` of what the case asks of
+        the partitioner, it shares with its other checks what comes before that.
 
         Raises `HarnessError` for a recipe that cannot be carried out and for a user's file that is no case.
         """
@@ -154,6 +186,8 @@ class Checker:
             record = record.with_(seed=case.built.seed, call=case.built.call or record.call, dtype=dtype)
         if isinstance(case, _Faulty):
             return record.with_(outcome=case.outcome, reason=case.fault)
+        if change is not None:
+            case = case.partitioned(change)
         if case.costs is not None and math.isfinite(case.costs):
             record = record.with_(against_float={"sqnr_db": round(case.costs, 2)})
         lowered = self._lower(case, check.recipe, ladder)
@@ -250,9 +284,7 @@ class Checker:
             ladder.enter(phase)
 
         def exported() -> Exported:
-            if case.exported is None:
-                case.exported = export(case.built, enter)
-            return case.exported
+            return case.export(enter)
 
         if case.not_quantized is not None:
             return Lowered(failure=case.not_quantized)

@@ -15,7 +15,7 @@ from executorch.exir import EdgeProgramManager
 import harness.check as corridor
 from harness import mil
 from harness.cases import find
-from harness.cases.case import Built, Case, CaseFault
+from harness.cases.case import Built, Case, CaseFault, Partitioning, partitioned
 from harness.check import Checker, check
 from harness.evidence.check import Check
 from harness.evidence.division import Division, Island
@@ -379,6 +379,33 @@ def test_the_executorch_runtime_runs_the_emitted_program() -> None:
 def test_an_unknown_unit_is_refused() -> None:
     with pytest.raises(HarnessError, match="'tpu'"):
         check(Check.of(case_of(lambda x: x * 2, X), FP32, "tpu"))
+
+
+def test_a_change_of_the_partitioning_shares_what_comes_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    for name in ("truths_of", "export"):
+        original = getattr(corridor, name)
+
+        def counted(*args: Any, name: str = name, original: Callable[..., Any] = original, **kwargs: Any) -> Any:
+            calls.append(name)
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(corridor, name, counted)
+
+    def left_out(given: Partitioning) -> Partitioning:
+        return replace(given, options=(("skip_ops_for_coreml_delegation", ["aten.sin.default"]),))
+
+    checker = Checker()
+    asked = Check.of(case_of(lambda x: torch.sin(x) * 2, X), FP32, "reference")
+    plain = checker.check(asked)
+    changed = checker.check(asked, change=left_out)
+    again = checker.check(asked)
+    assert calls == ["truths_of", "export"]
+    assert [r.outcome for r in (plain, changed, again)] == [Outcome.PASS, Outcome.PARTIAL, Outcome.PASS]
+    assert (plain.fallback, changed.fallback, again.fallback) == ({}, {"aten.sin.default": 1}, {})
+    alone = Checker().check(Check.of(partitioned(asked.case, left_out), FP32, "reference"))
+    assert (changed.outcome, changed.fallback, changed.delegated) == (alone.outcome, alone.fallback, alone.delegated)
+    assert changed.numerics == alone.numerics
 
 
 def test_the_phases_are_told_in_order() -> None:

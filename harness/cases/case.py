@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.evidence.check import Subject
@@ -198,6 +198,16 @@ class Case(Subject):
     def runs_on(self, unit: UnitSpec) -> bool:
         """Whether a run that names units, not cases, checks it there."""
         return not self.ane or unit.may_use_ane
+
+
+def partitioned(case: Case, change: Callable[[Partitioning], Partitioning]) -> Case:
+    """The case with what it asks of the partitioner changed."""
+
+    def build() -> Built:
+        built = case.build()
+        return replace(built, partitioning=change(built.partitioning))
+
+    return replace(case, build=build)
 
 
 _LEVELS = {Level.SMOKE: 0, Level.STANDARD: 1, Level.FULL: 2}

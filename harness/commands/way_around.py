@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import replace
 
-from harness.cases.case import Built, Case, CaseFault
+from harness.cases.case import Built, Case, CaseFault, Partitioning, partitioned
 from harness.check import Checker
 from harness.diagnosis.blame import LOCALISED, blamed
 from harness.diagnosis.rewrites import keeps_results, rewritten
@@ -31,20 +31,21 @@ def find(
 ) -> Remedy:
     """The least change that makes the failing check work, of those that so many lowerings can try."""
     case = check.case
+    #: By rewrite and the operator it is about: the case, and what its attempts share.
+    rewrites: dict[tuple[str, str], tuple[Case, Checker] | None] = {("", ""): (case, checker)}
 
     def attempt(change: Change) -> Record | None:
-        try:
-            if change.rewrite:
-                after = _changed(case, change)
-                # Judged by its own eager results, which have to be those of the case.
-                if after is None or not keeps_results(case.build(), after):
-                    return None
-        except Exception:  # what the exported graph does not take, or eager does not compare
+        key = change.rewrite, change.operator
+        if key not in rewrites:
+            after = _rewritten(case, change)
+            rewrites[key] = None if after is None else (after, Checker(checker.environment, checker.cache))
+        if (shared := rewrites[key]) is None:
             return None
-        changed = replace(case, build=functools.partial(_build, case, change), named=case.named and not change.rewrite)
-        own = Checker(checker.environment, checker.cache)
-        record = own.check(Check(changed, change.recipe, check.unit), on_phase, plan=False)
-        return _named(causes.name(record), changed, change)
+        before, own = shared
+        partitioning = functools.partial(_partitioning, change=change)
+        one = Check(before, change.recipe, check.unit)
+        record = own.check(one, on_phase, plan=False, change=partitioning)
+        return _named(causes.name(record), partitioned(before, partitioning), change)
 
     def operators() -> list[str]:
         try:
@@ -65,28 +66,30 @@ def _with_options(remedy: Remedy, case: Case) -> Remedy:
     return replace(remedy, skip=skip, options={name: repr(value) for name, value in options.items()})
 
 
-def _build(case: Case, change: Change) -> Built:
-    built = _changed(case, change)
-    assert built is not None  # it was made once before
-    return built
+def _rewritten(case: Case, change: Change) -> Case | None:
+    """The case with the rewrite; None where it has nothing to rewrite, or would not do the same."""
 
+    def build() -> Built:
+        built = rewritten(change.rewrite, case.build(), change.operator)
+        assert built is not None  # it was made once before
+        return built
 
-def _changed(case: Case, change: Change) -> Built | None:
-    built: Built | None = case.build()
-    assert built is not None
-    if change.rewrite:
-        built = rewritten(change.rewrite, built, change.operator)
-        if built is None:
+    try:
+        after = rewritten(change.rewrite, case.build(), change.operator)
+        # Judged by its own eager results, which have to be those of the case.
+        if after is None or not keeps_results(case.build(), after):
             return None
-    given = built.partitioning
+    except Exception:  # what the exported graph does not take, or eager does not compare
+        return None
+    return replace(case, build=build, named=False)
+
+
+def _partitioning(given: Partitioning, change: Change) -> Partitioning:
     return replace(
-        built,
-        partitioning=replace(
-            given,
-            admit=tuple(dict.fromkeys([*given.admit, *sorted(change.preserve)])),
-            options=tuple(partitioner_options(sorted(change.skip), dict(given.options)).items()),
-            unchecked=given.unchecked or change.unchecked,
-        ),
+        given,
+        admit=tuple(dict.fromkeys([*given.admit, *sorted(change.preserve)])),
+        options=tuple(partitioner_options(sorted(change.skip), dict(given.options)).items()),
+        unchecked=given.unchecked or change.unchecked,
     )
 
 

@@ -16,7 +16,7 @@ from harness.evidence.names import OpName
 from harness.evidence.notes import NoteCode
 from harness.evidence.recipe import TARGETS, Recipe
 from harness.evidence.record import Record
-from harness.evidence.remedy import REWRITES, TRIES, Problem, Remedy
+from harness.evidence.remedy import REWRITES, REWRITES_OF_AN_OPERATOR, TRIES, Problem, Remedy
 from harness.evidence.vocabulary import WORKING, Outcome, Phase
 
 #: The newest target that coremltools converts for by default: newer ones are for few users.
@@ -258,7 +258,10 @@ def _wider(change: Change) -> Change | None:
 def _rewrites(change: Change, operator: str) -> Iterator[Change]:
     if not change.rewrite:
         for name in REWRITES:
-            yield replace(change, rewrite=name, operator=operator)
+            if name not in REWRITES_OF_AN_OPERATOR:
+                yield replace(change, rewrite=name)
+            elif operator:
+                yield replace(change, rewrite=name, operator=operator)
 
 
 def _without_one(change: Change, start: Change) -> Iterator[Change]:

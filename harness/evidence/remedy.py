@@ -25,6 +25,8 @@ REWRITES: dict[str, str] = {
     "float_inputs": "turn the integers into floats before the operator: `torch.sin(x.float())` for `torch.sin(x)`",
     "int32_inputs": "turn integers of another width into int32 before the operator: `x.to(torch.int32)`",
 }
+#: Those that change how one operator is called; the others are about the program as a whole.
+REWRITES_OF_AN_OPERATOR = frozenset({"explicit_stride", "float_inputs", "int32_inputs"})
 
 
 @dataclass(frozen=True)

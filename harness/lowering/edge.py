@@ -1,4 +1,5 @@
-"""The edge stage: what the recipes of a case share, because precision, target and passes differ only in conversion.
+"""The edge stage: what the recipes of a case share, because precision, target and passes differ only in conversion,
+and with them partitionings that differ in what is delegated, not in what is decomposed.
 
 `to_edge_transform_and_lower` makes the edge program and delegates it in one call. The call stays what is made: its
 first half is ExecuTorch's own function, which here is asked once a case, and answered with a copy after that.
@@ -9,10 +10,32 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from harness.cases.case import Partitioning
+from harness.evidence.remedy import SKIP
 
 if TYPE_CHECKING:
     from harness.lowering.lower import Exported
+
+
+#: What tells edge programs of one exported program apart.
+EdgeKey = tuple[bool, str]
+
+
+def edge_key(wanted: Partitioning, unchecked: bool) -> EdgeKey:
+    """Equal for partitionings that have the same edge programs: all but those that leave other operators to ExecuTorch
+    by their names in the edge program (`aten.gelu.default`). In the exported one, which decides what is decomposed,
+    the partitioner knows them without a namespace (`gelu.default`).
+    """
+    options = dict(wanted.options)
+    skipped = options.get(SKIP)
+    if isinstance(skipped, list | tuple):
+        options[SKIP] = sorted(name for name in skipped if str(name).count(".") < 2)
+    if not options.get(SKIP):
+        options.pop(SKIP, None)
+    return unchecked, repr(replace(wanted, options=tuple(sorted(options.items()))))
 
 
 class EdgeStage:

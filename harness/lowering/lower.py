@@ -27,7 +27,7 @@ from harness.evidence.record import ErrorInfo
 from harness.evidence.vocabulary import HarnessError, Outcome, Phase
 from harness.lowering import speedups
 from harness.lowering.backend import import_failure
-from harness.lowering.edge import EdgeStage
+from harness.lowering.edge import EdgeKey, EdgeStage, edge_key
 from harness.lowering.graph import UnplannableGraph, count_ops, plan_of
 from harness.lowering.partitioning import edge_config, make_partitioner
 from harness.lowering.place import Place, place_of, place_of_export
@@ -62,7 +62,7 @@ class Exported:
     """`torch.export`'s answer, shared by the recipes of a case: a program, or the failure.
 
     `beside` holds the other methods of the program by name, `ops` counts those of the case's own `method` only.
-    `edges` are the stages after it, checked for validity or not, each made by the first recipe that is lowered so.
+    `edges` are the stages after it by `edge_key`, each made by the first recipe and partitioning lowered so.
     """
 
     program: torch.export.ExportedProgram | None
@@ -72,7 +72,7 @@ class Exported:
     partitioning: Partitioning = AS_IT_IS
     method: str = METHOD
     beside: dict[str, torch.export.ExportedProgram] = field(default_factory=dict)
-    edges: dict[bool, EdgeStage] = field(default_factory=dict, compare=False, repr=False)
+    edges: dict[EdgeKey, EdgeStage] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def convert(exported: Exported, recipe: Recipe, on_phase: PhaseListener = silenc
     started = time.perf_counter()
     forget_conversion()
     unchecked = recipe.unchecked or exported.partitioning.unchecked
-    edge = exported.edges.setdefault(unchecked, EdgeStage())
+    edge = exported.edges.setdefault(edge_key(exported.partitioning, unchecked), EdgeStage())
     programs = methods(exported)
     for program in programs.values():
         forget_unbound_symbols(program)

@@ -22,7 +22,7 @@ from harness.process.workers import Share, Workers, asks_for_help
 #: Lowerings for one check, fewer than for a user's own: there are hundreds, most of a single operator.
 TRIES = 16
 #: And for a whole model, each of which takes ten seconds.
-TRIES_OF_A_MODEL = 6
+TRIES_OF_A_MODEL = 4
 #: Operators tried of one cause below level `full`; what helps one of them helps most of the others.
 OF_A_CAUSE = 2
 #: A line is written after so many.
@@ -43,6 +43,7 @@ def look(
     if not todo:
         return
     say(f"ways around: looking for those of {len(todo)} causes and operators")
+    todo.sort(key=lambda r: r.kind is not Kind.MODEL)  # the longest first: none is waited for at the end
     shares = [Share((Check.of(find(r.case), r.recipe, r.unit),), tries=_tries(r), records=(r,)) for r in todo]
     journal = Journal(directory, "ways-around")
     found = done = 0

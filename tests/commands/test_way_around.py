@@ -1,5 +1,6 @@
 """Ways around, on real lowerings: what is printed is what a user pastes, and it does what it says."""
 
+import dataclasses
 import logging
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from harness.cases.case import Case
+import harness.check as corridor
+from harness.cases.case import Case, partitioned
 from harness.cases.user_forms import built_of
 from harness.check import Checker
 from harness.commands.check_file import report
@@ -127,6 +129,28 @@ def test_where_nothing_names_an_operator_it_is_found(looked):
     assert record.outcome is Outcome.LOAD_ERROR
     assert record.remedy.is_verified
     assert record.remedy.skip
+
+
+def test_attempts_share_what_comes_before_them(looked, monkeypatch):
+    """The case is exported once, and nothing else changes."""
+    torch.manual_seed(0)
+    case = case_of(ThreeProblems().eval(), torch.randn(1, 3, 8, 8), torch.arange(4, dtype=torch.int32))
+    exports = []
+    original = corridor.export
+    monkeypatch.setattr(corridor, "export", lambda *args: exports.append(args) or original(*args))
+    shared = looked(case).remedy
+    assert shared.tries > len(exports) == 1
+
+    def apart(self, *args, **kwargs):
+        changed = kwargs.pop("change", None)
+        if changed is not None:
+            args = (dataclasses.replace(args[0], case=partitioned(args[0].case, changed)), *args[1:])
+        return check(Checker(self.environment), *args, **kwargs)
+
+    check = Checker.check
+    monkeypatch.setattr(Checker, "check", apart)
+    assert looked(case).remedy == shared
+    assert len(exports) > shared.tries
 
 
 def test_float32_where_float16_does_not_hold_it(looked):

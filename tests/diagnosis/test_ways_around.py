@@ -9,7 +9,7 @@ from harness.diagnosis.ways_around import Change, candidates, operator_of, searc
 from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
 from harness.evidence.record import ErrorInfo, Record
-from harness.evidence.remedy import Remedy
+from harness.evidence.remedy import REWRITES, REWRITES_OF_AN_OPERATOR, Remedy
 from harness.evidence.vocabulary import Outcome, Phase
 
 FP16 = Recipe.parse("fp16-ios17")
@@ -200,3 +200,13 @@ def test_what_nothing_takes_apart_is_left_whole_at_once(taken_apart):
     found = search(failing, FP16, world, lambda: NAMES, taken_apart=lambda _operator: taken_apart)
     assert found.skip == ("aten.op1.default",)
     assert [sorted(change.skip) for change in world.tried] == [["op1.default"]] * taken_apart + [["aten.op1.default"]]
+
+
+def test_a_rewrite_of_the_whole_program_is_the_same_whichever_operator_fails():
+    """What it shares with another attempt is known by the rewrite alone; one of an operator needs to know of which."""
+    named = list(candidates(Tried(Change(FP16), record(Outcome.CONVERT_ERROR, Phase.CONVERT, A))))
+    unnamed = list(candidates(Tried(Change(FP16), record(Outcome.CONVERT_ERROR, Phase.CONVERT))))
+    assert {c.rewrite for c in named if c.rewrite} == set(REWRITES)
+    assert {c.rewrite for c in unnamed if c.rewrite} == set(REWRITES) - REWRITES_OF_AN_OPERATOR
+    assert {c.operator for c in named if c.rewrite in REWRITES_OF_AN_OPERATOR} == {A}
+    assert {c.operator for c in [*named, *unnamed] if c.rewrite not in REWRITES_OF_AN_OPERATOR} == {""}

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from executorch.exir.program import _program
 
+from harness.cases.case import AS_IT_IS, Partitioning
 from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import Phase
-from harness.lowering.edge import EdgeStage, is_taken_apart
+from harness.lowering.edge import EdgeStage, edge_key, is_taken_apart
 from harness.lowering.lower import Exported, lower
 
 FP32, FP16, OLDER = (Recipe.parse(name) for name in ("fp32-ios18", "fp16-ios18", "fp16-ios17"))
@@ -95,6 +97,56 @@ def test_an_executorch_that_makes_them_elsewhere_is_left_alone(monkeypatch: pyte
     with stage.shared():
         assert not hasattr(_program, "_gen_edge_manager_for_partitioners")
     assert not stage.is_made
+
+
+def left_out(*names: str, **others: object) -> Partitioning:
+    return Partitioning(options=(("skip_ops_for_coreml_delegation", list(names)), *others.items()))
+
+
+@pytest.mark.parametrize(
+    "names", [(), ("aten.mul.tensor",), ("aten.asinh.default", "aten.mul.tensor")], ids=lambda names: len(names)
+)
+def test_what_is_left_out_of_the_delegate_shares_the_edge_program(
+    names: tuple[str, ...], exported: Callable[..., Exported], generating: Callable[..., Counting]
+) -> None:
+    counting = generating()
+    shared = exported(Scale(), torch.ones(3))
+    lower(shared, FP32)
+    found = lower(replace(shared, partitioning=left_out(*names)), FP32)
+    assert counting.calls == 1
+    alone = lower(replace(exported(Scale(), torch.ones(3)), partitioning=left_out(*names)), FP32)
+    assert counting.calls == 2
+    assert found.program is not None
+    assert alone.program is not None
+    assert found.program.steps == alone.program.steps
+    assert [d.ops for d in found.program.delegates] == [d.ops for d in alone.program.delegates]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        left_out("mul.tensor"),
+        Partitioning(options=(("lower_full_graph", True),)),
+        Partitioning(admit=("aten.asinh.default",)),
+        Partitioning(keep=("aten.asinh.default",)),
+        Partitioning(claim=("aten.asinh.default",)),
+    ],
+)
+def test_what_decides_what_is_decomposed_does_not_share_it(other: Partitioning) -> None:
+    assert edge_key(other, False) != edge_key(AS_IT_IS, False)
+    assert edge_key(other, True) != edge_key(other, False)
+    assert edge_key(other, False) == edge_key(replace(other), False)
+
+
+def test_keys_do_not_hang_on_the_order_of_options() -> None:
+    one = Partitioning(
+        options=(("take_over_mutable_buffer", False), ("skip_ops_for_coreml_delegation", ["a.b", "c.d"]))
+    )
+    other = Partitioning(
+        options=(("skip_ops_for_coreml_delegation", ["c.d", "a.b"]), ("take_over_mutable_buffer", False))
+    )
+    assert edge_key(one, False) == edge_key(other, False)
+    assert edge_key(left_out("mul.tensor", "aten.mul.tensor"), False) == edge_key(left_out("mul.tensor"), False)
 
 
 @pytest.mark.parametrize(

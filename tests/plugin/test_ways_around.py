@@ -93,3 +93,22 @@ def test_the_records_go_to_the_journal_with_what_helps(run, monkeypatch):
     said.clear()
     ways_around.look(run, None, 2, said.append)  # a run that goes on has nothing left to do
     assert said == []
+
+
+def test_models_come_first_since_they_take_longest(run, monkeypatch):
+    asked = []
+
+    class Noting(Team):
+        def check(self, shares, on_record):
+            asked.extend((share.records[0].kind, share.tries) for share in shares)
+            super().check(shares, on_record)
+
+    journal = Journal(run, "models")
+    journal.append(record("models/bert/float32/seed-0", op="model.bert", kind=Kind.MODEL))
+    journal.close()
+    monkeypatch.setattr(ways_around, "Workers", Noting)
+    ways_around.look(run, None, 2, [].append)
+    kinds = [kind for kind, _ in asked]
+    assert kinds == [Kind.MODEL, *[kind for kind in kinds if kind is not Kind.MODEL]]
+    assert len(kinds) == 3
+    assert asked[0][1] == ways_around.TRIES_OF_A_MODEL < asked[1][1] == ways_around.TRIES
