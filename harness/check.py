@@ -227,7 +227,7 @@ class Checker:
         if record.outcome not in LOCALISED or not is_worthwhile(case.case.kind, lowered):
             return record
         ladder.enter(Phase.VALUE)
-        places, notes = blamed(case.case, check.recipe, record.notes)
+        places, notes = blamed(case.case, check.recipe, record.notes, case.exported)
         return placed(record.with_(notes=[*record.notes, *notes]), case.case, case.exported, *places)
 
     def _unit(self, unit: UnitSpec) -> UnitRunner:

@@ -30,11 +30,14 @@ def is_worthwhile(kind: Kind, lowered: Lowered) -> bool:
     return kind is Kind.MODEL or (kind in OF_MODULES and lowered.timing.get("lower", SECONDS) < SECONDS)
 
 
-def blamed(case: Case, recipe: Recipe, known: Sequence[Note] = ()) -> tuple[list[Place], list[Note]]:
+def blamed(
+    case: Case, recipe: Recipe, known: Sequence[Note] = (), exported: Exported | None = None
+) -> tuple[list[Place], list[Note]]:
     """The operators that the wrong answer of a case's first call is put down to, of which one is, and what else was
-    found out besides what is `known`; no place where localising does not tell."""
+    found out besides what is `known`; no place where localising does not tell. What the case was `exported` to is used
+    again where it is given."""
     try:
-        found = localise(case, recipe)
+        found = localise(case, recipe, exported)
     except Exception:  # a graph that cannot be run node by node, say: the outcome stands without a place
         return [], []
     folded = [Note(NoteCode.FOLDED, operator) for operator in found.folded]

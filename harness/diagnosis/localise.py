@@ -44,7 +44,7 @@ from harness.evidence.notes import Note, NoteCode
 from harness.evidence.recipe import Recipe
 from harness.evidence.vocabulary import HarnessError, Outcome, Unit
 from harness.lowering.graph import UnplannableGraph
-from harness.lowering.lower import export, lower
+from harness.lowering.lower import Exported, export, lower
 from harness.lowering.program import Delegate, DelegateCall, LoweredProgram
 from harness.lowering.quantize import prepared_by
 from harness.mil.program import Literal, NamedType, Operation
@@ -132,8 +132,9 @@ def _case(case_id: str) -> Case:
     return user_file.load_case(path, case_id)
 
 
-def localise(case: Case, recipe: Recipe) -> Localisation:
-    """Lower `case` again, nothing cached, and find where its value goes wrong.
+def localise(case: Case, recipe: Recipe, exported: Exported | None = None) -> Localisation:
+    """Lower `case` again, nothing cached but what it was `exported` to by this recipe's quantization, where that is
+    given, and find where its value goes wrong.
 
     Raises `HarnessError` where the case has no truth or does not lower to a program that can be run.
     """
@@ -145,9 +146,8 @@ def localise(case: Case, recipe: Recipe) -> Localisation:
             raise HarnessError(f"{case.id}: no truth to compare with: {error}") from None
         # Asked again at each state, and slow: few CPUs compute in fp16.
         right.in_precision = functools.cache(right.in_precision)  # type: ignore[method-assign]
-        exported = export(built)
         with conversions() as made:
-            lowered = lower(exported, recipe)
+            lowered = lower(exported or export(built), recipe)
         if lowered.failure is not None:
             return Localisation(str(lowered.failure.outcome), f"no program: {lowered.failure.error.message}")
         if lowered.program is None:
