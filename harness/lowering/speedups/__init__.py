@@ -6,7 +6,16 @@ measure. `tests/lowering/test_speedups.py` compares emitted programs, and the er
 
 from __future__ import annotations
 
-from harness.lowering.speedups import composite, heap, nonreplaceable, patterns, quantizer, recompile, seeding, validation
+from harness.lowering.speedups import (
+    composite,
+    heap,
+    nonreplaceable,
+    patterns,
+    quantizer,
+    recompile,
+    seeding,
+    validation,
+)
 
 _enabled = False
 
