@@ -22,7 +22,7 @@ from harness.process.workers import Share, Workers, asks_for_help
 #: Lowerings for one check, fewer than for a user's own: there are hundreds, most of a single operator.
 TRIES = 16
 #: And for a whole model, each of which takes ten seconds.
-TRIES_OF_A_MODEL = 4
+TRIES_OF_A_MODEL = 3
 #: Operators tried of one cause below level `full`; what helps one of them helps most of the others.
 OF_A_CAUSE = 2
 #: A line is written after so many.
