@@ -7,6 +7,7 @@ measure. `tests/lowering/test_speedups.py` compares emitted programs, and the er
 from __future__ import annotations
 
 from harness.lowering.speedups import (
+    caller,
     composite,
     heap,
     nonreplaceable,
@@ -14,6 +15,7 @@ from harness.lowering.speedups import (
     quantizer,
     recompile,
     seeding,
+    tracing,
     validation,
 )
 
@@ -32,6 +34,8 @@ def enable() -> None:
         validation.install()
         nonreplaceable.install()
         patterns.install()
+        tracing.install()
+        caller.install()
         heap.freeze()
 
 
