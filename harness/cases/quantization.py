@@ -227,8 +227,9 @@ CASES: tuple[Quantizable, ...] = (
     Quantizable("conv-net", _conv_net, _FOLDED, (_STATIC, _WEIGHT_ONLY, "torchao_int8_channel")),
 )
 
-#: By which models are checked: each flow once.
-OF_MODELS = ("pt2e_int8_static", "pt2e_int8_weight_only", "torchao_int4_group32", "codebook4")
+#: By which models are checked: each flow once. At level `standard` those of `CoreMLQuantizer`; the others are there
+#: with the models of `harness.cases.models`, which these are smaller ones of.
+OF_MODELS = (_STATIC, _WEIGHT_ONLY, "torchao_int4_group32", "codebook4")
 
 
 @cache
@@ -247,7 +248,8 @@ def _levels(case: Quantizable) -> Iterable[Case]:
 
 def _models() -> Iterable[Case]:
     by = recipes(OF_MODELS)
-    first = tuple(f"fp16-{QUANTIZATIONS[scheme].lowest.lower()}-{scheme}" for scheme in OF_MODELS)
+    quantizers = [scheme for scheme in OF_MODELS if scheme in PT2E]
+    first = tuple(f"fp16-{QUANTIZATIONS[scheme].lowest.lower()}-{scheme}" for scheme in quantizers)
     others = tuple(recipe for recipe in by if recipe not in first)
     for model in models.SMALL:
         for level, some in ((Level.STANDARD, first), (Level.FULL, others)):

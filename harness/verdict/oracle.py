@@ -297,8 +297,9 @@ def _run(
     attributes float64, `literals` what is made from nothing and names no dtype."""
 
     def prepare(t: Tensor) -> Tensor:
-        t = t.detach().clone()
-        t = _widen(t) if wide else t
+        own = t.detach()
+        t = _widen(own) if wide else own
+        t = own.clone() if t is own else t
         return change(t) if change and (t.is_floating_point() or t.is_complex()) else t
 
     with _disable_current_modes():  # copying is none of what the program does, and there is much of it

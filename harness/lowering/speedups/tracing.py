@@ -24,16 +24,17 @@ def install() -> None:
 
 
 def remembered(original: Callable[[], dict[Any, Any]]) -> Callable[[], dict[Any, Any]]:
-    """The decompositions, a dictionary of the caller's own, as long as none was registered or taken out since."""
-    known: dict[int, dict[Any, Any]] = {}
+    """The decompositions, a dictionary of the caller's own, as long as torch's registry has the same ones."""
+    known: dict[Any, Any] = {}
+    size = 0
 
     @functools.wraps(original)
     def decompositions() -> dict[Any, Any]:
-        registered = len(decomp.global_decomposition_table["post_autograd"])
-        if registered not in known:
-            known.clear()
-            known[registered] = original()
-        return dict(known[registered])
+        nonlocal known, size
+        registry = decomp.global_decomposition_table["post_autograd"]
+        if len(registry) != size or any(registry.get(op) is not own for op, own in known.items()):
+            known, size = original(), len(registry)
+        return dict(known)
 
     return decompositions
 

@@ -41,6 +41,13 @@ def test_a_decomposition_registered_later_is_in_it(monkeypatch: pytest.MonkeyPat
     assert table()[torch.ops.aten.addr.default] is own
 
 
+def test_a_decomposition_replaced_later_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tracing.remembered(TABLE)
+    assert table() == TABLE()
+    monkeypatch.setitem(decomp.global_decomposition_table["post_autograd"], torch.ops.aten.addr.default, print)
+    assert table()[torch.ops.aten.addr.default] is print
+
+
 def states() -> list[tuple[Any, ...]]:
     """A state as it is begun, set, advanced and reset."""
     found = []
