@@ -80,12 +80,16 @@ class Truth:
     def again(self, change: Callable[[Tensor], Tensor] | None = None) -> list[Tensor]:
         """The tensors of the result once more, from fresh copies, under whatever dispatch mode is active.
 
-        `change` is applied to every floating tensor among inputs, parameters, buffers and plain attributes.
+        `change` is applied to every floating tensor among inputs, parameters, buffers and plain attributes. Without
+        it, and as long as no call writes into them, parameters are copied for the first time only: of large modules
+        they take as long as the run.
         """
         if self.module is None:
             raise InvalidCase("this truth holds values only")
         wide = self.exact
-        return _tensors(_run(self.module, self._calls, wide=wide, change=change, literals=wide and self.literals))[0]
+        parameters = None if change else self.cache.setdefault("parameters", _Parameters())
+        literals = wide and self.literals
+        return _tensors(_run(self.module, self._calls, wide, change, literals, parameters))[0]
 
     def in_own_dtype(self, problem: str) -> Truth:
         """Eager's answer in the case's dtype as the truth, because float64 has the `problem`."""
@@ -286,17 +290,43 @@ class WidenFactories(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
+class _Parameters:
+    """Copies of a module's parameters that runs share, as long as none writes into them: which their versions tell, or
+    where it is done behind their back (`weight.data`) a look at what the first run has left."""
+
+    def __init__(self) -> None:
+        #: By the id of the original, which the module holds: the copy, its version, and whether it was looked at.
+        self._copies: dict[int, tuple[Tensor, int, bool]] = {}
+
+    def copy(self, original: Tensor, prepare: Callable[[Tensor], Tensor]) -> Tensor:
+        if id(original) in self._copies:
+            made, version, is_looked_at = self._copies[id(original)]
+            if made._version == version and (is_looked_at or _same([made], [prepare(original)])):
+                self._copies[id(original)] = made, version, True
+                return made
+        made = prepare(original)
+        self._copies[id(original)] = made, made._version, False
+        return made
+
+
 def _run(
     module: torch.nn.Module,
     calls: Sequence[Arguments],
     wide: bool,
     change: Callable[[Tensor], Tensor] | None = None,
     literals: bool = False,
+    parameters: _Parameters | None = None,
 ) -> Any:
     """What the last of the calls gives, on copies; `wide` makes floating inputs, parameters, buffers and tensor
-    attributes float64, `literals` what is made from nothing and names no dtype."""
+    attributes float64, `literals` what is made from nothing and names no dtype. Copies of `parameters` are taken from
+    there."""
 
     def prepare(t: Tensor) -> Tensor:
+        if parameters is not None and type(t) is torch.nn.Parameter:  # a quantized one is of a class of its own
+            return parameters.copy(t, copied)
+        return copied(t)
+
+    def copied(t: Tensor) -> Tensor:
         own = t.detach()
         t = _widen(own) if wide else own
         t = own.clone() if t is own else t

@@ -318,3 +318,40 @@ def test_what_a_call_leaves_in_buffers_is_a_truth_of_its_own():
 def test_a_buffer_that_is_none_is_refused():
     with pytest.raises(InvalidCase, match="no buffer 'variance'"):
         truth_of_buffers(Averages(), (torch.ones(2, 3),), ["variance"])
+
+
+class Writes(nn.Module):
+    """Adds one to its own weight in each call, and gives it."""
+
+    def __init__(self, write):
+        super().__init__()
+        self.weight, self.write = nn.Parameter(X.clone()), write
+
+    def forward(self, x):
+        self.write(self.weight)
+        return x * self.weight
+
+
+@pytest.mark.parametrize(
+    "write",
+    [lambda w: w.add_(1), lambda w: w.data.add_(1), lambda w: w.neg_(), lambda w: w],
+    ids=["in place", "by data", "sign", "not at all"],
+)
+def test_each_run_begins_with_the_parameters_as_they_are(write):
+    right = truth(Writes(write), (X,))
+    for _ in range(4):
+        assert torch.equal(right.again()[0], right.outputs[0])
+    doubled = right.again(change=lambda t: t * 2)[0]
+    assert torch.equal(right.again()[0], right.outputs[0])
+    assert not torch.equal(doubled, right.outputs[0])
+
+
+def test_parameters_are_copied_for_the_first_runs_only():
+    right = truth(Writes(lambda w: w), (X,))
+    copies = []
+    for _ in range(3):
+        right.again()
+        ((copied, *_),) = right.cache["parameters"]._copies.values()
+        copies.append(copied)
+    assert copies[0] is copies[1] is copies[2]
+    assert copies[0].dtype == torch.float64

@@ -54,8 +54,8 @@ SMALL: tuple[Model, ...] = (
 #: Those whose small weights are tried at level `standard`: one or two of each kind. The others' are at `full`.
 QUANTIZED = frozenset(
     {
-        *("mobilenet_v2", "efficientnet", "convnext", "vit"),
-        *("bert", "gpt2", "llama_static_attention"),
+        *("mobilenet_v2", "vit"),
+        *("bert", "llama_static_attention"),
         *("whisper_encoder", "lstm_quantizable"),
     }
 )

@@ -44,7 +44,8 @@ class Model:
 
     `family` is what it is for, as the page of models groups them: `vision`, `language`, `audio`, `multimodal`,
     `generative`, `recurrent`. `api` is the class or function it comes from. `recipes` are those of level `standard`,
-    or of `level`. `pretrained` makes it with its published weights, which needs the network; None where there are none.
+    or of `level`, which is `full` for what others at `standard` are near enough to. `pretrained` makes it with its
+    published weights, which needs the network; None where there are none.
     """
 
     name: str

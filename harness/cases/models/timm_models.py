@@ -42,19 +42,20 @@ def _repvgg() -> Made:
     return classified(module, 64)
 
 
-def _timm(short: str, name: str, size: int, **options: Any) -> Model:
-    return Model(short, f"timm.models.{name}", "vision", functools.partial(timm_model, name, size, **options))
+def _timm(short: str, name: str, size: int, level: Level = Level.STANDARD, **options: Any) -> Model:
+    make = functools.partial(timm_model, name, size, **options)
+    return Model(short, f"timm.models.{name}", "vision", make, level=level)
 
 
 MODELS: tuple[Model, ...] = (
     _timm("deit", "deit_tiny_patch16_224", 64, img_size=64, depth=3),
     Model("inception_v4", "timm.models.inception_v4", "vision", _inception_v4, level=Level.FULL),
-    _timm("mobilenet_v4", "mobilenetv4_conv_small_035", 64),
+    _timm("mobilenet_v4", "mobilenetv4_conv_small_035", 64, Level.FULL),
     _timm("convnext_v2", "convnextv2_atto", 64, depths=(1, 1, 2, 1), dims=(16, 32, 64, 96)),
     Model("repvgg", "timm.models.repvgg_a0", "vision", _repvgg),
-    _timm("mobilevit", "mobilevit_xxs", 64),
-    _timm("fastvit", "fastvit_t8", 64, layers=(1, 1, 1, 1)),
-    _timm("eva02", "eva02_tiny_patch14_224", 56, img_size=56, depth=3),
+    _timm("mobilevit", "mobilevit_xxs", 64, Level.FULL),
+    _timm("fastvit", "fastvit_t8", 64, Level.FULL, layers=(1, 1, 1, 1)),
+    _timm("eva02", "eva02_tiny_patch14_224", 56, Level.FULL, img_size=56, depth=3),
     _timm("beit", "beit_base_patch16_224", 64, img_size=64, depth=3, embed_dim=96, num_heads=3),
     _timm(
         "maxvit",
@@ -66,12 +67,6 @@ MODELS: tuple[Model, ...] = (
         block_type=("M", "M"),
         stem_width=32,
     ),
-    Model(
-        "ghostnet",
-        "timm.models.ghostnet_050",
-        "vision",
-        functools.partial(timm_model, "ghostnet_050", 64),
-        level=Level.FULL,
-    ),
-    _timm("edgenext", "edgenext_xx_small", 64, depths=(1, 2, 2, 2)),
+    _timm("ghostnet", "ghostnet_050", 64, Level.FULL),
+    _timm("edgenext", "edgenext_xx_small", 64, Level.FULL, depths=(1, 2, 2, 2)),
 )

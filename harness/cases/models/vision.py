@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.cases.models.model import Made, Model
 from harness.cases.models.settle import images, settled
+from harness.evidence.vocabulary import Level
 
 #: Images that batch normalisation takes its statistics of.
 BATCH = 16
@@ -119,19 +120,21 @@ def _mobilenet_v1() -> Made:
     return classified(MobileNetV1025(), 96)
 
 
-def _model(name: str, api: str, make: Callable[..., Made], *arguments: Any, **options: Any) -> Model:
-    return Model(name, api, "vision", functools.partial(make, *arguments, **options))
+def _model(
+    name: str, api: str, make: Callable[..., Made], *arguments: Any, level: Level = Level.STANDARD, **options: Any
+) -> Model:
+    return Model(name, api, "vision", functools.partial(make, *arguments, **options), level=level)
 
 
 MODELS: tuple[Model, ...] = (
     _model("mobilenet_v2", "torchvision.models.mobilenet_v2", torchvision_model, "mobilenet_v2", 96),
     _model("mobilenet_v3", "torchvision.models.mobilenet_v3_small", _mobilenet_v3),
     _model("resnet18", "torchvision.models.resnet18", torchvision_model, "resnet18", 96),
-    _model("resnet_bottleneck", "torchvision.models.resnet.Bottleneck", _bottleneck),
+    _model("resnet_bottleneck", "torchvision.models.resnet.Bottleneck", _bottleneck, level=Level.FULL),
     _model("efficientnet", "torchvision.models.EfficientNet", _efficientnet),
     _model("convnext", "torchvision.models.ConvNeXt", _convnext),
     _model("swin", "torchvision.models.SwinTransformer", _swin, 1),
-    _model("swin_v2", "torchvision.models.swin_transformer.SwinTransformerBlockV2", _swin, 2),
+    _model("swin_v2", "torchvision.models.swin_transformer.SwinTransformerBlockV2", _swin, 2, level=Level.FULL),
     _model("vit_torchvision", "torchvision.models.VisionTransformer", _vit),
     _model("regnet", "torchvision.models.RegNet", _regnet),
     _model("densenet", "torchvision.models.DenseNet", _densenet),
